@@ -1,0 +1,80 @@
+"""What each slot of the recogniser takes and gives. A slot's variants and its null twin share it.
+
+Order: tokens → regions → codes → prompts → clip graph → head. Prompts reweight regions and never
+the assignment; the graph refines nodes; one shared head scores before and after each module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What a `spatial_graph` makes of tokens (B, T', N, D).
+
+    Attributes:
+        assignment: (B, T', K, N), in [0, 1], sums to one over K.
+        action_code, nuisance_code: (B, T', K, C).
+        adjacency: (B, T', K, K), rows sum to one, or are zero where a variant has no edges.
+        position: (B, T', K, 2), mass centre of each region as (x, y) in [-1, 1].
+        mass: (B, T', K), share of the frame's cells; sums to one over K.
+    """
+
+    assignment: Tensor
+    action_code: Tensor
+    nuisance_code: Tensor
+    adjacency: Tensor
+    position: Tensor
+    mass: Tensor
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What `dynamic_prompts` makes of regions. With P = 0 every guide is zero, hence neutral.
+
+    Attributes:
+        prompts: (B, T', P, C).
+        weights: (B, T', P, M), mixture of the bank.
+        region_guide: (B, T', K), added to the head's log weight of each region.
+        fusion_guide: (B, T', K, C), added to each region's action code.
+        classifier_guide: (B, T', C), the classifier reads ``code * (1 + classifier_guide)``.
+    """
+
+    prompts: Tensor
+    weights: Tensor
+    region_guide: Tensor
+    fusion_guide: Tensor
+    classifier_guide: Tensor
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What `graph_prompt_gnn` makes of region nodes (B, T', K, C) and prompts (B, T', P, C).
+
+    Attributes:
+        action_code: (B, T', K, C), refined region nodes.
+        prompts: (B, T', P, C), refined prompt nodes.
+        edge_gates: as in `whyact.types.ActionOutput.edge_gates`.
+    """
+
+    action_code: Tensor
+    prompts: Tensor
+    edge_gates: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the head reads out of region nodes.
+
+    Attributes:
+        logits: (B, Y). frame_logits: (B, T', Y). contributions: (B, T', K, Y).
+        region_weights: (B, T', K), sums to one over (T', K).
+    """
+
+    logits: Tensor
+    frame_logits: Tensor
+    contributions: Tensor
+    region_weights: Tensor

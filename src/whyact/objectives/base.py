@@ -1,0 +1,62 @@
+"""The contract of every objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from whyact.types import ActionOutput, Batch
+
+
+@dataclass(frozen=True)
+class View:
+    """Extra input clips that an objective made from a batch.
+
+    Attributes:
+        batch: n clips with the label, nuisance and mask that they have *after* the change; label or
+            nuisance are -1 where the change leaves them undefined.
+        rows: (n,) row of the batch that each clip's action comes from.
+        background: (n,) row of the batch that its background comes from; equals ``rows`` where the
+            background is its own.
+    """
+
+    batch: Batch
+    rows: Tensor
+    background: Tensor
+
+
+class Objective:
+    """One term of the training loss. Stateless: every draw comes from the generator it is given.
+
+    Attributes:
+        name: key in `whyact.config.ObjectivesConfig`.
+        needs_foreground: the loop fills `Batch.foreground` before `views` when any objective asks.
+    """
+
+    name: ClassVar[str]
+    needs_foreground: bool = False
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """Extra inputs by name; the loop runs them together with the batch in one forward pass.
+
+        Args:
+            batch: video float in [0, 1].
+            generator: on the CPU, seeded by the loop from (seed, step).
+        """
+        return {}
+
+    def loss(
+        self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
+    ) -> Tensor:
+        """Scalar, averaged over clips.
+
+        Args:
+            outputs: ``clip`` for the batch itself, and one entry for each view of this objective.
+            batch: what ``outputs["clip"]`` was computed from.
+            views: what this objective's own `views` returned.
+        """
+        raise NotImplementedError

@@ -33,21 +33,30 @@ class Regions:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What `dynamic_prompts` makes of regions. With P = 0 every guide is zero, hence neutral.
+    """What `dynamic_prompts` makes of regions.
 
     Attributes:
-        prompts: (B, T', P, C).
+        prompts: (B, T', P, C); P = 0 in the null twin.
         weights: (B, T', P, M), mixture of the bank.
-        region_guide: (B, T', K), added to the head's log weight of each region.
-        fusion_guide: (B, T', K, C), added to each region's action code.
-        classifier_guide: (B, T', C), the classifier reads ``code * (1 + classifier_guide)``.
     """
 
     prompts: Tensor
     weights: Tensor
-    region_guide: Tensor
-    fusion_guide: Tensor
-    classifier_guide: Tensor
+
+
+@dataclass(frozen=True)
+class Guides:
+    """How prompts guide what comes after them. All zero, hence neutral, where P = 0.
+
+    Attributes:
+        regions: (B, T', K), added to the head's log weight of each region.
+        fusion: (B, T', K, C), added to each region's action code.
+        classifier: (B, T', C), the classifier reads ``code * (1 + classifier)``.
+    """
+
+    regions: Tensor
+    fusion: Tensor
+    classifier: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,175 @@
+"""One explicit table per slot: from the config tree to networks."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import nn
+
+from whyact.config import (
+    BackboneConfig,
+    DynamicPromptsConfig,
+    GraphPromptGnnConfig,
+    ModelConfig,
+    SpatialGraphConfig,
+)
+from whyact.models.baselines import CnnLstm, PooledModel
+from whyact.models.recognizer import ActionRecognizer, VideoModel
+from whyact.nn.backbone import SmallBackbone
+from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
+from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
+from whyact.nn.head import AdditiveHead, NuisanceHead
+from whyact.nn.pretrained import efficientnet_lite0, torchvision_backbone
+from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
+from whyact.types import WhyactError
+
+MINIMUM_CODE_WIDTH = 64
+
+
+def _small(c: BackboneConfig) -> nn.Module:
+    return SmallBackbone(width=c.width, motion=c.motion)
+
+
+def _lite0(c: BackboneConfig) -> nn.Module:
+    return efficientnet_lite0(weights=c.weights, motion=c.motion, layer=c.layer)
+
+
+def _torchvision(c: BackboneConfig) -> nn.Module:
+    return torchvision_backbone(name=c.type, weights=c.weights, motion=c.motion, layer=c.layer)
+
+
+def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
+    return LearnedSpatialGraph(
+        token_width=width,
+        code_width=code,
+        regions=c.regions,
+        layers=c.layers,
+        cues=c.cues,
+        fusion=c.fusion,
+        temperature=c.temperature,
+    )
+
+
+def _grid(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
+    return GridSpatialGraph(token_width=width, code_width=code, regions=c.regions)
+
+
+def _prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:
+    return DynamicPrompts(
+        code_width=code,
+        classes=classes,
+        prompts=c.prompts,
+        bank=c.bank,
+        strategy=c.type,
+        top_k=c.top_k,
+        inject=c.inject,
+        max_strength=c.max_strength,
+    )
+
+
+def _no_prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:
+    return NoPrompts()
+
+
+def _gated(c: GraphPromptGnnConfig, code: int) -> nn.Module:
+    return GraphPromptGnn(code_width=code, layers=c.layers, window=c.window)
+
+
+def _no_graph(c: GraphPromptGnnConfig, code: int) -> nn.Module:
+    return NoGraph()
+
+
+BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
+    "small": _small,
+    "efficientnet_lite0": _lite0,
+}
+"""Backbones by name; any other name is looked up in torchvision."""
+
+SPATIAL_GRAPHS: Mapping[str, Callable[[SpatialGraphConfig, int, int], nn.Module]] = {
+    "learned": _learned,
+    "grid": _grid,
+}
+DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Module]] = {
+    "generated": _prompts,
+    "retrieved": _prompts,
+    "static": _prompts,
+    "none": _no_prompts,
+}
+GRAPH_PROMPT_GNNS: Mapping[str, Callable[[GraphPromptGnnConfig, int], nn.Module]] = {
+    "gated": _gated,
+    "none": _no_graph,
+}
+
+_Entry = TypeVar("_Entry")
+
+
+def _pick(slot: str, table: Mapping[str, _Entry], name: str) -> _Entry:
+    if name not in table:
+        raise WhyactError(f"Unknown model.{slot}.type '{name}'; choose from {list(table)}.")
+    return table[name]
+
+
+def _seeded(seed: int, slot: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """Initialise a slot from its own stream, so that removing one does not change another."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(f"{seed}/{slot}".encode()))
+        return make()
+
+
+def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel:
+    seed, classes, scenes = sizes["seed"], sizes["classes"], sizes["scenes"]
+    width, code = cast(int, backbone.width), c.code_width
+    if code < MINIMUM_CODE_WIDTH:
+        raise WhyactError(
+            f"model.code_width is {code}; codes are at least {MINIMUM_CODE_WIDTH} wide, "
+            "so that a tiny code cannot look clean."
+        )
+    graph = _pick("spatial_graph", SPATIAL_GRAPHS, c.spatial_graph.type)
+    prompts = _pick("dynamic_prompts", DYNAMIC_PROMPTS, c.dynamic_prompts.type)
+    gnn = _pick("graph_prompt_gnn", GRAPH_PROMPT_GNNS, c.graph_prompt_gnn.type)
+    slots: dict[str, Callable[[], nn.Module]] = {
+        "spatial_graph": lambda: graph(c.spatial_graph, width, code),
+        "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code, classes),
+        "graph_prompt_gnn": lambda: gnn(c.graph_prompt_gnn, code),
+        "head": lambda: AdditiveHead(code_width=code, classes=classes, dropout=c.dropout),
+        "nuisance_head": lambda: NuisanceHead(code_width=code, scenes=scenes),
+    }
+    built: dict[str, Any] = {name: _seeded(seed, name, make) for name, make in slots.items()}
+    return ActionRecognizer(backbone=backbone, frozen=c.backbone.frozen, **built)
+
+
+def build_model(
+    config: ModelConfig, *, classes: int, scenes: int = 0, seed: int = 42
+) -> VideoModel:
+    """Build the network that a config describes.
+
+    Args:
+        config: the ``model`` part of the config tree.
+        classes: Y.
+        scenes: S, labelled nuisance classes; 0 where there are none.
+        seed: of the initialisation.
+
+    Raises:
+        WhyactError: a type or setting that does not exist, with the choices.
+    """
+    make = BACKBONES.get(config.backbone.type, _torchvision)
+    backbone = _seeded(seed, "backbone", lambda: make(config.backbone))
+    if config.type == "whyact":
+        return _recognizer(config, backbone, classes=classes, scenes=scenes, seed=seed)
+    baselines = {"pooled": PooledModel, "cnn3d": PooledModel, "cnn_lstm": CnnLstm}
+    baseline = _pick("type", baselines, config.type)
+    model = _seeded(
+        seed,
+        "head",
+        lambda: baseline(
+            backbone=backbone,
+            width=cast(int, backbone.width),
+            classes=classes,
+            dropout=config.dropout,
+            frozen=config.backbone.frozen,
+        ),
+    )
+    return cast(VideoModel, model)

@@ -1,0 +1,143 @@
+"""The recogniser: wiring of the slots, nothing else."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from whyact.types import ActionOutput, WhyactError
+
+
+class VideoModel(nn.Module):
+    """What every model of this project shares: normalisation, the backbone, and its two halves.
+
+    ``forward`` is ``decode(encode(video))``; the halves are apart so that a frozen backbone's
+    tokens can be computed once.
+
+    Args:
+        backbone: maps a normalised video (B, 3, T, H, W) to (B, D, T', h, w); has ``mean``,
+            ``std`` and ``width``.
+        frozen: the backbone keeps its weights and batch statistics.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, backbone: nn.Module, frozen: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.frozen = frozen
+        shape = (1, 3, 1, 1, 1)
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(shape))
+        self.register_buffer("std", torch.tensor(backbone.std).view(shape))
+        if frozen:
+            backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> VideoModel:
+        """As `torch.nn.Module.train`; a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def encode(self, video: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Tokens (B, T', N, D) and their grid (h, w) from RGB in [0, 1], (B, 3, T, H, W)."""
+        if video.ndim != 5 or video.shape[1] != 3:
+            raise WhyactError(
+                f"Expected a video of shape (B, 3, T, H, W), got {tuple(video.shape)}."
+            )
+        if not video.is_floating_point():
+            raise WhyactError(
+                f"Expected RGB as float in [0, 1], got {video.dtype}; divide uint8 by 255."
+            )
+        with torch.set_grad_enabled(
+            torch.is_grad_enabled() and (not self.frozen or video.requires_grad)
+        ):
+            features = cast(Tensor, self.backbone((video - self.mean) / self.std))
+        h, w = features.shape[-2:]
+        return features.flatten(3).permute(0, 2, 3, 1), (h, w)
+
+    def decode(
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
+    ) -> ActionOutput:
+        """What the model makes of tokens (B, T', N, D)."""
+        raise NotImplementedError
+
+    def forward(self, video: Tensor, specification: Tensor | None = None) -> ActionOutput:
+        """Recognise.
+
+        Args:
+            video: (B, 3, T, H, W), RGB in [0, 1].
+            specification: (B, Y), weights of wanted actions, for models with prompts.
+        """
+        tokens, grid = self.encode(video)
+        return self.decode(tokens, grid, specification)
+
+
+class ActionRecognizer(VideoModel):
+    """Backbone → spatial graph → dynamic prompts → clip graph → head.
+
+    Each slot is a learned module or its null twin; nothing here asks which.
+
+    Args:
+        backbone, frozen: see `VideoModel`.
+        spatial_graph, dynamic_prompts, graph_prompt_gnn, head, nuisance_head: the slots, with the
+            contracts of `whyact.nn.contracts`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        spatial_graph: nn.Module,
+        dynamic_prompts: nn.Module,
+        graph_prompt_gnn: nn.Module,
+        head: nn.Module,
+        nuisance_head: nn.Module,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__(backbone=backbone, frozen=frozen)
+        self.spatial_graph = spatial_graph
+        self.dynamic_prompts = dynamic_prompts
+        self.graph_prompt_gnn = graph_prompt_gnn
+        self.head = head
+        self.nuisance_head = nuisance_head
+
+    def decode(
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
+    ) -> ActionOutput:
+        """As `VideoModel.decode`."""
+        regions = self.spatial_graph(tokens, grid)
+        codes = regions.action_code
+        prompts = self.dynamic_prompts(regions, specification)
+        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
+        guided = codes + guides.fusion
+        refined = self.graph_prompt_gnn(guided, prompts.prompts, regions.adjacency)
+        # The refined prompts guide the refined nodes; fusion has happened already.
+        last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
+        scores = self.head(refined.action_code, last.regions, last.classifier)
+        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
+        module_logits = {
+            "spatial_graph": self.head(codes, *neutral).logits,
+            "dynamic_prompts": self.head(guided, guides.regions, guides.classifier).logits,
+            "graph_prompt_gnn": scores.logits,
+        }
+        return ActionOutput(
+            logits=scores.logits,
+            frame_logits=scores.frame_logits,
+            contributions=scores.contributions,
+            bias=self.head.bias,
+            assignment=regions.assignment,
+            grid=grid,
+            action_code=refined.action_code,
+            nuisance_code=regions.nuisance_code,
+            adjacency=regions.adjacency,
+            prompts=refined.prompts,
+            prompt_weights=prompts.weights,
+            edge_gates=refined.edge_gates,
+            module_logits=module_logits,
+            nuisance_logits=self.nuisance_head(regions),
+            region_weights=scores.region_weights,
+        )

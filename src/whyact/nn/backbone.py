@@ -1,0 +1,120 @@
+"""The small backbone, and the ways in which a per-frame network is made to see motion."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TemporalShift(nn.Module):
+    """Moves a share of the channels one frame forward and as many one frame back.
+
+    TSM (Lin et al., ICCV 2019), with zeros where the clip ends.
+
+    Args:
+        share: channels moved in each direction, as a share of all.
+    """
+
+    def __init__(self, *, share: float = 0.125) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """Shift.
+
+        Args:
+            x: (B * frames, C, h, w), the frames of a clip in a row.
+            frames: T.
+        """
+        fold = max(1, int(x.shape[1] * self.share))
+        clip = x.unflatten(0, (-1, frames))
+        back = F.pad(clip[:, 1:, :fold], (0, 0, 0, 0, 0, 0, 0, 1))
+        ahead = F.pad(clip[:, :-1, fold : 2 * fold], (0, 0, 0, 0, 0, 0, 1, 0))
+        return torch.cat([back, ahead, clip[:, :, 2 * fold :]], dim=2).flatten(0, 1)
+
+
+class _Block(nn.Module):
+    """Residual block of two 3x3 convolutions; the first reads temporally shifted channels."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, shift: bool) -> None:
+        super().__init__()
+        self.shift = TemporalShift() if shift else None
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        same = stride == 1 and inputs == outputs
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        )
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        y = x if self.shift is None else self.shift(x, frames)
+        y = F.relu(self.norm1(self.conv1(y)), inplace=True)
+        y = self.norm2(self.conv2(y))
+        return F.relu(y + self.shortcut(x), inplace=True)
+
+
+class SmallBackbone(nn.Module):
+    """A residual network with stride 8, trained from scratch in minutes on two cores.
+
+    At 112 pixels it has 14 x 14 cells, at 64 pixels 8 x 8, so that an actor's outline survives.
+
+    Args:
+        width: D, of the last stage; the first stages have a quarter and a half of it.
+        motion: ``shift`` mixes neighbouring frames in every block, ``difference`` appends the
+            differences of neighbouring tokens, ``none`` sees single frames.
+        blocks: residual blocks of the last stage.
+    """
+
+    mean = (0.45, 0.45, 0.45)
+    std = (0.25, 0.25, 0.25)
+
+    def __init__(self, *, width: int = 96, motion: str = "shift", blocks: int = 2) -> None:
+        super().__init__()
+        shift = motion == "shift"
+        self.difference = motion == "difference"
+        self.width = width * (2 if self.difference else 1)
+        stem = width // 4
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
+        )
+        self.blocks = nn.ModuleList(
+            [_Block(stem, width // 2, 2, shift), _Block(width // 2, width, 2, shift)]
+            + [_Block(width, width, 1, shift) for _ in range(blocks - 1)]
+        )
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Make a feature map.
+
+        Args:
+            video: (B, 3, T, H, W), normalised; H and W at least 16.
+
+        Returns:
+            (B, D, T, H / 8, W / 8).
+        """
+        frames = video.shape[2]
+        x = video.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x, frames)
+        features = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        return with_differences(features) if self.difference else features
+
+
+def with_differences(features: Tensor) -> Tensor:
+    """Append to every frame's features their change since the frame before (zero in the first).
+
+    Args:
+        features: (B, D, T, h, w).
+
+    Returns:
+        (B, 2 * D, T, h, w).
+    """
+    change = F.pad(features[:, :, 1:] - features[:, :, :-1], (0, 0, 0, 0, 1, 0))
+    return torch.cat([features, change], dim=1)

@@ -1,0 +1,132 @@
+"""DPM: prompts made from the clip that evolve with it, and the null twin without prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from whyact.nn.contracts import Guides, Prompts, Regions
+from whyact.types import WhyactError
+
+INJECTIONS = ("regions", "fusion", "classifier")
+STRATEGIES = ("generated", "retrieved", "static")
+
+
+class DynamicPrompts(nn.Module):
+    """Mixes a bank of prompts by the content so far, and guides what comes after.
+
+    A recurrent state reads each frame's regions in turn; P slots ask the bank with it. ``generated``
+    takes the softmax over the whole bank (soft mixtures as in CoCoOp-style conditional prompts, Zhou
+    et al., CVPR 2022), ``retrieved`` renormalises its top k (L2P, Wang et al., CVPR 2022), ``static``
+    has P learned mixtures that never see the clip. Every guide is bounded:
+    ``max_strength * sigmoid(learned) * tanh(...)``.
+
+    Args:
+        code_width: C. classes: Y, length of a specification.
+        prompts: P. bank: M. strategy: one of `STRATEGIES`. top_k: of ``retrieved``.
+        inject: subset of `INJECTIONS`, what the prompts guide.
+        max_strength: bound of every guide.
+    """
+
+    def __init__(
+        self,
+        *,
+        code_width: int,
+        classes: int,
+        prompts: int = 4,
+        bank: int = 16,
+        strategy: str = "generated",
+        top_k: int = 4,
+        inject: Sequence[str] = INJECTIONS,
+        max_strength: float = 0.5,
+    ) -> None:
+        super().__init__()
+        unknown = sorted(set(inject) - set(INJECTIONS))
+        if unknown:
+            raise WhyactError(f"Unknown injections {unknown}; choose from {list(INJECTIONS)}.")
+        if strategy not in STRATEGIES:
+            raise WhyactError(f"Unknown strategy '{strategy}'; choose from {list(STRATEGIES)}.")
+        if not 1 <= top_k <= bank:
+            raise WhyactError(f"top_k must be in 1 … {bank} (the bank's size), got {top_k}.")
+        self.strategy, self.top_k, self.max_strength = strategy, top_k, max_strength
+        self.inject = tuple(i for i in INJECTIONS if i in inject)
+        self.bank = nn.Parameter(torch.randn(bank, code_width) / math.sqrt(code_width))
+        if strategy == "static":
+            self.mixture = nn.Parameter(torch.randn(prompts, bank))
+        else:
+            self.slots = nn.Parameter(torch.randn(prompts, code_width))
+            self.content = nn.LayerNorm(code_width)
+            self.evolve = nn.GRU(code_width, code_width, batch_first=True)
+            self.specify = nn.Linear(classes, code_width, bias=False)
+        self.strength = nn.ParameterDict({i: nn.Parameter(torch.zeros(())) for i in self.inject})
+        self.guides = nn.ModuleDict(
+            {i: nn.Linear(code_width, code_width, bias=False) for i in self.inject}
+        )
+
+    def forward(self, regions: Regions, specification: Tensor | None = None) -> Prompts:
+        """Make prompts.
+
+        Args:
+            regions: of the clip.
+            specification: (B, Y), weights of the wanted actions, or None for no wish.
+        """
+        weights = self._mix(regions, specification)
+        return Prompts(weights @ self.bank, weights)
+
+    def guide(self, codes: Tensor, prompts: Tensor) -> Guides:
+        """What prompts (B, T', P, C) say about region nodes (B, T', K, C)."""
+        fit = codes @ prompts.transpose(-1, -2) / math.sqrt(codes.shape[-1])
+        guides = {i: self.guides[i](prompts) for i in self.inject}
+        regions, fusion = codes.new_zeros(codes.shape[:-1]), torch.zeros_like(codes)
+        classifier = codes.new_zeros(*codes.shape[:2], codes.shape[-1])
+        if "regions" in guides:
+            asked = codes @ guides["regions"].transpose(-1, -2) / math.sqrt(codes.shape[-1])
+            regions = self._bounded("regions", asked.mean(-1))
+        if "fusion" in guides:
+            fusion = self._bounded("fusion", fit.softmax(-1) @ guides["fusion"])
+        if "classifier" in guides:
+            classifier = self._bounded("classifier", guides["classifier"].mean(2))
+        return Guides(regions, fusion, classifier)
+
+    def _mix(self, regions: Regions, specification: Tensor | None) -> Tensor:
+        batch, frames = regions.action_code.shape[:2]
+        if self.strategy == "static":
+            return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
+        content = (regions.mass.unsqueeze(-1) * regions.action_code).sum(2)
+        state, _ = self.evolve(self.content(content))
+        if specification is None:
+            specification = state.new_zeros(batch, self.specify.in_features)
+        state = state + self.specify(specification.to(state.dtype)).unsqueeze(1)
+        asked = self.slots * (1 + state.unsqueeze(2)) + state.unsqueeze(2)
+        scores = asked @ self.bank.T
+        if self.strategy == "retrieved":
+            floor = scores.topk(self.top_k, dim=-1).values[..., -1:]
+            scores = scores.masked_fill(scores < floor, -math.inf)
+        return scores.softmax(-1)
+
+    def _bounded(self, name: str, raw: Tensor) -> Tensor:
+        return self.max_strength * self.strength[name].sigmoid() * raw.tanh()
+
+
+class NoPrompts(nn.Module):
+    """The null twin: P = 0 and guides of zero."""
+
+    def forward(self, regions: Regions, specification: Tensor | None = None) -> Prompts:
+        """As `DynamicPrompts.forward`; a specification is refused, as nothing could heed it."""
+        if specification is not None:
+            raise WhyactError(
+                "A specification of wanted actions needs prompts; "
+                "set model.dynamic_prompts.type to generated or retrieved."
+            )
+        codes = regions.action_code
+        empty = codes.new_zeros(*codes.shape[:2], 0, codes.shape[-1])
+        return Prompts(empty, empty[..., :0])
+
+    def guide(self, codes: Tensor, prompts: Tensor) -> Guides:
+        """As `DynamicPrompts.guide`: sums over no prompts, hence all zero."""
+        nothing = prompts.sum(2)
+        fusion = nothing.unsqueeze(2).expand_as(codes)
+        return Guides(fusion.sum(-1), fusion, nothing)

@@ -1,0 +1,148 @@
+"""GPNN: one gated graph over the regions and prompts of all frames, and its null twin."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from whyact.nn.contracts import Refined
+
+
+class _Edges(nn.Module):
+    """Gated messages along one edge type.
+
+    The gate of an edge is ``sigmoid(q(receiver) . k(sender) / sqrt(c) + b)``. Messages are averaged
+    over the *number* of edges, not over the sum of gates: dividing by the gates would cancel the
+    gate of a receiver with a single edge, and the drawn link would not act.
+    """
+
+    def __init__(self, width: int, gate_width: int) -> None:
+        super().__init__()
+        self.receiver = nn.Linear(width, gate_width, bias=False)
+        self.sender = nn.Linear(width, gate_width, bias=False)
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.message = nn.Linear(width, width, bias=False)
+
+    def gates(self, receivers: Tensor, senders: Tensor) -> Tensor:
+        """(..., R, S) from receivers (..., R, C) and senders (..., S, C)."""
+        key = self.sender(senders)
+        score = self.receiver(receivers) @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
+        return (score + self.bias).sigmoid()
+
+    def messages(self, gates: Tensor, senders: Tensor) -> Tensor:
+        """Mean gated message of each receiver, (..., R, C)."""
+        return gates @ self.message(senders) / max(1, senders.shape[-2])
+
+
+def shift_frames(x: Tensor, offset: int) -> Tensor:
+    """What frame t sees at frame ``t + offset``, zeros outside the clip; x is (B, T', ...)."""
+    frames = x.shape[1]
+    if abs(offset) >= frames:
+        return torch.zeros_like(x)
+    pad = torch.zeros_like(x[:, : abs(offset)])
+    if offset > 0:
+        return torch.cat([x[:, offset:], pad], dim=1)
+    return torch.cat([pad, x[:, :offset]], dim=1) if offset < 0 else x
+
+
+class _Round(nn.Module):
+    """One round of messages over all edge types, then a gated update of every node."""
+
+    def __init__(self, width: int, gate_width: int, window: int) -> None:
+        super().__init__()
+        self.offsets = [o for o in range(-window, window + 1) if o]
+        self.spatial = _Edges(width, gate_width)
+        self.temporal = nn.ModuleList(_Edges(width, gate_width) for _ in self.offsets)
+        self.prompt_to_region = _Edges(width, gate_width)
+        self.region_to_prompt = _Edges(width, gate_width)
+        self.prompt_to_prompt = _Edges(width, gate_width)
+        self.norm_region, self.norm_prompt = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.update_region = nn.Linear(2 * width, width)
+        self.update_prompt = nn.Linear(2 * width, width)
+
+    def forward(
+        self, regions: Tensor, prompts: Tensor, adjacency: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        r, p = self.norm_region(regions), self.norm_prompt(prompts)
+        gates = {
+            # The region graph of the frame is the prior of its spatial edges; K * adjacency has
+            # mean one over a row, so the division by K in `messages` leaves a weighted mean.
+            "spatial": self.spatial.gates(r, r) * adjacency,
+            "temporal": self._temporal_gates(r),
+            "prompt_to_region": self.prompt_to_region.gates(r, p),
+            "region_to_prompt": self.region_to_prompt.gates(p, r),
+            "prompt_to_prompt": self.prompt_to_prompt.gates(p, p),
+        }
+        to_region = self.spatial.messages(gates["spatial"] * r.shape[-2], r)
+        to_region = to_region + self.prompt_to_region.messages(gates["prompt_to_region"], p)
+        for i, (offset, edges) in enumerate(zip(self.offsets, self.temporal, strict=True)):
+            assert isinstance(edges, _Edges)
+            to_region = to_region + edges.messages(
+                gates["temporal"][:, :, i], shift_frames(r, offset)
+            )
+        to_prompt = self.region_to_prompt.messages(gates["region_to_prompt"], r)
+        to_prompt = to_prompt + self.prompt_to_prompt.messages(gates["prompt_to_prompt"], p)
+        regions = regions + self._update(self.update_region, r, to_region)
+        prompts = prompts + self._update(self.update_prompt, p, to_prompt)
+        return regions, prompts, gates
+
+    def _temporal_gates(self, r: Tensor) -> Tensor:
+        inside = r.new_ones(r.shape[0], r.shape[1], 1, 1)
+        gates = []
+        for offset, edges in zip(self.offsets, self.temporal, strict=True):
+            assert isinstance(edges, _Edges)
+            gates.append(edges.gates(r, shift_frames(r, offset)) * shift_frames(inside, offset))
+        return torch.stack(gates, dim=2)
+
+    @staticmethod
+    def _update(gate: nn.Linear, node: Tensor, message: Tensor) -> Tensor:
+        return gate(torch.cat([node, message], dim=-1)).sigmoid() * F.gelu(message)
+
+
+class GraphPromptGnn(nn.Module):
+    """Refines region and prompt nodes with gated messages along five types of edges.
+
+    Spatial edges follow the region graph of each frame; temporal edges join every region to all
+    regions of the frames at most ``window`` away, so the cost grows linearly with T; prompts and
+    regions of a frame are joined both ways, prompts of a frame with each other. The gated update
+    follows GGNN (Li et al., ICLR 2016) with a sigmoid gate a residual step instead of a GRU cell.
+
+    Args:
+        code_width: C. layers: rounds. window: reach of temporal edges in frames.
+        gate_width: width of the gates' queries and keys.
+    """
+
+    def __init__(
+        self, *, code_width: int, layers: int = 2, window: int = 1, gate_width: int = 32
+    ) -> None:
+        super().__init__()
+        self.rounds = nn.ModuleList(
+            _Round(code_width, gate_width, window) for _ in range(max(1, layers))
+        )
+
+    def forward(self, nodes: Tensor, prompts: Tensor, adjacency: Tensor) -> Refined:
+        """Refine nodes.
+
+        Args:
+            nodes: (B, T', K, C), region nodes.
+            prompts: (B, T', P, C), prompt nodes.
+            adjacency: (B, T', K, K), region graph of each frame.
+
+        Returns:
+            Refined nodes and the gates of the last round, which the explanation follows.
+        """
+        gates: dict[str, Tensor] = {}
+        for step in self.rounds:
+            nodes, prompts, gates = step(nodes, prompts, adjacency)
+        return Refined(nodes, prompts, gates)
+
+
+class NoGraph(nn.Module):
+    """The null twin: nodes pass unchanged, there are no edges."""
+
+    def forward(self, nodes: Tensor, prompts: Tensor, adjacency: Tensor) -> Refined:
+        """As `GraphPromptGnn.forward`."""
+        return Refined(nodes, prompts, {})

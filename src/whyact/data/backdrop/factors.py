@@ -182,12 +182,12 @@ def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Fa
         pan=(float(pan[0]), float(pan[1]) * 0.4),
         shake=0.02 if wild else float(rng.uniform(0, 0.004)),
         zoom=float(rng.choice([-0.25, 0.25])) if wild else float(rng.uniform(-0.06, 0.06)),
-        gain=float(rng.choice([0.4, 1.6]) if dark else rng.uniform(0.85, 1.15)),
-        gamma=float(rng.choice([0.6, 1.6]) if dark else rng.uniform(0.9, 1.1)),
+        gain=float(rng.choice([0.55, 1.45]) if dark else rng.uniform(0.85, 1.15)),
+        gamma=float(rng.choice([0.75, 1.35]) if dark else rng.uniform(0.9, 1.1)),
         cast=(1.0, float(rng.uniform(0.95, 1.05)), float(rng.uniform(0.93, 1.07)))
         if not dark
         else (float(rng.uniform(0.7, 1.3)), 1.0, float(rng.uniform(0.7, 1.3))),
-        gradient=float(rng.uniform(0.4, 0.6) * rng.choice([-1, 1]) if dark else rng.uniform(-0.15, 0.15)),
+        gradient=float(rng.uniform(0.25, 0.45) * rng.choice([-1, 1]) if dark else rng.uniform(-0.15, 0.15)),
         flicker=0.08 if dark else float(rng.uniform(0, 0.015)),
         distractors=int(rng.integers(0, 3)),
         occluders=tuple(

@@ -1,0 +1,199 @@
+"""Backdrop on disk: memory-mapped arrays, generated once and checked by a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+
+from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
+from whyact.data.backdrop.factors import UNTRIMMED_LENGTH
+from whyact.data.backdrop.render import BackdropSample, generate_clip
+from whyact.data.backdrop.scenes import SCENES
+from whyact.types import Clip
+
+BACKDROP_VERSION = "1.0"
+"""Raised with every change of the content; caches of another version are never read."""
+CHUNK = 50
+
+
+def _generate_chunk(start: int, stop: int, folder: str, settings: dict[str, Any]) -> list[str]:
+    """Fill rows [start, stop) of the arrays; returns the factors as JSON lines."""
+    videos = np.load(Path(folder) / "video.npy", mmap_mode="r+")
+    masks = np.load(Path(folder) / "mask.npy", mmap_mode="r+")
+    rows = []
+    for index in range(start, stop):
+        sample = generate_clip(index=index, **settings)
+        videos[index], masks[index] = sample.video, sample.mask
+        rows.append(json.dumps(describe(sample)))
+    return rows
+
+
+def describe(sample: BackdropSample) -> dict[str, Any]:
+    """The factors of a clip as JSON values, with names beside the indices."""
+    factors = asdict(sample.factors)
+    for actor in factors["actors"]:
+        actor["name"] = ACTIONS[actor["action"]]
+    scene = sample.factors.scene
+    factors["scene_name"] = SCENES[scene] if scene >= 0 else "noise"
+    boxes = sample.boxes.astype(object)
+    boxes[np.isnan(sample.boxes)] = None
+    return {**factors, "boxes": boxes.tolist()}
+
+
+def generate_split(
+    *, root: Path, split: str, clips: int, seed: int, frames: int, size: int, correlation: float,
+    workers: int = 2,
+) -> Path:  # fmt: skip
+    """Generate a split, unless it is there, and return its folder.
+
+    The folder's name is a hash of the version and all arguments. It appears only when complete, so
+    an interrupted run leaves nothing half-made.
+
+    Args:
+        root: cache folder. split, seed, frames, size, correlation: see `generate_clip`.
+        clips: how many. workers: processes.
+    """
+    settings: dict[str, Any] = {
+        "split": split, "seed": seed, "frames": frames, "size": size, "correlation": correlation,
+    }  # fmt: skip
+    key = json.dumps({**settings, "clips": clips, "version": BACKDROP_VERSION}, sort_keys=True)
+    folder = root / "backdrop" / f"{split}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = tempfile.mkdtemp(dir=folder.parent, prefix=".making-")
+    try:
+        length = frames * UNTRIMMED_LENGTH if split == "untrimmed" else frames
+        shape = (clips, length, size, size)
+        for name, full in (("video", (*shape, 3)), ("mask", shape)):
+            np.lib.format.open_memmap(f"{scratch}/{name}.npy", "w+", np.uint8, full).flush()
+        starts = range(0, clips, CHUNK)
+        job = partial(_fill, folder=scratch, settings=settings, clips=clips)
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            chunks = list(
+                track(pool.imap(job, starts), f"Backdrop {split}", total=len(starts))
+            )
+        (Path(scratch) / "factors.jsonl").write_text("\n".join(sum(chunks, [])) + "\n")
+        (Path(scratch) / "settings.json").write_text(key)
+        (Path(scratch) / "sha256").write_text(_hash_arrays(Path(scratch)))
+        try:
+            Path(scratch).rename(folder)
+        except OSError:  # another process was faster; its content is the same
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _fill(start: int, *, folder: str, settings: dict[str, Any], clips: int) -> list[str]:
+    return _generate_chunk(start, min(start + CHUNK, clips), folder, settings)
+
+
+def _hash_arrays(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("video", "mask"):
+        array = np.load(folder / f"{name}.npy", mmap_mode="r")
+        digest.update(f"{name}{array.shape}".encode())
+        for row in array:
+            digest.update(np.ascontiguousarray(row).data)
+    return digest.hexdigest()
+
+
+class BackdropDataset:
+    """A generated split as a `whyact.data.protocol.ClipDataset`.
+
+    Args:
+        folder: as `generate_split` returned it.
+        flip: probability of a horizontal flip, drawn from (seed, round, index); a flip swaps the
+            labels of `FLIP_PAIRS`.
+        seed: of the flips.
+    """
+
+    classes = ACTIONS
+    scenes = SCENES
+    views = 1
+
+    def __init__(self, *, folder: Path, flip: float = 0.0, seed: int = 0) -> None:
+        self.folder, self.flip, self.seed = folder, flip, seed
+        self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
+        self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
+        lines = (folder / "factors.jsonl").read_text().splitlines()
+        self.factors: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
+        self.swap = {**swap, **{b: a for a, b in swap.items()}}
+        self.split = json.loads((folder / "settings.json").read_text())["split"]
+        self.ids: Sequence[str] = [f"{self.split}/{i:06d}" for i in range(len(self))]
+        self.groups = self.ids
+
+    @cached_property
+    def labels(self) -> Sequence[int | tuple[int, ...]]:
+        """Action indices; tuples for ``multi``, whose clips hold several."""
+        several = [tuple(a["action"] for a in f["actors"]) for f in self.factors]
+        return several if self.split == "multi" else [a[0] for a in several]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the raw arrays."""
+        return (self.folder / "sha256").read_text()
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, request: tuple[int, int]) -> Clip:
+        """The clip asked for; its mask is the actors' (bit 0 to 3)."""
+        index, turn = request
+        video = torch.from_numpy(self.video[index].copy()).permute(3, 0, 1, 2)
+        mask = torch.from_numpy((self.mask[index] & 15) > 0)
+        label = self.labels[index]
+        labels = label if isinstance(label, tuple) else (label,)
+        if self.flip and np.random.default_rng([self.seed, turn, index]).random() < self.flip:
+            video, mask = video.flip(-1), mask.flip(-1)
+            labels = tuple(self.swap.get(i, i) for i in labels)
+        target: int | torch.Tensor = labels[0]
+        if self.split == "multi":
+            target = torch.zeros(len(ACTIONS)).index_fill_(0, torch.tensor(labels), 1.0)
+        return Clip(
+            video=video,
+            label=target,
+            id=self.ids[index],
+            nuisance=self.factors[index]["scene"],
+            mask=mask,
+        )
+
+    def limb_mask(self, index: int) -> torch.Tensor:
+        """(T, H, W) bool, the limbs that make the action (not flipped)."""
+        return torch.from_numpy((self.mask[index] >> 4) > 0)
+
+
+def load_backdrop(
+    *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
+    frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
+    workers: int = 2,
+) -> BackdropDataset:  # fmt: skip
+    """Load a split, generating it first if need be.
+
+    Args:
+        root: cache folder.
+        clips: of ``train``. eval_clips: of every other split.
+        train: apply random flips.
+        augment_seed: of the flips. The others: see `generate_split`.
+    """
+    folder = generate_split(
+        root=Path(root), split=split, clips=clips if split == "train" else eval_clips, seed=seed,
+        frames=frames, size=size, correlation=correlation, workers=workers,
+    )  # fmt: skip
+    return BackdropDataset(folder=folder, flip=flip if train else 0.0, seed=augment_seed)

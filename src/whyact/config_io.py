@@ -1,0 +1,151 @@
+"""Reading and writing the config tree. A name that does not exist is an error with the nearest one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from whyact.config import Config
+from whyact.types import WhyactError
+
+
+def names(kind: type = Config, prefix: str = "") -> Iterator[str]:
+    """All settings of the tree with dots, groups included: ``model``, ``model.code_width``, …"""
+    hints = get_type_hints(kind)
+    for f in fields(cast(Any, kind)):
+        yield f"{prefix}{f.name}"
+        if is_dataclass(hints[f.name]):
+            yield from names(cast(type, hints[f.name]), f"{prefix}{f.name}.")
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """The most similar choice; a name in the wrong group finds the group it belongs to."""
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.85)
+    tail = name.rsplit(".", 1)[-1]
+    by_tail = [c for c in choices if c.rsplit(".", 1)[-1] == tail]
+    return (close or by_tail or difflib.get_close_matches(name, choices, n=1, cutoff=0.0))[0]
+
+
+def check_names(used: Sequence[str], where: str) -> None:
+    """Fail at the first setting that does not exist.
+
+    Raises:
+        WhyactError: names ``where``, the setting and the nearest one that exists.
+    """
+    known = list(names())
+    for name in used:
+        if name not in known:
+            raise WhyactError(
+                f"{where}: there is no setting '{name}'. Did you mean '{nearest(name, known)}'?"
+            )
+
+
+def parser() -> ArgumentParser:
+    """A parser of every setting as a flag, ``--model.code_width 64``."""
+    made = ArgumentParser(exit_on_error=False, description="Settings")
+    made.add_class_arguments(Config, None, fail_untyped=True)
+    return made
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The settings of one YAML file, checked for names that do not exist."""
+    path = Path(path)
+    if not path.is_file():
+        raise WhyactError(f"{path}: no such config file.")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise WhyactError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise WhyactError(f"{path}: expected settings as 'name: value', got {type(tree).__name__}.")
+    check_names(list(_flatten(tree)), str(path))
+    return tree
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the settings of ``over`` on top, group by group."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merge(cast(Any, old), value) if both else value
+    return result
+
+
+def from_dict(tree: Mapping[str, Any], where: str = "config") -> Config:
+    """Build the typed tree; missing settings keep their defaults.
+
+    Raises:
+        WhyactError: an unknown name, or a value of the wrong type or outside the choices.
+    """
+    check_names(list(_flatten(tree)), where)
+    return _typed(lambda p: p.parse_object(cast(Any, dict(tree))), where)
+
+
+def load_config(paths: Sequence[str | Path] = (), flags: Sequence[str] = ()) -> Config:
+    """Read configs, each on top of the one before, then flags on top.
+
+    Args:
+        paths: YAML files.
+        flags: ``["--model.code_width", "96"]`` or ``["--model.code_width=96"]``.
+
+    Raises:
+        WhyactError: names the file or flag, the value, and the nearest setting or the choices.
+    """
+    tree: dict[str, Any] = {}
+    for path in paths:
+        tree = merge(tree, read_yaml(path))
+    where = " + ".join(map(str, paths)) or "config"
+    config = from_dict(tree, where)
+    if not flags:
+        return config
+    used = [f[2:].split("=", 1)[0].removesuffix("+") for f in flags if f.startswith("--")]
+    check_names(used, "command line")
+    defaults = asdict(config)
+    return _typed(lambda p: _with_defaults(p, defaults, list(flags)), "command line")
+
+
+def _with_defaults(p: ArgumentParser, tree: dict[str, Any], flags: list[str]) -> Namespace:
+    p.set_defaults({k: v for k, v in _leaves(tree)})
+    return cast(Namespace, p.parse_args(flags))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _typed(parse: Any, where: str) -> Config:
+    made = parser()
+    try:
+        values = made.instantiate(parse(made))
+    except ArgumentError as error:
+        raise WhyactError(f"{where}: {error}") from error
+    return Config(**{f.name: values[f.name] for f in fields(Config)})
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved tree as YAML, readable by `load_config`."""
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+
+
+def to_json(config: Config) -> str:
+    """The resolved tree as one line of JSON."""
+    return json.dumps(asdict(config), ensure_ascii=False)

@@ -1,0 +1,96 @@
+"""Batches in a seeded order that any number of workers and processes agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from whyact.data.protocol import ClipDataset
+from whyact.types import Batch, Clip, Failure, WhyactError, collate
+
+Request = tuple[int, int]
+
+
+def collate_items(items: Sequence[tuple[int, Clip | Failure]]) -> Batch:
+    """Stack what could be read; what could not goes to `Batch.failures`.
+
+    The batch may hold no clip at all; its video is then (0, 3, 1, 1, 1).
+    """
+    clips = [(i, c) for i, c in items if isinstance(c, Clip)]
+    failures = tuple(c for _, c in items if isinstance(c, Failure))
+    if not clips:
+        none = torch.zeros(0, dtype=torch.int64)
+        return Batch(torch.zeros(0, 3, 1, 1, 1), none, (), none, index=none, failures=failures)
+    return replace(collate([c for _, c in clips], [i for i, _ in clips]), failures=failures)
+
+
+class _Indexed(Dataset[tuple[int, Clip | Failure]]):
+    def __init__(self, dataset: ClipDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, request: Request) -> tuple[int, Clip | Failure]:
+        return request[0], self.dataset[request]
+
+
+def epoch_batches(
+    length: int, *, epoch: int, seed: int, batch_size: int, processes: int = 1, rank: int = 0,
+    steps: int = 1,
+) -> list[list[Request]]:  # fmt: skip
+    """This process's micro-batches of a training epoch.
+
+    The shuffled epoch is cut into global batches; each global batch into ``steps`` rounds of one
+    micro-batch for each process. So the clips of an optimiser step do not depend on the number of
+    processes or accumulation steps. A last, incomplete global batch is left out.
+
+    Args:
+        length: clips in the data set. epoch: reshuffles. seed: of the order.
+        batch_size: global; cut to ``length`` for smaller sets.
+        processes, rank: of the run. steps: accumulation steps.
+
+    Raises:
+        WhyactError: the global batch does not divide evenly.
+    """
+    batch_size = min(batch_size, length)
+    parts = processes * steps
+    if batch_size % parts:
+        raise WhyactError(
+            f"A global batch of {batch_size} does not divide into {processes} processes x {steps} "
+            "accumulation steps; change training.batch_size or training.device_batch_size."
+        )
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(length, generator=generator).tolist()
+    micro = batch_size // parts
+    batches = []
+    for start in range(0, length - batch_size + 1, batch_size):
+        for step in range(steps):
+            first = start + (step * processes + rank) * micro
+            batches.append([(i, epoch) for i in order[first : first + micro]])
+    return batches
+
+
+def view_batches(
+    length: int, *, views: int, batch_size: int, processes: int = 1, rank: int = 0
+) -> list[list[Request]]:
+    """This process's batches of an evaluation: every view of every clip once, in order."""
+    requests = [(i, v) for i in range(length) for v in range(views)][rank::processes]
+    return [requests[i : i + batch_size] for i in range(0, len(requests), batch_size)]
+
+
+def load(
+    dataset: ClipDataset, batches: Sequence[list[Request]], *, workers: int = 0
+) -> Iterator[Batch]:
+    """Read batches, in order, with ``workers`` loader processes (0: in this one)."""
+    loader = DataLoader(
+        _Indexed(dataset),
+        batch_sampler=cast("list[list[int]]", list(batches)),
+        num_workers=workers,
+        collate_fn=collate_items,
+        pin_memory=torch.cuda.is_available(),
+        # Forked workers inherit torch's thread pool in an unusable state.
+        multiprocessing_context="spawn" if workers else None,
+    )
+    return iter(loader)

@@ -1,0 +1,187 @@
+"""Checkpoints: a folder with safetensors weights and a state file that loads without running code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from whyact.config import Config, ModelConfig
+from whyact.config_io import from_dict, to_json
+from whyact.data.protocol import label_map_hash
+from whyact.models.builders import build_model
+from whyact.models.recognizer import VideoModel
+from whyact.types import WhyactError
+
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model and what it was trained for.
+
+    Attributes:
+        model: in evaluation mode. config: of its run.
+        classes, scenes: names in label order.
+        folder: of the checkpoint.
+    """
+
+    model: VideoModel
+    config: Config
+    classes: tuple[str, ...]
+    scenes: tuple[str, ...]
+    folder: Path
+
+
+def save_checkpoint(
+    folder: Path, *, weights: Mapping[str, torch.Tensor], config: Config, classes: Sequence[str],
+    scenes: Sequence[str], state: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write a checkpoint; an interrupted write leaves the old one as it was.
+
+    Args:
+        folder: of the checkpoint. weights: state dict that is evaluated.
+        state: what the loop needs to go on: tensors, numbers, strings, lists and dicts only.
+    """
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    metadata = {
+        "format": FORMAT,
+        "config": to_json(config),
+        "classes": json.dumps(list(classes), ensure_ascii=False),
+        "scenes": json.dumps(list(scenes), ensure_ascii=False),
+        "label_map": label_map_hash(classes),
+    }
+    tensors = {k: v.detach().contiguous().cpu() for k, v in weights.items()}
+    save_file(tensors, fresh / "model.safetensors", metadata)
+    torch.save(dict(state), fresh / "state.pt")
+    for file in fresh.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint folder meant by ``path``: itself, or a run's ``best``, else its ``last``.
+
+    A write that was interrupted between its two renames is completed here.
+
+    Raises:
+        WhyactError: there is none.
+    """
+    path = Path(path)
+    for folder in (path, path / "checkpoints" / "best", path / "checkpoints" / "last"):
+        fresh = folder.with_name(f".{folder.name}.new")
+        if not folder.exists() and (fresh / "state.pt").is_file():
+            fresh.rename(folder)
+        if (folder / "model.safetensors").is_file():
+            return folder
+    raise WhyactError(
+        f"{path}: no checkpoint here. Give a run's folder (runs/<name>) or a checkpoint's "
+        "(runs/<name>/checkpoints/best)."
+    )
+
+
+def read_metadata(folder: Path) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
+    """Config, classes and scenes of a checkpoint, without its weights."""
+    file = folder / "model.safetensors"
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise WhyactError(f"{file}: not a readable checkpoint: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise WhyactError(
+            f"{file}: expected checkpoint format {FORMAT}, found {metadata.get('format')}; "
+            "it was not written by this version of whyact."
+        )
+    config = from_dict(json.loads(metadata["config"]), str(file))
+    return config, tuple(json.loads(metadata["classes"])), tuple(json.loads(metadata["scenes"]))
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What the loop stored to go on from."""
+    state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    return state
+
+
+def load_weights(model: VideoModel, folder: Path, config: ModelConfig) -> None:
+    """Load a checkpoint into a model that was built from ``config``.
+
+    Raises:
+        WhyactError: the checkpoint is of another model; names the settings and tensors that differ.
+    """
+    saved, _, _ = read_metadata(folder)
+    tensors = load_file(folder / "model.safetensors")
+    own = model.state_dict()
+    wrong = sorted(
+        name
+        for name in set(own) | set(tensors)
+        if name not in own or name not in tensors or own[name].shape != tensors[name].shape
+    )
+    differing = _differences(asdict(saved.model), asdict(config), "model")
+    if wrong or differing:
+        raise WhyactError(
+            f"{folder}: the checkpoint is of another model. Settings that differ: "
+            f"{'; '.join(differing) or 'none'}. Tensors that differ: {len(wrong)}"
+            f"{f', e.g. {wrong[0]!r}' if wrong else ''}."
+        )
+    model.load_state_dict(tensors)
+
+
+def _differences(saved: Mapping[str, Any], here: Mapping[str, Any], prefix: str) -> list[str]:
+    found = []
+    for key, value in saved.items():
+        name, other = f"{prefix}.{key}", here.get(key)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            found += _differences(value, other, name)
+        elif value != other:
+            found.append(f"{name} (checkpoint {value}, here {other})")
+    return found
+
+
+def check_label_map(folder: Path, saved: Sequence[str], here: Sequence[str]) -> None:
+    """Fail where a checkpoint's classes are not the data set's, in names or in order."""
+    if label_map_hash(saved) == label_map_hash(here):
+        return
+    i = next(
+        (i for i, (a, b) in enumerate(zip(saved, here, strict=False)) if a != b),
+        min(len(saved), len(here)),
+    )
+    raise WhyactError(
+        f"{folder}: the checkpoint knows {len(saved)} classes, the data has {len(here)}, and they "
+        f"differ first at index {i} ({saved[i : i + 1]} and {tuple(here[i : i + 1])}). "
+        "Use the label list that the model was trained with."
+    )
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a trained model.
+
+    Args:
+        path: of a run or a checkpoint.
+        device: to put it on.
+    """
+    folder = find_checkpoint(path)
+    config, classes, scenes = read_metadata(folder)
+    # The checkpoint holds the backbone's weights; the file they came from may be gone.
+    backbone = config.model.backbone
+    weights, backbone.weights = backbone.weights, "none"
+    model = build_model(config.model, classes=len(classes), scenes=len(scenes), seed=config.seed)
+    backbone.weights = weights
+    load_weights(model, folder, config.model)
+    return LoadedModel(model.to(device).eval(), config, classes, scenes, folder)

@@ -1,0 +1,86 @@
+"""Scores of a model over a data set: the one evaluation pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from whyact.data.loader import load, view_batches
+from whyact.data.protocol import ClipDataset
+from whyact.types import Failure
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of every clip that could be read.
+
+    Attributes:
+        ids: names, in data set order. index: (n,) position of each in the data set.
+        logits: (n, Y), averaged over the views of each clip.
+        labels: (n,) int64, or (n, Y) multi-hot.
+        expected: clips that there should be. failures: those that could not be read.
+    """
+
+    ids: tuple[str, ...]
+    index: Tensor
+    logits: Tensor
+    labels: Tensor
+    expected: int
+    failures: tuple[Failure, ...]
+
+
+@torch.no_grad()
+def predict_dataset(
+    model: nn.Module,
+    dataset: ClipDataset,
+    *,
+    device: torch.device,
+    batch_size: int = 32,
+    workers: int = 0,
+    title: str = "",
+) -> Predictions:
+    """Score every clip, averaging its views.
+
+    Args:
+        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`; put into evaluation mode.
+        dataset: with ``dataset.views`` views a clip.
+        batch_size: views a forward pass.
+        title: of the progress bar; empty shows none.
+    """
+    was_training = model.training
+    model.eval()
+    batches = view_batches(len(dataset), views=dataset.views, batch_size=batch_size)
+    scores: dict[int, list[Tensor]] = {}
+    labels: dict[int, Tensor] = {}
+    failures: dict[str, Failure] = {}
+    steps = load(dataset, batches, workers=workers)
+    for batch in track(steps, title, total=len(batches), disable=not title, transient=True):
+        failures.update({f.id: f for f in batch.failures})
+        if not len(batch):
+            continue
+        logits = model(batch.to(device).video).logits.float().cpu()
+        assert batch.index is not None
+        for row, i in enumerate(batch.index.tolist()):
+            scores.setdefault(i, []).append(logits[row])
+            labels[i] = batch.label[row]
+    model.train(was_training)
+    done = sorted(scores)
+    classes = len(dataset.classes)
+    return Predictions(
+        ids=tuple(dataset.ids[i] for i in done),
+        index=torch.tensor(done, dtype=torch.int64),
+        logits=_stack([torch.stack(scores[i]).mean(0) for i in done], (0, classes)),
+        labels=_stack([labels[i] for i in done], (0,)).long()
+        if not done or labels[done[0]].ndim == 0
+        else _stack([labels[i] for i in done], (0, classes)),
+        expected=len(dataset),
+        failures=tuple(failures.values()),
+    )
+
+
+def _stack(rows: Sequence[Tensor], empty: tuple[int, ...]) -> Tensor:
+    return torch.stack(list(rows)) if rows else torch.zeros(empty)

@@ -1,0 +1,51 @@
+"""What a run depended on, written beside its results."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("whyact", "torch", "torchvision", "av", "torchcodec", "accelerate", "numpy")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that change results."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Commit of the source that runs, with ``+`` when it has changes; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def environment(device: torch.device, nondeterministic: list[str]) -> dict[str, Any]:
+    """Versions, commit and device, as JSON values."""
+    return {
+        "versions": package_versions(),
+        "commit": git_commit(),
+        "device": str(device),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "nondeterministic": nondeterministic,
+    }

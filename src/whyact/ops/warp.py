@@ -1,4 +1,4 @@
-"""Move images by a shift and a zoom, sample-wise and differentiably."""
+"""Move images by a shift and a zoom, and small sliding-window operations on masks."""
 
 from __future__ import annotations
 
@@ -13,32 +13,76 @@ def similarity_grid(
     """Sampling grid of ``x_source = (1 + zoom) * x_target + shift``, both from the image centres.
 
     Args:
-        shift: (n, 2) as (x, y) in pixels. zoom: (n,).
-        source, target: (height, width) of the image that is read and of the one that is made.
+        shift: (n, 2) as (x, y) in pixels.
+        zoom: (n,).
+        source: (height, width) of the image that is read.
+        target: (height, width) of the image that is made.
 
     Returns:
-        (n, height, width, 2) for `torch.nn.functional.grid_sample` with ``align_corners=False``.
+        (n, height, width, 2) in [-1, 1] where the grid lies inside the source, as
+        `torch.nn.functional.grid_sample` takes it with ``align_corners=False``.
     """
-    axes = []
+    lines = []
     for axis, (read, made) in enumerate(zip(source[::-1], target[::-1], strict=True)):
         line = torch.arange(made, device=shift.device, dtype=shift.dtype) - (made - 1) / 2
-        pixels = (1 + zoom[:, None]) * line + shift[:, axis : axis + 1]
-        axes.append(pixels * (2 / read))
-    x, y = axes
+        lines.append(((1 + zoom[:, None]) * line + shift[:, axis : axis + 1]) * (2 / read))
     n, (height, width) = len(shift), target
-    return torch.stack(
-        [x[:, None, :].expand(n, height, width), y[:, :, None].expand(n, height, width)], -1
-    )
+    x = lines[0][:, None, :].expand(n, height, width)
+    y = lines[1][:, :, None].expand(n, height, width)
+    return torch.stack([x, y], -1)
 
 
-def inside(grid: Tensor, source: tuple[int, int]) -> Tensor:
-    """(n, height, width) bool: whether each grid point reads from inside the source image."""
-    # Up to half a pixel beyond the outer pixel centres, which is the image's own border.
-    limit = 1 + 1e-4
-    del source
-    return (grid.abs() <= limit).all(-1)
+def inside(grid: Tensor) -> Tensor:
+    """(n, height, width) bool: whether each grid point lies inside the image that it reads."""
+    return (grid.abs() <= 1).all(-1)
 
 
-def sample(images: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of ``images`` (n, c, h, w) at ``grid``; outside, the nearest pixel."""
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+def sample(images: Tensor, grid: Tensor, padding: str = "border") -> Tensor:
+    """Bilinear samples of ``images`` (n, c, h, w) at ``grid``.
+
+    Args:
+        images: what is read.
+        grid: from `similarity_grid`.
+        padding: what lies outside: ``border`` (nearest pixel), ``reflection`` or ``zeros``.
+    """
+    return F.grid_sample(images, grid, padding_mode=padding, align_corners=False)
+
+
+def box_mean(maps: Tensor, radius: int | tuple[int, int]) -> Tensor:
+    """Mean over a window of ``2 * radius + 1`` pixels of (..., H, W); only pixels inside count."""
+    vertical, horizontal = (radius, radius) if isinstance(radius, int) else radius
+    if vertical == 0 and horizontal == 0:
+        return maps
+    flat = maps.reshape(-1, 1, *maps.shape[-2:])
+    size = (2 * vertical + 1, 2 * horizontal + 1)
+    mean = F.avg_pool2d(flat, size, 1, (vertical, horizontal), count_include_pad=False)
+    return mean.view(maps.shape)
+
+
+def dilate(maps: Tensor, radius: int) -> Tensor:
+    """Largest value in a square window of ``2 * radius + 1`` pixels of (..., H, W)."""
+    # Two passes of shifted maxima are several times faster than max_pool2d on a CPU.
+    for axis in (-1, -2):
+        size, grown = maps.shape[axis], maps.clone()
+        for step in range(1, min(radius, size - 1) + 1):
+            for near, far in ((0, step), (step, 0)):
+                part = grown.narrow(axis, near, size - step)
+                torch.maximum(part, maps.narrow(axis, far, size - step), out=part)
+        maps = grown
+    return maps
+
+
+def erode(maps: Tensor, radius: int) -> Tensor:
+    """Smallest value in a square window of ``2 * radius + 1`` pixels; outside counts as full."""
+    return -dilate(-maps, radius)
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (..., H, W), cut off at three sigma, edges repeated."""
+    reach = max(1, round(3 * sigma))
+    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.softmax(-offsets.square() / (2 * sigma**2), 0)
+    flat = images.reshape(-1, 1, *images.shape[-2:])
+    flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
+    flat = F.conv2d(F.pad(flat, (0, 0, reach, reach), mode="replicate"), kernel.view(1, 1, -1, 1))
+    return flat.view(images.shape)

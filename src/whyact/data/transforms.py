@@ -1,0 +1,172 @@
+"""Pixel transforms on uint8 clips, with the same parameters for every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import InterpolationMode
+
+from whyact.types import WhyactError
+
+CROPS = (1, 3, 10)
+
+
+def resize_short(video: Tensor, side: int) -> Tensor:
+    """Scale (..., H, W) so that the shorter side is ``side``; nothing to do returns the input."""
+    h, w = video.shape[-2:]
+    if min(h, w) == side:
+        return video
+    scale = side / min(h, w)
+    return _resize(video, max(side, round(h * scale)), max(side, round(w * scale)))
+
+
+def _resize(video: Tensor, h: int, w: int) -> Tensor:
+    flat = video.reshape(-1, 1, *video.shape[-2:])
+    mode = InterpolationMode.NEAREST if video.dtype == torch.bool else InterpolationMode.BILINEAR
+    out: Tensor = F.resize(flat.byte(), [h, w], interpolation=mode, antialias=True)
+    return out.to(video.dtype).reshape(*video.shape[:-2], h, w)
+
+
+def flip_map(classes: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[int, int]:
+    """Label after a horizontal flip, for the classes that a flip swaps.
+
+    Raises:
+        WhyactError: a pair names a class that does not exist.
+    """
+    swap: dict[int, int] = {}
+    for pair in pairs:
+        unknown = [name for name in pair if name not in classes]
+        if unknown:
+            raise WhyactError(
+                f"data.transform.flip_pairs names '{unknown[0]}', which is no class of the data set."
+            )
+        a, b = classes.index(pair[0]), classes.index(pair[1])
+        swap[a], swap[b] = b, a
+    return swap
+
+
+def swap_label(label: int | Tensor, swap: Mapping[int, int]) -> int | Tensor:
+    """The label of a flipped clip; ``swap`` is as `flip_map` made it. Twice is nothing."""
+    if isinstance(label, Tensor):
+        order = [swap.get(i, i) for i in range(len(label))]
+        return label[order]
+    return swap.get(label, label)
+
+
+class TrainTransform:
+    """Random crop, flip and colour jitter; one draw for all frames and the mask.
+
+    Args:
+        short_side, size, crop, min_area, flip, flip_pairs, color_jitter: see
+            `whyact.config.TransformConfig`.
+        classes: names, which ``flip_pairs`` refers to.
+    """
+
+    def __init__(
+        self, *, short_side: int, size: int, crop: str = "random_resized", min_area: float = 0.5,
+        flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
+        classes: Sequence[str] = (), color_jitter: float = 0.0,
+    ) -> None:  # fmt: skip
+        if crop not in ("random_resized", "random", "center"):
+            raise WhyactError(
+                f"data.transform.train_crop is '{crop}'; choose random_resized, random or center."
+            )
+        _check_sides(short_side, size)
+        self.short_side, self.size, self.crop, self.min_area = short_side, size, crop, min_area
+        self.flip, self.color_jitter = flip, color_jitter
+        self.swap = flip_map(classes, flip_pairs)
+
+    def __call__(
+        self, video: Tensor, mask: Tensor | None, label: int | Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor | None, int | Tensor]:
+        """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
+        video = resize_short(video, self.short_side)
+        mask = resize_short(mask, self.short_side) if mask is not None else None
+        top, left, h, w = self._box(video.shape[-2], video.shape[-1], rng)
+        video = _crop(video, top, left, h, w, self.size)
+        mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None
+        if rng.random() < self.flip:
+            video = video.flip(-1)
+            mask = mask.flip(-1) if mask is not None else None
+            label = swap_label(label, self.swap)
+        return self._jitter(video, rng), mask, label
+
+    def _box(self, h: int, w: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        size = self.size
+        if self.crop == "random_resized":
+            side = math.sqrt(rng.uniform(self.min_area, 1.0)) * min(h, w)
+            aspect = math.sqrt(rng.uniform(3 / 4, 4 / 3))
+            ch, cw = min(h, round(side / aspect)), min(w, round(side * aspect))
+        else:
+            ch = cw = size
+        if self.crop == "center":
+            return (h - ch) // 2, (w - cw) // 2, ch, cw
+        return int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1)), ch, cw
+
+    def _jitter(self, video: Tensor, rng: np.random.Generator) -> Tensor:
+        s = self.color_jitter
+        if not s:
+            return video
+        frames = video.transpose(0, 1)
+        frames = F.adjust_brightness(frames, float(rng.uniform(1 - s, 1 + s)))
+        frames = F.adjust_contrast(frames, float(rng.uniform(1 - s, 1 + s)))
+        frames = F.adjust_saturation(frames, float(rng.uniform(1 - s, 1 + s)))
+        frames = F.adjust_hue(frames, float(rng.uniform(-s, s)) / 4)
+        return frames.transpose(0, 1)
+
+
+class TestTransform:
+    """The deterministic pipeline of evaluation, prediction and explanation.
+
+    Args:
+        short_side, size: see `whyact.config.TransformConfig`.
+        crops: 1 (centre), 3 (along the longer side) or 10 (corners, centre, and their flips).
+    """
+
+    __test__ = False  # not a test case, whatever its name
+
+    def __init__(self, *, short_side: int, size: int, crops: int = 1) -> None:
+        if crops not in CROPS:
+            raise WhyactError(f"data.crops is {crops}; choose from {list(CROPS)}.")
+        _check_sides(short_side, size)
+        self.short_side, self.size, self.crops = short_side, size, crops
+
+    def __call__(
+        self, video: Tensor, mask: Tensor | None, crop: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Transform video (3, T, H, W) uint8 and mask (T, H, W) bool or None; crop is 0 … crops - 1."""
+        video = resize_short(video, self.short_side)
+        top, left = self._corner(video.shape[-2], video.shape[-1], crop)
+        size = self.size
+        video = _crop(video, top, left, size, size, size)
+        if mask is not None:
+            mask = _crop(resize_short(mask, self.short_side), top, left, size, size, size)
+        if self.crops == 10 and crop >= 5:
+            video, mask = video.flip(-1), mask.flip(-1) if mask is not None else None
+        return video, mask
+
+    def _corner(self, h: int, w: int, crop: int) -> tuple[int, int]:
+        down, right = h - self.size, w - self.size
+        if self.crops == 1:
+            return down // 2, right // 2
+        if self.crops == 3:
+            return (down // 2, right * crop // 2) if w >= h else (down * crop // 2, right // 2)
+        spots = ((0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2))
+        return spots[crop % 5]
+
+
+def _check_sides(short_side: int, size: int) -> None:
+    if short_side < size:
+        raise WhyactError(
+            f"data.transform.short_side ({short_side}) must be at least data.transform.size ({size})."
+        )
+
+
+def _crop(video: Tensor, top: int, left: int, h: int, w: int, size: int) -> Tensor:
+    cut = video[..., top : top + h, left : left + w]
+    return cut if (h, w) == (size, size) else _resize(cut, size, size)

@@ -1,0 +1,117 @@
+"""Sets of video files as `whyact.data.protocol.ClipDataset`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyact.data.annotations import Listing
+from whyact.data.sampling import sample
+from whyact.data.transforms import TestTransform, TrainTransform
+from whyact.data.video import frame_files, probe, read_frames
+from whyact.types import Clip, Failure, WhyactError
+
+
+def read_clip(
+    path: Path, *, frames: int, sampling: str, stride: float, frame_rate: float, short: str,
+    tempo_jitter: float = 0.0, rng: np.random.Generator | None = None, view: int = 0,
+    views: int = 1,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Sample and decode a clip: frames (3, T, H, W) uint8 and their times (T,) in seconds."""
+    indices = sample(
+        probe(path).times, frames=frames, sampling=sampling, stride=stride, frame_rate=frame_rate,
+        tempo_jitter=tempo_jitter, short=short, rng=rng, view=view, views=views,
+    )  # fmt: skip
+    return read_frames(path, indices.tolist())
+
+
+class VideoDataset:
+    """Reads, samples and transforms clips of a listing; an unreadable file gives a `Failure`.
+
+    Args:
+        listing: of one split.
+        frames, sampling, stride, frame_rate, tempo_jitter, short: see `whyact.config.ClipConfig`.
+        clips: test clips a video.
+        train_transform: given for training; without it the test protocol is read.
+        test_transform: of the test protocol. seed: of the training randomness.
+    """
+
+    scenes: tuple[str, ...] = ()
+
+    def __init__(
+        self, *, listing: Listing, frames: int, sampling: str, stride: float = 1,
+        frame_rate: float = 0, tempo_jitter: float = 0, short: str = "loop", clips: int = 1,
+        train_transform: TrainTransform | None, test_transform: TestTransform, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.listing = listing
+        self.classes = listing.classes
+        self.frames, self.sampling, self.stride = frames, sampling, stride
+        self.frame_rate, self.tempo_jitter, self.short = frame_rate, tempo_jitter, short
+        self.clips, self.seed = clips, seed
+        self.train_transform, self.test_transform = train_transform, test_transform
+        self.views = 1 if train_transform else clips * test_transform.crops
+        self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
+        self.groups: Sequence[str] = [r.group for r in listing.records]
+        self.ids: Sequence[str] = [r.id for r in listing.records]
+
+    def __len__(self) -> int:
+        return len(self.listing.records)
+
+    def _label(self, index: int) -> int | Tensor:
+        label = self.labels[index]
+        if isinstance(label, int) and not self.listing.multi_label:
+            return label
+        wanted = torch.tensor([label] if isinstance(label, int) else list(label))
+        return torch.zeros(len(self.classes)).index_fill_(0, wanted, 1.0)
+
+    def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
+        """The training clip of (index, epoch), or the test clip of (index, view)."""
+        index, turn = request
+        record = self.listing.records[index]
+        rng = None if self.train_transform is None else np.random.default_rng(
+            [self.seed, turn, index]
+        )  # fmt: skip
+        crops = self.test_transform.crops
+        try:
+            video, times = read_clip(
+                record.path, frames=self.frames, sampling=self.sampling, stride=self.stride,
+                frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter,
+                rng=rng, view=0 if rng is not None else turn // crops, views=self.clips,
+            )  # fmt: skip
+        except (WhyactError, OSError) as error:
+            return Failure(record.id, str(error))
+        label = self._label(index)
+        if self.train_transform is not None and rng is not None:
+            video, _, label = self.train_transform(video, None, label, rng)
+        else:
+            video, _ = self.test_transform(video, None, crop=turn % crops)
+        return Clip(video=video, label=label, id=record.id, times=times)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over names, labels and the contents of all files (read in parallel)."""
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor() as pool:
+            hashes = pool.map(_content_hash, [r.path for r in self.listing.records])
+            for record, content in zip(self.listing.records, hashes, strict=True):
+                digest.update(f"{record.id}\0{record.label}\0{content}\n".encode())
+        return digest.hexdigest()
+
+
+def _content_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        for file in frame_files(path) if path.is_dir() else [path]:
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
+    except (OSError, WhyactError) as error:
+        return f"unreadable: {type(error).__name__}"
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyact.ops.camera import Camera, camera_motion
+from whyact.ops.camera import Camera, camera_motion, chunk_size
 from whyact.ops.plate import background_plate
 from whyact.ops.warp import box_mean, dilate, erode
 
@@ -40,12 +40,22 @@ def foreground(video: Tensor, camera: Camera | None = None, rounds: int = 2) -> 
     Returns:
         (B, T, H, W) float in [0, 1], the probability of an actor; above one half is the mask.
     """
-    b, channels, t, h, w = video.shape
+    size = chunk_size(video)
+    parts = [
+        _foreground(
+            video[i : i + size], None if camera is None else camera.rows(i, i + size), rounds
+        )
+        for i in range(0, len(video), size)
+    ]
+    return torch.cat(parts)
+
+
+def _foreground(video: Tensor, camera: Camera | None, rounds: int) -> Tensor:
+    _, _, t, h, w = video.shape
     factor = max(1, min(h, w) // _SIDE)
     small = video
     if factor > 1:
-        size = (t, h // factor, w // factor)
-        small = F.interpolate(video, size, mode="area")
+        small = F.interpolate(video, (t, h // factor, w // factor), mode="area")
     camera = camera_motion(small) if camera is None else camera.scaled(1 / factor)
     frames = small.transpose(1, 2)
     plate = background_plate(small, camera=camera).transpose(1, 2)
@@ -67,7 +77,7 @@ def _radius(at_64: float, maps: Tensor) -> int:
 def _motion_evidence(frames: Tensor, plate: Tensor) -> Tensor:
     """(B, T, H, W), above zero where a frame differs from the plate by more than its noise."""
     rest = box_mean((frames - plate).abs().amax(2), 1)
-    noise = rest.flatten(1).median(1).values.view(-1, 1, 1, 1)
+    noise = rest.flatten(1)[:, ::7].median(1).values.view(-1, 1, 1, 1)
     threshold = (2 * noise).clamp_min(0.07)
     return (rest / threshold - 1) / 0.2
 

@@ -64,8 +64,8 @@ def _median(layers: Tensor, seen: Tensor) -> Tensor:
     """Median over axis 1 of the layers that are seen, the upper one of two; infinite where none is."""
     # Unseen layers go by turns to either end, so that the middle of the sorted stack stays the
     # median and no index has to be looked up.
-    high = ((~seen).cumsum(1) % 2).bool()
-    far = torch.where(high, float("inf"), float("-inf")).to(layers)
+    turn = (~seen).cumsum(1, dtype=torch.int32) & 1
+    far = (turn.to(layers) - 0.5) * float("inf")
     stack = list(torch.where(seen, layers, far).unbind(1))
     for low, up in _sorting_network(len(stack)):
         stack[low], stack[up] = (

@@ -34,7 +34,8 @@ def similarity_grid(
 
 def inside(grid: Tensor) -> Tensor:
     """(n, height, width) bool: whether each grid point lies inside the image that it reads."""
-    return (grid.abs() <= 1).all(-1)
+    x, y = grid.unbind(-1)
+    return (x.abs() <= 1) & (y.abs() <= 1)
 
 
 def sample(images: Tensor, grid: Tensor, padding: str = "border") -> Tensor:
@@ -51,12 +52,22 @@ def sample(images: Tensor, grid: Tensor, padding: str = "border") -> Tensor:
 def box_mean(maps: Tensor, radius: int | tuple[int, int]) -> Tensor:
     """Mean over a window of ``2 * radius + 1`` pixels of (..., H, W); only pixels inside count."""
     vertical, horizontal = (radius, radius) if isinstance(radius, int) else radius
-    if vertical == 0 and horizontal == 0:
+    return _line_mean(_line_mean(maps, vertical, -2), horizontal, -1)
+
+
+def _line_mean(maps: Tensor, radius: int, axis: int) -> Tensor:
+    # Differences of running sums cost the same for every radius; avg_pool2d does not.
+    size = maps.shape[axis]
+    radius = min(radius, size - 1)
+    if radius == 0:
         return maps
-    flat = maps.reshape(-1, 1, *maps.shape[-2:])
-    size = (2 * vertical + 1, 2 * horizontal + 1)
-    mean = F.avg_pool2d(flat, size, 1, (vertical, horizontal), count_include_pad=False)
-    return mean.view(maps.shape)
+    pad = (radius + 1, radius) if axis == -1 else (0, 0, radius + 1, radius)
+    total = F.pad(maps, pad).cumsum(axis)
+    window = 2 * radius + 1
+    sums = total.narrow(axis, window, size) - total.narrow(axis, 0, size)
+    place = torch.arange(size, device=maps.device)
+    count = (place + radius).clamp_max(size - 1) - (place - radius).clamp_min(0) + 1
+    return sums / (count if axis == -1 else count[:, None])
 
 
 def dilate(maps: Tensor, radius: int) -> Tensor:

@@ -85,8 +85,9 @@ class TrainTransform:
         self, video: Tensor, mask: Tensor | None, label: int | Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor | None, int | Tensor]:
         """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
-        video = resize_short(video, self.short_side)
-        mask = resize_short(mask, self.short_side) if mask is not None else None
+        if self.crop != "random_resized":  # that crop scales by itself
+            video = resize_short(video, self.short_side)
+            mask = resize_short(mask, self.short_side) if mask is not None else None
         top, left, h, w = self._box(video.shape[-2], video.shape[-1], rng)
         video = _crop(video, top, left, h, w, self.size)
         mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None

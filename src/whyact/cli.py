@@ -1,0 +1,198 @@
+"""The command line: ``whyact train | evaluate | predict | explain | ablate | data | demo``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from whyact.config import Config
+from whyact.config_io import load_config, nearest
+from whyact.types import WhyactError
+
+EPILOG = """\
+Every setting of the config tree is a flag: --model.spatial_graph.type grid
+whyact COMMAND --help lists a command's own options; whyact settings lists the tree."""
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    top = argparse.ArgumentParser(
+        prog="whyact", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Recognise the action in a video, show why, and prove it.",
+    )  # fmt: skip
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made: dict[str, argparse.ArgumentParser] = {}
+
+    def add(name: str, text: str, configs: bool = False) -> argparse.ArgumentParser:
+        made[name] = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if configs:
+            made[name].add_argument(
+                "--config", action="append", default=[], metavar="FILE",
+                help="YAML settings; several are merged, later ones on top",
+            )  # fmt: skip
+        return made[name]
+
+    add("train", "train a recogniser", True).add_argument(
+        "--resume", action="store_true", help="go on from the run's last checkpoint"
+    )
+    one = add("evaluate", "score a checkpoint on its test splits", True)
+    one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
+    one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
+    one.add_argument("--output", default="", help="folder of the record")
+    for name, text in (("predict", "name the action in videos"), ("explain", "show why")):
+        one = add(name, text)
+        one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
+        one.add_argument("paths", nargs="+", help="video files, folders or globs")
+        one.add_argument("--device", default="cpu")
+    made["predict"].add_argument("--top", type=int, default=5, help="classes to list")
+    made["explain"].add_argument("--action", default="", help="class to explain; default: predicted")
+    made["explain"].add_argument("--output", default="explanations", help="folder of the results")
+    add("ablate", "train a grid of settings x seeds and tabulate it", True)
+    made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
+    made["ablate"].add_argument("--output", default="runs/ablation")
+    made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
+    data = add("data", "generate Backdrop as video files, or its contact sheets", True)
+    data.add_argument("what", choices=["backdrop", "sheet"])
+    data.add_argument("--out", required=True, metavar="DIR")
+    data.add_argument("--splits", nargs="+", default=["train", "val", "iid", "swap"])
+    add("settings", "list every setting with its default", True)
+    add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
+    made["demo"].add_argument("--output", default="runs/demo")
+    return top, made
+
+
+def _print_scores(scores: dict[str, dict[str, object]], title: str) -> None:
+    table = Table(title=title)
+    columns = ("clips", "expected", "failed", "top1", "top5", "mean_class", "map")
+    shown = [c for c in columns if any(c in row for row in scores.values())]
+    table.add_column("split")
+    for column in shown:
+        table.add_column(column, justify="right")
+    for split, row in scores.items():
+        cells = [row.get(c) for c in shown]
+        table.add_row(
+            split, *(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in cells)
+        )
+    Console().print(table)
+
+
+def _train(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.train import train
+
+    result = train(config, resume=args.resume)
+    if result.scores:
+        _print_scores(result.scores, str(result.folder))
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.evaluate import evaluate
+
+    given = bool(args.config or args.flags)
+    target = args.checkpoint or f"{config.output}/{config.name}"
+    scores = evaluate(
+        target, splits=args.splits, data=config if given else None, output=args.output
+    )
+    _print_scores(scores, target)
+    return 0
+
+
+def _predict(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.predict import predict
+
+    found = predict(args.checkpoint, args.paths, top_k=args.top, device=args.device)
+    for one in found:
+        print(json.dumps(vars(one), ensure_ascii=False))
+    return 1 if any(one.error for one in found) else 0
+
+
+def _explain(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.explain import explain
+
+    found = explain(
+        args.checkpoint, args.paths, action=args.action or None, output=args.output,
+        device=args.device,
+    )  # fmt: skip
+    for one in found:
+        print(one.error or f"{one.source}: {one.picture}")
+    return 1 if any(one.error for one in found) else 0
+
+
+def _ablate(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.ablate import ablate
+
+    print(ablate(config, grid=args.grid, output=args.output, quick=args.quick))
+    return 0
+
+
+def _data(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.data import write_backdrop
+
+    write_backdrop(config, out=args.out, splits=args.splits, sheet=args.what == "sheet")
+    return 0
+
+
+def _settings(args: argparse.Namespace, config: Config) -> int:
+    from whyact.config_io import to_yaml
+
+    print(to_yaml(config), end="")
+    return 0
+
+
+def _demo(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.demo import demo
+
+    demo(output=args.output, configs=args.config, flags=args.flags)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
+    "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
+    "ablate": _ablate, "data": _data, "settings": _settings, "demo": _demo,
+}  # fmt: skip
+
+
+def _check_flags(parser: argparse.ArgumentParser, flags: Sequence[str], configs: bool) -> None:
+    own = [o for a in parser._actions for o in a.option_strings if o.startswith("--")]
+    for flag in flags:
+        name = flag.split("=", 1)[0]
+        if not flag.startswith("--") or (configs and "." in name):
+            continue
+        from whyact.config_io import names
+
+        known = [f"--{n}" for n in names()] if configs else []
+        if name not in known:
+            raise WhyactError(
+                f"There is no option '{name}'. Did you mean '{nearest(name, own + known)}'?"
+            )
+    if flags and not configs:
+        raise WhyactError(f"Did not understand '{' '.join(flags)}'; see whyact --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 some inputs failed, 2 an error of use."""
+    top, commands = _parser()
+    args, flags = top.parse_known_args(argv)
+    args.flags = flags
+    try:
+        configs = hasattr(args, "config")
+        _check_flags(commands[args.command], flags, configs)
+        config = load_config(args.config, flags) if configs and args.command != "demo" else Config()
+        return COMMANDS[args.command](args, config)
+    except WhyactError as error:
+        if args.debug:
+            raise
+        Console(stderr=True).print(f"whyact: {error}", style="red", markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        print("whyact: interrupted; go on with --resume where there is a run.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

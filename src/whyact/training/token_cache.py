@@ -1,0 +1,169 @@
+"""Tokens of a frozen backbone, computed once and memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from whyact.config import Config
+from whyact.data.protocol import ClipDataset
+from whyact.models.recognizer import VideoModel
+from whyact.types import ActionOutput, Clip, Failure, WhyactError
+
+
+class TokenDecoder(nn.Module):
+    """A model whose input are its backbone's tokens.
+
+    Args:
+        model: with the frozen backbone. grid: (h, w) of the tokens.
+    """
+
+    def __init__(self, model: VideoModel, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.grid = model, grid
+
+    def forward(self, tokens: Tensor) -> ActionOutput:
+        """Decode tokens (B, T', N, D)."""
+        return self.model.decode(tokens.float(), self.grid)
+
+
+class TokenDataset:
+    """A data set whose clips are tokens (T', N, D) instead of pixels.
+
+    Args:
+        source: the clips that the tokens were made from.
+        tokens: (views, n, T', N, D) float16; training takes a view drawn from (seed, epoch, index),
+            evaluation the view asked for.
+        labels: (views, n) of every view (a flip may swap them); -1 marks unreadable clips.
+        train: draw views. seed: of the draw.
+    """
+
+    def __init__(
+        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, train: bool, seed: int
+    ) -> None:
+        self.source, self.tokens, self.view_labels = source, tokens, labels
+        self.train, self.seed = train, seed
+        self.classes, self.scenes = source.classes, source.scenes
+        self.labels, self.groups, self.ids = source.labels, source.groups, source.ids
+        self.views = 1 if train else len(tokens)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the source."""
+        return self.source.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
+        """The tokens of (index, epoch) in training, of (index, view) in evaluation."""
+        index, view = request
+        if self.train:
+            rng = np.random.default_rng([self.seed, view, index])
+            view = int(rng.integers(len(self.tokens)))
+        label = int(self.view_labels[view, index])
+        if label < 0:
+            return Failure(self.ids[index], "unreadable when its tokens were cached.")
+        return Clip(video=self.tokens[view, index], label=label, id=self.ids[index])
+
+
+def _key(config: Config, source: ClipDataset, views: int, model: VideoModel) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.backbone.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    data = asdict(config.data)
+    for unrelated in ("root", "annotations", "train", "val", "test", "fold", "workers"):
+        data.pop(unrelated)
+    settings = {"data": data, "backbone": asdict(config.model.backbone), "views": views,
+                "weights": digest.hexdigest(), "source": source.fingerprint,
+                "train": source.views == 1 and views > 1, "seed": config.seed}  # fmt: skip
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@torch.no_grad()
+def cache_tokens(
+    *, config: Config, source: ClipDataset, model: VideoModel, root: Path, train: bool,
+    device: torch.device, batch_size: int = 4,
+) -> tuple[TokenDataset, tuple[int, int]]:  # fmt: skip
+    """Compute a data set's tokens, or find them under ``root``.
+
+    The cache's name is a hash of the raw data, the sampling, the transforms, the backbone with its
+    weights, the number of views and the seed: of everything that changes the tokens.
+
+    Args:
+        config: of the run; ``training.cache_tokens`` views of every training clip are made.
+        source: clips. model: whose frozen backbone makes the tokens. root: folder of caches.
+        train: random views. device: of the backbone. batch_size: clips a forward pass.
+
+    Returns:
+        The tokens as a data set, and their grid.
+
+    Raises:
+        WhyactError: the backbone is not frozen, or a clip has several labels.
+    """
+    if not model.frozen:
+        raise WhyactError("training.cache_tokens needs model.backbone.frozen: true.")
+    views = config.training.cache_tokens if train else source.views
+    folder = root / "tokens" / _key(config, source, views, model)
+    if not folder.is_dir():
+        _fill(folder, source, model.eval(), views, device, batch_size)
+    grid = json.loads((folder / "grid.json").read_text())
+    tokens = torch.from_numpy(np.load(folder / "tokens.npy", mmap_mode="c"))
+    labels = torch.from_numpy(np.load(folder / "labels.npy"))
+    made = TokenDataset(source=source, tokens=tokens, labels=labels, train=train, seed=config.seed)
+    return made, (grid[0], grid[1])
+
+
+def _fill(
+    folder: Path, source: ClipDataset, model: VideoModel, views: int, device: torch.device, size: int
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    jobs = [(v, i) for v in range(views) for i in range(len(source))]
+    labels = np.full((views, len(source)), -1, np.int64)
+    array: np.ndarray | None = None
+    grid = (0, 0)
+    try:
+        for start in track(range(0, len(jobs), size), "Backbone tokens", transient=True):
+            part = jobs[start : start + size]
+            clips = [(v, i, source[(i, v)]) for v, i in part]
+            good = [(v, i, c) for v, i, c in clips if isinstance(c, Clip)]
+            if not good:
+                continue
+            video = torch.stack([c.video for _, _, c in good]).to(device).float() / 255
+            tokens, grid = model.to(device).encode(video)
+            if array is None:
+                shape = (views, len(source), *tokens.shape[1:])
+                array = np.lib.format.open_memmap(scratch / "tokens.npy", "w+", np.float16, shape)
+            for (v, i, c), row in zip(good, tokens, strict=True):
+                if isinstance(c.label, Tensor):
+                    raise WhyactError("training.cache_tokens works on single-label sets only.")
+                array[v, i], labels[v, i] = row.half().cpu().numpy(), c.label
+        if array is None:
+            raise WhyactError("training.cache_tokens: no clip could be read.")
+        array.flush()
+        np.save(scratch / "labels.npy", labels)
+        (scratch / "grid.json").write_text(json.dumps(grid))
+        if not folder.exists():
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def subset(cached: TokenDataset, source: ClipDataset, positions: Sequence[int]) -> TokenDataset:
+    """The rows of a cache that belong to another split of the same files."""
+    rows = torch.as_tensor(list(positions))
+    return TokenDataset(
+        source=source, tokens=cached.tokens[:, rows], labels=cached.view_labels[:, rows],
+        train=cached.train, seed=cached.seed,
+    )  # fmt: skip

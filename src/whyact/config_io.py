@@ -149,3 +149,12 @@ def to_yaml(config: Config) -> str:
 def to_json(config: Config) -> str:
     """The resolved tree as one line of JSON."""
     return json.dumps(asdict(config), ensure_ascii=False)
+
+
+def builtin_config(name: str) -> Path:
+    """A config that comes with the package, e.g. ``demo``: from the checkout or the installation."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "configs", here.parent.parent / "configs"):
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    raise WhyactError(f"{name}.yaml is neither in the checkout's configs/ nor in the installation.")

@@ -1,0 +1,139 @@
+"""The native explanation: what one forward pass of an additive model says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyact.explainers.paths import strongest_path
+from whyact.types import ActionOutput, Explanation, WhyactError
+
+TOLERANCE = 1e-4
+
+
+def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> float:
+    """Largest gap between a logit and its contributions plus bias, over the batch.
+
+    Raises:
+        WhyactError: the gap is above ``tolerance`` (relative to logits larger than 1), so the
+            contributions do not explain the logit.
+    """
+    gap = (output.contributions.double().sum((1, 2)) + output.bias.double()) - output.logits
+    worst = float((gap.abs() / output.logits.abs().clamp_min(1)).max())
+    if worst > tolerance:
+        raise WhyactError(
+            f"Contributions miss the logit by {worst:.2e}, more than {tolerance:.0e}; the model's "
+            "output is not additive (mixed precision? run the explanation in float32)."
+        )
+    return worst
+
+
+def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
+    """Positive evidence of every cell, (B, T', h, w); adds up to the positive contributions.
+
+    Each region's positive contribution is spread over its cells by their share of the region.
+
+    Args:
+        output: of B clips. targets: (B,) class indices.
+    """
+    chosen = output.contributions[torch.arange(len(targets)), :, :, targets].relu()
+    mass = output.assignment.sum(-1, keepdim=True).clamp_min(1e-8)
+    cells = (chosen.unsqueeze(-1) * output.assignment / mass).sum(2)
+    return cells.unflatten(-1, output.grid)
+
+
+def upsample(cells: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """Heat (B, T, H, W) from cells (B, T', h, w), trilinear, with the same sum for every clip."""
+    heat = F.interpolate(cells.unsqueeze(1), size=size, mode="trilinear").squeeze(1).clamp_min(0)
+    total = cells.sum((1, 2, 3), keepdim=True)
+    return heat * total / heat.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
+
+
+def explain_output(
+    output: ActionOutput,
+    size: tuple[int, int, int],
+    targets: Tensor | None = None,
+    *,
+    path_length: int = 4,
+) -> list[Explanation]:
+    """Explain clips from one forward pass; it costs no other.
+
+    Args:
+        output: of B clips, without gradient.
+        size: (T, H, W) of the clips, which the heat maps get.
+        targets: (B,) classes to explain; the predicted ones if None.
+        path_length: edges of the reasoning path.
+
+    Raises:
+        WhyactError: the contributions do not add up to the logit.
+    """
+    output = output.detach().cpu()
+    if targets is None:
+        targets = output.logits.argmax(1)
+    targets = targets.cpu()
+    gap = check_completeness(output)
+    heat = upsample(cell_evidence(output, targets), size)
+    explanations = []
+    for b, target in enumerate(targets.tolist()):
+        one = output.rows(b, b + 1)
+        contributions = one.contributions[0, :, :, target]
+        explanations.append(
+            Explanation(
+                method="native",
+                target=target,
+                heat=heat[b],
+                score=float(one.logits[0, target]),
+                frame_evidence=one.frame_logits[0, :, target],
+                contributions=contributions,
+                bias=float(one.bias[target]),
+                assignment=one.assignment[0].unflatten(-1, one.grid),
+                prompt_weights=one.prompt_weights[0],
+                path=strongest_path(one, contributions, length=path_length),
+                extra={"completeness_gap": gap, "region_weights": one.region_weights[0].tolist()},
+            )
+        )
+    return explanations
+
+
+def region_tracks(explanation: Explanation) -> list[dict[str, object]]:
+    """Where each region is over time; a region's number is its identity in every frame.
+
+    Returns:
+        For each region ``region``, ``contribution`` (summed over time), ``x`` and ``y`` of its
+        mass centre in [0, 1] of the frame, and ``extent`` (share of the cells), per time step.
+    """
+    assignment = explanation.assignment
+    _, regions, h, w = assignment.shape
+    mass = assignment.sum((-1, -2)).clamp_min(1e-8)
+    x = (torch.arange(w) + 0.5) / w
+    y = (torch.arange(h) + 0.5) / h
+    centre_x = (assignment * x).sum((-1, -2)) / mass
+    centre_y = (assignment * y[:, None]).sum((-1, -2)) / mass
+    return [
+        {
+            "region": k,
+            "contribution": float(explanation.contributions[:, k].sum()),
+            "x": centre_x[:, k].tolist(),
+            "y": centre_y[:, k].tolist(),
+            "extent": (mass[:, k] / (h * w)).tolist(),
+        }
+        for k in range(regions)
+    ]
+
+
+def action_share(scores: Sequence[float]) -> float | None:
+    """Share of the decision that came from the actor rather than from the scene.
+
+    Args:
+        scores: logits of the clip as it is, with the actor filled in, with the background filled
+            in.
+
+    Returns:
+        Drop without the actor over the sum of both drops, in [0, 1]; None where neither drops.
+    """
+    original, without_actor, without_background = scores
+    actor, background = max(0.0, original - without_actor), max(0.0, original - without_background)
+    return actor / (actor + background) if actor + background > 0 else None

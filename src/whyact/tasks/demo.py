@@ -1,0 +1,141 @@
+"""The main job on the built-in benchmark: generate, train, evaluate, explain."""
+
+from __future__ import annotations
+
+import copy
+import json
+import multiprocessing
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from whyact.config import Config
+from whyact.config_io import builtin_config, from_dict, load_config, to_json
+from whyact.data.builders import build_dataset
+from whyact.tasks.explain import explain_clip, write_explanation
+from whyact.tasks.train import train
+from whyact.training.checkpoint import load_model
+from whyact.types import Clip, WhyactError
+
+EXPLAINED = (0, 3, 4, 5, 9, 13)
+"""Clips of the swap split that are explained: six different actions, fixed before training."""
+
+
+def demo(
+    *, output: str | Path = "runs/demo", configs: Sequence[str] = (), flags: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Train the full model and the plain baseline side by side, compare them, explain six clips.
+
+    Finished parts are kept: running it again repeats nothing but the evaluation.
+
+    Args:
+        output: folder of everything. configs, flags: settings on top of the built-in ``demo``.
+
+    Returns:
+        Scores by model and split.
+    """
+    start = time.monotonic()
+    console = Console()
+    config = load_config([builtin_config("demo"), *configs], flags)
+    config.output = str(output)
+    for split in (config.data.train, config.data.val, *config.data.test):
+        build_dataset(config.data, split, train=False, seed=config.seed)
+    results = _train_both({"full": config, "plain": plain(config)})
+    table = Table(title=f"Trained with {config.data.backdrop.correlation:.0%} scene correlation")
+    table.add_column("model")
+    for split in config.data.test:
+        table.add_column(f"{split} (top-1)", justify="right")
+    for name, scores in results.items():
+        table.add_row(name, *(_cell(scores[s]) for s in config.data.test))
+    console.print(table)
+    pictures = explain_examples(Path(output) / "full", Path(output) / "explanations")
+    seconds = time.monotonic() - start
+    summary = {"scores": results, "seconds": seconds, "explanations": [str(p) for p in pictures]}
+    (Path(output) / "summary.json").write_text(json.dumps(summary, indent=1))
+    console.print(f"Explanations: {Path(output) / 'explanations'}. Took {seconds / 60:.1f} minutes.")
+    return results
+
+
+def _cell(row: dict[str, Any]) -> str:
+    low, high = row["top1_interval"]
+    return f"{row['top1']:.1%} ({low:.1%}–{high:.1%})"
+
+
+def plain(config: Config) -> Config:
+    """The baseline of a config: its backbone, average pooling and a linear layer; cross-entropy."""
+    made = copy.deepcopy(config)
+    made.name = "plain"
+    made.model.type = "pooled"
+    made.objectives = type(made.objectives)()
+    return made
+
+
+def _job(settings: str, queue: Any) -> None:
+    try:
+        config = from_dict(json.loads(settings))
+        queue.put((config.name, train(config, resume=True).scores))
+    except BaseException as error:
+        text = str(error) if isinstance(error, WhyactError) else traceback.format_exc()
+        queue.put((json.loads(settings)["name"], text))
+
+
+def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
+    """Train in one process a model, each with its own thread; two of them beat one with two."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    jobs = []
+    for name, config in configs.items():
+        config.name = name
+        Path(config.output, name).mkdir(parents=True, exist_ok=True)
+        jobs.append(context.Process(target=_job, args=(to_json(config), queue)))
+        jobs[-1].start()
+    results: dict[str, dict[str, Any]] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns) as bar:
+        tasks = {n: bar.add_task(f"{n}: epochs", total=c.training.epochs) for n, c in configs.items()}
+        while len(results) < len(jobs):
+            for name, config in configs.items():
+                log = Path(config.output, name, "metrics.jsonl")
+                done = len(log.read_text().splitlines()) if log.exists() else 0
+                bar.update(tasks[name], completed=min(done, config.training.epochs))
+            if not queue.empty():
+                name, outcome = queue.get()
+                if isinstance(outcome, str):
+                    for job in jobs:
+                        job.terminate()
+                    raise WhyactError(f"Training '{name}' failed: {outcome}")
+                results[name] = outcome
+            elif not any(job.is_alive() for job in jobs) and queue.empty():
+                raise WhyactError("A training process died without a word; is memory short?")
+            time.sleep(0.5)
+    for job in jobs:
+        job.join()
+    return {name: results[name] for name in configs}
+
+
+def explain_examples(run: Path, folder: Path) -> list[Path]:
+    """Explain the fixed clips of the swap split with a trained model."""
+    loaded = load_model(run)
+    dataset = build_dataset(loaded.config.data, "swap", train=False, seed=loaded.config.seed)
+    pictures = []
+    for index in EXPLAINED:
+        clip = dataset[(index, 0)]
+        assert isinstance(clip, Clip)
+        explanation, chances = explain_clip(loaded.model, clip.video, mask=clip.mask)
+        truth = loaded.classes[int(clip.label)]
+        source = f"{clip.id} (true: {truth})"
+        files = write_explanation(
+            folder, f"{index:03d}-{truth}", source=source, video=clip.video,
+            times=[float(t) for t in range(clip.video.shape[1])], explanation=explanation,
+            probabilities=chances, classes=loaded.classes,
+        )  # fmt: skip
+        assert files.picture is not None
+        pictures.append(files.picture)
+    return pictures

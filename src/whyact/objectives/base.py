@@ -55,8 +55,19 @@ class Objective:
         """Scalar, averaged over clips.
 
         Args:
-            outputs: ``clip`` for the batch itself, and one entry for each view of this objective.
+            outputs: ``clip`` for the batch itself, one entry for each view of this objective, and
+                the other objectives' views as ``<objective>.<view>``.
             batch: what ``outputs["clip"]`` was computed from.
-            views: what this objective's own `views` returned.
+            views: all views, under the same names.
         """
         raise NotImplementedError
+
+    def measures(
+        self,
+        outputs: Mapping[str, ActionOutput],
+        batch: Batch,
+        views: Mapping[str, View],
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Scalars to log beside the loss, by name, that nothing is trained on."""
+        return {}

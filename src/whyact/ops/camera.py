@@ -99,7 +99,7 @@ def camera_motion(video: Tensor) -> Camera:
 
 
 def camera_shift(video: Tensor) -> Tensor:
-    """(B, T, 2), where the middle frame's centre lies in every frame, as (x, y) in pixels from it."""
+    """(B, T, 2), pixels (x, y) by which the middle frame's centre has moved in every frame."""
     return camera_motion(video).shift
 
 

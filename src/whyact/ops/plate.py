@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyact.ops.camera import Camera, camera_motion
+from whyact.ops.camera import Camera, camera_motion, chunk_size
 from whyact.ops.warp import inside, sample
 
 
@@ -30,6 +30,10 @@ def background_plate(
     Returns:
         (B, 3, T, H, W) float in [0, 1].
     """
+    if camera is None and len(video) > (size := chunk_size(video)):
+        masks = (None,) * len(video) if mask is None else mask.split(size)
+        parts = zip(video.split(size), masks, strict=False)
+        return torch.cat([background_plate(part, hidden) for part, hidden in parts])
     camera = camera or camera_motion(video)
     b, channels, t, h, w = video.shape
     plate = stitch(video, camera, mask)
@@ -61,7 +65,7 @@ def stitch(video: Tensor, camera: Camera, mask: Tensor | None = None) -> Tensor:
 
 
 def _median(layers: Tensor, seen: Tensor) -> Tensor:
-    """Median over axis 1 of the layers that are seen, the upper one of two; infinite where none is."""
+    """Median over axis 1 of the seen layers, the upper one of two; infinite where none is seen."""
     # Unseen layers go by turns to either end, so that the middle of the sorted stack stays the
     # median and no index has to be looked up.
     turn = (~seen).cumsum(1, dtype=torch.int32) & 1

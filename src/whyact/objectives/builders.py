@@ -1,0 +1,68 @@
+"""The one table of objectives, from their names in the config to their constructors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from whyact.config import ObjectivesConfig, ObjectiveSettings
+from whyact.objectives.background_mix import BackgroundMix
+from whyact.objectives.base import Objective
+from whyact.objectives.classification import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    DeepSupervision,
+    Nuisance,
+)
+from whyact.objectives.foreground import Foreground
+from whyact.objectives.foreground_paste import ForegroundPaste
+from whyact.objectives.hsic import Hsic
+from whyact.objectives.set import ObjectiveSet
+from whyact.objectives.static_entropy import StaticEntropy
+from whyact.objectives.temporal_consistency import TemporalConsistency
+from whyact.types import WhyactError
+
+TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
+    "cross_entropy": lambda s: CrossEntropy(smoothing=s.cross_entropy_smoothing),
+    "binary_cross_entropy": lambda s: BinaryCrossEntropy(),
+    "deep_supervision": lambda s: DeepSupervision(),
+    "nuisance": lambda s: Nuisance(),
+    "hsic": lambda s: Hsic(permutations=s.hsic_permutations),
+    "static_entropy": lambda s: StaticEntropy(
+        share=s.static_entropy_share, pan=s.static_entropy_pan
+    ),
+    "background_mix": lambda s: BackgroundMix(
+        share=s.background_mix_share,
+        alpha=s.background_mix_alpha,
+        smoothing=s.cross_entropy_smoothing,
+    ),
+    "foreground_paste": lambda s: ForegroundPaste(
+        share=s.foreground_paste_share,
+        mask=s.foreground_paste_mask,
+        smoothing=s.cross_entropy_smoothing,
+    ),
+    "temporal_consistency": lambda s: TemporalConsistency(),
+    "foreground": lambda s: Foreground(),
+}
+
+
+def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> ObjectiveSet:
+    """Build the objectives whose weight isn't 0.
+
+    Raises:
+        WhyactError: no weight above 0, or one that is negative or not a number.
+    """
+    terms = []
+    for name, weight in asdict(weights).items():
+        if not 0 <= weight < float("inf"):
+            raise WhyactError(
+                f"objectives.{name} must be 0 (off) or a positive number, got {weight}."
+            )
+        if weight > 0:
+            terms.append((TABLE[name](settings), float(weight)))
+    if not terms:
+        raise WhyactError(
+            "Every objective has weight 0, so there is nothing to train. Give at least one of "
+            f"objectives.{{{', '.join(TABLE)}}} a positive weight."
+        )
+    return ObjectiveSet(terms=terms)

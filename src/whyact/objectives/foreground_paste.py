@@ -1,0 +1,82 @@
+"""An actor in front of another clip's background keeps its action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from whyact.objectives.base import Objective, View
+from whyact.objectives.terms import draw_partners, draw_rows, label_loss
+from whyact.ops.paste import paste_foreground, remove_actor
+from whyact.types import ActionOutput, Batch, WhyactError
+
+MASKS = ("motion", "true")
+MIN_AREA, MAX_AREA = 0.005, 0.6
+"""Share of the clip that an actor covers; beyond these the mask has failed, and the label with it."""
+
+
+class ForegroundPaste(Objective):
+    """Cross-entropy on clips whose actor stands in front of another clip's background.
+
+    Source: FAME (Ding et al., CVPR 2022), see `whyact.ops.paste.paste_foreground`. The background
+    comes from a clip with another label where there is one, and its own actor is removed. A clip
+    whose mask is nearly empty or covers most of the frame is neither pasted nor pasted on.
+
+    Args:
+        share: of the batch that gets a pasted view.
+        mask: ``motion`` reads `Batch.foreground` (label-free), ``true`` reads `Batch.mask`, which
+            is an upper bound and needs data with masks.
+        smoothing: label smoothing.
+    """
+
+    name = "foreground_paste"
+
+    def __init__(self, *, share: float = 0.5, mask: str = "motion", smoothing: float = 0.0) -> None:
+        if not 0 < share <= 1:
+            raise WhyactError(f"foreground_paste_share must be above 0 and at most 1, got {share}.")
+        if mask not in MASKS:
+            raise WhyactError(f"Unknown foreground_paste_mask '{mask}'; choose from {list(MASKS)}.")
+        self.share, self.mask, self.smoothing = share, mask, smoothing
+        self.needs_foreground = mask == "motion"
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """``pasted``: label and masks of the actor's clip, scene of the background's clip."""
+        mask = self._masks(batch)
+        area = mask.mean((1, 2, 3)).cpu()
+        usable = ((area > MIN_AREA) & (area < MAX_AREA)).nonzero().flatten()
+        wanted = len(draw_rows(len(batch), self.share, generator))
+        order = torch.randperm(len(usable), generator=generator)
+        rows = usable[order[:wanted]] if len(usable) > 1 else usable[:0]
+        partners = draw_partners(rows, usable, batch.label.cpu(), generator)
+        rows, partners = rows.to(batch.video.device), partners.to(batch.video.device)
+        kept = batch.rows(rows)
+        if len(rows) == 0:
+            return {"pasted": View(kept, rows, partners)}
+        rim = max(1, round(min(batch.video.shape[-2:]) / 32))
+        behind = remove_actor(batch.video[partners], mask[partners], dilation=rim)
+        video = paste_foreground(kept.video, mask[rows], behind)
+        pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
+        return {"pasted": View(pasted, rows, partners)}
+
+    def loss(
+        self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
+    ) -> Tensor:
+        """Mean over the pasted clips."""
+        return label_loss(outputs["pasted"].logits, views["pasted"].batch.label, self.smoothing)
+
+    def _masks(self, batch: Batch) -> Tensor:
+        mask = batch.foreground if self.mask == "motion" else batch.mask
+        if mask is None and self.mask == "true":
+            raise WhyactError(
+                "foreground_paste_mask: true needs a mask of every clip, but some clips of this "
+                f"data set have none (batch of '{batch.ids[0]}'). Use foreground_paste_mask: motion."
+            )
+        if mask is None:
+            raise WhyactError(
+                "foreground_paste needs Batch.foreground; call ObjectiveSet.prepare(batch) before."
+            )
+        # Hard: a half-pasted pixel would show both scenes.
+        return (mask > 0.5).to(batch.video)

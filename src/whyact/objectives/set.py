@@ -1,0 +1,112 @@
+"""All objectives of a run: their extra inputs, one forward pass, the weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from whyact.objectives.base import Objective, View
+from whyact.ops.motion import foreground
+from whyact.types import ActionOutput, Batch, WhyactError
+
+
+class ObjectiveSet:
+    """The training loss: a weighted sum of objectives over one forward pass.
+
+    Args:
+        terms: the objectives, each with its weight; at least one, and no name twice.
+    """
+
+    def __init__(self, *, terms: Sequence[tuple[Objective, float]]) -> None:
+        names = [objective.name for objective, _ in terms]
+        if not terms or len(set(names)) < len(names):
+            raise WhyactError(f"Expected at least one objective and none twice, got {names}.")
+        self.terms = tuple(terms)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the objectives, in the order of their terms."""
+        return tuple(objective.name for objective, _ in self.terms)
+
+    def refuse_pixels(self, setting: str) -> None:
+        """Fail where an objective changes or reads pixels, which ``setting`` takes away.
+
+        Raises:
+            WhyactError: naming the setting and the objectives.
+        """
+        readers = [
+            o.name
+            for o, _ in self.terms
+            if o.needs_foreground or type(o).views is not Objective.views
+        ]
+        if readers:
+            raise WhyactError(
+                f"{setting} trains on stored tokens, but these objectives need the clips' pixels: "
+                f"{', '.join(readers)}. Set their weights to 0, or {setting} to 0."
+            )
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Add the label-free `Batch.foreground` where an objective needs it and it isn't there."""
+        needed = any(objective.needs_foreground for objective, _ in self.terms)
+        if not needed or batch.foreground is not None or len(batch) == 0:
+            return batch
+        with torch.no_grad():
+            return replace(batch, foreground=foreground(batch.video))
+
+    def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
+        """All objectives' views, named ``<objective>.<view>``."""
+        with torch.no_grad():
+            return {
+                f"{objective.name}.{name}": view
+                for objective, _ in self.terms
+                for name, view in objective.views(batch, generator).items()
+            }
+
+    def inputs(self, batch: Batch, views: Mapping[str, View]) -> Tensor:
+        """(n, 3, T, H, W): the batch, then every view."""
+        return torch.cat([batch.video, *(view.batch.video for view in views.values())])
+
+    def split(
+        self, output: ActionOutput, batch: Batch, views: Mapping[str, View]
+    ) -> dict[str, ActionOutput]:
+        """Undo `inputs`: the output of ``clip`` and of every view."""
+        parts = {"clip": output.rows(0, len(batch))}
+        start = len(batch)
+        for name, view in views.items():
+            parts[name] = output.rows(start, start + len(view.batch))
+            start += len(view.batch)
+        return parts
+
+    def __call__(
+        self,
+        model: Callable[[Tensor], ActionOutput],
+        batch: Batch,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, dict[str, Tensor], ActionOutput]:
+        """Run the model once and weigh the terms.
+
+        Args:
+            model: takes (n, 3, T, H, W) float in [0, 1].
+            batch: video float in [0, 1], at least one clip.
+            generator: on the CPU; the same state gives the same views.
+
+        Returns:
+            The weighted sum; the unweighted terms by name, with measures that aren't trained on;
+            the output of the batch itself.
+        """
+        batch = self.prepare(batch)
+        views = self.views(batch, generator)
+        outputs = self.split(model(self.inputs(batch, views)), batch, views)
+        total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)
+        values: dict[str, Tensor] = {}
+        for objective, weight in self.terms:
+            own = f"{objective.name}."
+            seen = {name.removeprefix(own): output for name, output in outputs.items()}
+            made = {name.removeprefix(own): view for name, view in views.items()}
+            values[objective.name] = objective.loss(seen, batch, made)
+            total = total + weight * values[objective.name]
+            values.update(objective.measures(seen, batch, made, generator))
+        return total, values, outputs["clip"]

@@ -1,0 +1,85 @@
+"""Pieces that several objectives share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyact.objectives.base import View
+from whyact.types import ActionOutput, Batch
+
+UNDEFINED = -1
+"""Label or nuisance of a clip that has none."""
+
+
+def zero(output: ActionOutput) -> Tensor:
+    """A loss of 0 that `backward` accepts."""
+    return output.logits.sum() * 0.0
+
+
+def label_loss(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy over the clips that have a label; 0 where none has.
+
+    Args:
+        logits: (B, Y).
+        label: (B,) int64, or (B, Y) float multi-hot, which takes the binary cross-entropy;
+            ``UNDEFINED`` clips are left out.
+        smoothing: share of the target that is spread over all classes.
+    """
+    if label.ndim == 2:
+        kept = label[:, 0] != UNDEFINED
+        target = label.to(logits) * (1 - smoothing) + smoothing / 2
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
+    else:
+        kept = label != UNDEFINED
+        each = F.cross_entropy(
+            logits, label, ignore_index=UNDEFINED, reduction="none", label_smoothing=smoothing
+        )
+    return (each * kept).sum() / kept.sum().clamp_min(1)
+
+
+def every_clip(
+    outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
+) -> list[tuple[ActionOutput, Batch]]:
+    """The outputs of the clips and of all views, each with what it was computed from."""
+    return [
+        (outputs["clip"], batch),
+        *((outputs[name], view.batch) for name, view in views.items()),
+    ]
+
+
+def draw_rows(count: int, share: float, generator: torch.Generator) -> Tensor:
+    """A ``share`` of the rows 0 … count - 1, at least one where the share isn't 0, in any order."""
+    wanted = min(count, max(1, round(count * share))) if share > 0 else 0
+    return torch.randperm(count, generator=generator)[:wanted]
+
+
+def draw_partners(
+    rows: Tensor, candidates: Tensor, label: Tensor, generator: torch.Generator
+) -> Tensor:
+    """For each row another one, with a different label where there is one.
+
+    Args:
+        rows: (n,) rows that look for a partner.
+        candidates: (m,) rows to choose from; for each of ``rows`` another one must be among them.
+        label: (B,) or (B, Y) of all rows, on the CPU.
+        generator: on the CPU.
+
+    Returns:
+        (n,) partners.
+    """
+    score = torch.rand(len(rows), len(candidates), generator=generator)
+    ours, theirs = label[rows], label[candidates]
+    same = ours[:, None] == theirs[None]
+    same = same.flatten(2).all(-1) if same.ndim > 2 else same
+    score = score - same.to(score)
+    score[rows[:, None] == candidates[None]] = -torch.inf
+    return candidates[score.argmax(1)]
+
+
+def undefined_like(label: Tensor) -> Tensor:
+    """Labels of the same shape that are all undefined."""
+    return torch.full_like(label, UNDEFINED)

@@ -1,0 +1,43 @@
+"""Video action recognition that shows why, and proves it.
+
+The public API: one function for each command, loaded when first used, and the types they give.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whyact.config import Config
+    from whyact.config_io import load_config
+    from whyact.tasks.ablate import ablate
+    from whyact.tasks.data import write_backdrop
+    from whyact.tasks.demo import demo
+    from whyact.tasks.evaluate import evaluate
+    from whyact.tasks.explain import explain
+    from whyact.tasks.predict import predict
+    from whyact.tasks.train import train
+    from whyact.training.checkpoint import load_model
+    from whyact.types import ActionOutput, Batch, Clip, Explanation, WhyactError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Config": "config", "load_config": "config_io", "load_model": "training.checkpoint",
+    "ActionOutput": "types", "Batch": "types", "Clip": "types", "Explanation": "types",
+    "WhyactError": "types", "ablate": "tasks.ablate", "demo": "tasks.demo",
+    "evaluate": "tasks.evaluate", "explain": "tasks.explain", "predict": "tasks.predict",
+    "train": "tasks.train", "write_backdrop": "tasks.data",
+}  # fmt: skip
+
+__all__ = [
+    "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "demo",
+    "evaluate", "explain", "load_config", "load_model", "predict", "train", "write_backdrop",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'whyact' has no attribute '{name}'")
+    return getattr(import_module(f"whyact.{_HOME[name]}"), name)

@@ -50,7 +50,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         one.add_argument("paths", nargs="+", help="video files, folders or globs")
         one.add_argument("--device", default="cpu")
     made["predict"].add_argument("--top", type=int, default=5, help="classes to list")
-    made["explain"].add_argument("--action", default="", help="class to explain; default: predicted")
+    made["explain"].add_argument(
+        "--action", default="", help="class to explain; default: predicted"
+    )
     made["explain"].add_argument("--output", default="explanations", help="folder of the results")
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")

@@ -1,4 +1,4 @@
-"""Reading and writing the config tree. A name that does not exist is an error with the nearest one."""
+"""Reading and writing the config tree; an unknown name is an error with the nearest one."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def load_config(paths: Sequence[str | Path] = (), flags: Sequence[str] = ()) -> 
 
 def _with_defaults(p: ArgumentParser, tree: dict[str, Any], flags: list[str]) -> Namespace:
     p.set_defaults({k: v for k, v in _leaves(tree)})
-    return cast(Namespace, p.parse_args(flags))
+    return p.parse_args(flags)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -152,7 +152,7 @@ def to_json(config: Config) -> str:
 
 
 def builtin_config(name: str) -> Path:
-    """A config that comes with the package, e.g. ``demo``: from the checkout or the installation."""
+    """A config that comes with the package, e.g. ``demo``."""
     here = Path(__file__).resolve().parent
     for folder in (here / "configs", here.parent.parent / "configs"):
         if (folder / f"{name}.yaml").is_file():

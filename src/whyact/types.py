@@ -24,7 +24,7 @@ from torch import Tensor
 
 
 class WhyactError(Exception):
-    """Base of every error a user can cause; its text says what was expected, what came and the cure."""
+    """Base of every error a user can cause: what was expected, what came, and the cure."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device`` and the video as float in [0, 1]."""
-        moved = {
+        moved: dict[str, Any] = {
             f.name: v.to(device, non_blocking=True)
             for f in fields(self)
             if isinstance(v := getattr(self, f.name), Tensor)
@@ -98,10 +98,8 @@ class Batch:
 
     def rows(self, index: Tensor) -> Batch:
         """The clips at ``index`` (n,), in that order."""
-        picked = {
-            f.name: v[index]
-            for f in fields(self)
-            if isinstance(v := getattr(self, f.name), Tensor)
+        picked: dict[str, Any] = {
+            f.name: v[index] for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
         }
         return replace(self, ids=tuple(self.ids[int(i)] for i in index), **picked)
 

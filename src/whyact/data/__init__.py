@@ -1,0 +1,1 @@
+"""Videos, clips and data sets."""

@@ -25,15 +25,23 @@ class ClipDataset(Protocol):
         fingerprint: SHA-256 over the raw data.
     """
 
-    classes: tuple[str, ...]
-    scenes: tuple[str, ...]
-    labels: Sequence[int | tuple[int, ...]]
-    groups: Sequence[str]
-    ids: Sequence[str]
-    views: int
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def scenes(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> Sequence[int | tuple[int, ...]]: ...
+    @property
+    def groups(self) -> Sequence[str]: ...
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def views(self) -> int: ...
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """SHA-256 over the raw data."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
 from whyact.types import WhyactError
 
@@ -43,7 +43,7 @@ def flip_map(classes: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[i
         unknown = [name for name in pair if name not in classes]
         if unknown:
             raise WhyactError(
-                f"data.transform.flip_pairs names '{unknown[0]}', which is no class of the data set."
+                f"data.transform.flip_pairs names '{unknown[0]}', no class of the data set."
             )
         a, b = classes.index(pair[0]), classes.index(pair[1])
         swap[a], swap[b] = b, a
@@ -140,7 +140,7 @@ class TestTransform:
     def __call__(
         self, video: Tensor, mask: Tensor | None, crop: int = 0
     ) -> tuple[Tensor, Tensor | None]:
-        """Transform video (3, T, H, W) uint8 and mask (T, H, W) bool or None; crop is 0 … crops - 1."""
+        """Transform video (3, T, H, W) uint8 and mask (T, H, W); crop is 0 … crops - 1."""
         video = resize_short(video, self.short_side)
         top, left = self._corner(video.shape[-2], video.shape[-1], crop)
         size = self.size
@@ -164,7 +164,8 @@ class TestTransform:
 def _check_sides(short_side: int, size: int) -> None:
     if short_side < size:
         raise WhyactError(
-            f"data.transform.short_side ({short_side}) must be at least data.transform.size ({size})."
+            f"data.transform.short_side ({short_side}) must be at least data.transform.size "
+            f"({size})."
         )
 
 

@@ -1,0 +1,1 @@
+"""Explainers: a callable model and a clip in, an explanation out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ def strongest_path(
         chains = sorted(longer, key=lambda c: (-c[0], c[1]))[:beam]
     nodes = chains[0][1]
     steps = []
-    for receiver, sender in zip(nodes, nodes[1:], strict=False):
+    for receiver, sender in pairwise(nodes):
         target, source = divmod(receiver, width), divmod(sender, width)
         same = target[0] == source[0]
         kind = kinds[target[1] >= regions][source[1] >= regions] if same else "temporal"

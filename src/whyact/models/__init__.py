@@ -1,0 +1,1 @@
+"""Recognisers and baselines, and how configs build them."""

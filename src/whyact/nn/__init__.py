@@ -1,0 +1,1 @@
+"""The modules that carry the model, one slot each."""

@@ -208,9 +208,7 @@ def _probe_width(trunk: nn.Module, video: bool, size: int) -> int:
     return width
 
 
-def efficientnet_lite0(
-    *, weights: str = "none", motion: str = "none", layer: str = ""
-) -> PerFrame:
+def efficientnet_lite0(*, weights: str = "none", motion: str = "none", layer: str = "") -> PerFrame:
     """EfficientNet-Lite0 per frame; its ImageNet weights come with a package, without a download.
 
     Args:

@@ -15,7 +15,7 @@ from whyact.types import ActionOutput, Batch, WhyactError
 
 MASKS = ("motion", "true")
 MIN_AREA, MAX_AREA = 0.005, 0.6
-"""Share of the clip that an actor covers; beyond these the mask has failed, and the label with it."""
+"""Share of the clip that an actor covers; beyond these the mask has failed."""
 
 
 class ForegroundPaste(Objective):
@@ -72,7 +72,8 @@ class ForegroundPaste(Objective):
         if mask is None and self.mask == "true":
             raise WhyactError(
                 "foreground_paste_mask: true needs a mask of every clip, but some clips of this "
-                f"data set have none (batch of '{batch.ids[0]}'). Use foreground_paste_mask: motion."
+                f"data set have none (batch of '{batch.ids[0]}'). "
+                "Use foreground_paste_mask: motion."
             )
         if mask is None:
             raise WhyactError(

@@ -130,7 +130,7 @@ def unbiased_hsic(first: Tensor, second: Tensor) -> Tensor:
 
 
 def normalised_hsic(action: Tensor, nuisance: Tensor) -> Tensor:
-    """Return nHSIC of codes (n, C) and (n, C'), n at least 4: 0 for independent, 1 for equal codes."""
+    """Return nHSIC of (n, C) and (n, C'), n at least 4: 0 for independent, 1 for equal codes."""
     with torch.autocast(action.device.type, enabled=False):
         a, z = gaussian_kernel(action.float()), gaussian_kernel(nuisance.float())
         own = (unbiased_hsic(a, a) * unbiased_hsic(z, z)).clamp_min(1e-8)

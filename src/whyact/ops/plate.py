@@ -31,9 +31,10 @@ def background_plate(
         (B, 3, T, H, W) float in [0, 1].
     """
     if camera is None and len(video) > (size := chunk_size(video)):
-        masks = (None,) * len(video) if mask is None else mask.split(size)
-        parts = zip(video.split(size), masks, strict=False)
-        return torch.cat([background_plate(part, hidden) for part, hidden in parts])
+        parts = [slice(i, i + size) for i in range(0, len(video), size)]
+        return torch.cat(
+            [background_plate(video[p], None if mask is None else mask[p]) for p in parts]
+        )
     camera = camera or camera_motion(video)
     b, channels, t, h, w = video.shape
     plate = stitch(video, camera, mask)

@@ -60,10 +60,10 @@ def strongest_regions(explanation: Explanation, count: int = DRAWN_REGIONS) -> l
     return [k for k in order if totals[k] > 0][:count]
 
 
-def outline_masks(explanation: Explanation, size: tuple[int, int, int]) -> NDArray[np.bool_]:
+def outline_masks(explanation: Explanation, size: Sequence[int]) -> NDArray[np.bool_]:
     """Where each region holds more than half of a pixel or most of it, (K, T, H, W)."""
     weights = explanation.assignment.permute(1, 0, 2, 3).unsqueeze(0)
-    smooth = F.interpolate(weights, size=size, mode="trilinear")[0]
+    smooth = F.interpolate(weights, size=list(size), mode="trilinear")[0]
     owner = smooth.argmax(0)
     return np.stack([(owner == k).numpy() for k in range(len(smooth))])
 
@@ -134,7 +134,9 @@ def _evidence_bar(
         value = float(evidence[i * len(evidence) // frames])
         end = base - height * (value - low) / (high - low)
         color = "#E69F00" if i == t else "#777777"
-        draw.rectangle((i * step + 1, min(zero, end), (i + 1) * step - 1, max(zero, end) + 1), color)
+        draw.rectangle(
+            (i * step + 1, min(zero, end), (i + 1) * step - 1, max(zero, end) + 1), color
+        )
 
 
 def contact_sheet(
@@ -182,9 +184,7 @@ def contact_sheet(
     figure.savefig(path)
 
 
-def _title(
-    e: Explanation, name: str, source: str, predicted: Sequence[tuple[str, float]]
-) -> str:
+def _title(e: Explanation, name: str, source: str, predicted: Sequence[tuple[str, float]]) -> str:
     best = ", ".join(f"{n} {p:.0%}" for n, p in predicted[:3])
     share = "not measured" if e.action_share is None else f"{e.action_share:.0%}"
     first = f"{source}: why “{name}” (logit {e.score:+.2f})"

@@ -31,8 +31,12 @@ def write_backdrop(
         return contact_sheets(folder, seed=b.seed, size=config.data.transform.size)
     return [
         write_videos(
-            folder, split=split, clips=b.clips if split == "train" else b.eval_clips, seed=b.seed,
-            frames=config.data.clip.frames, size=config.data.transform.size,
+            folder,
+            split=split,
+            clips=b.clips if split == "train" else b.eval_clips,
+            seed=b.seed,
+            frames=config.data.clip.frames,
+            size=config.data.transform.size,
             correlation=b.correlation,
         )  # fmt: skip
         for split in splits

@@ -58,7 +58,9 @@ def demo(
     seconds = time.monotonic() - start
     summary = {"scores": results, "seconds": seconds, "explanations": [str(p) for p in pictures]}
     (Path(output) / "summary.json").write_text(json.dumps(summary, indent=1))
-    console.print(f"Explanations: {Path(output) / 'explanations'}. Took {seconds / 60:.1f} minutes.")
+    console.print(
+        f"Explanations: {Path(output) / 'explanations'}. Took {seconds / 60:.1f} minutes."
+    )
     return results
 
 
@@ -99,7 +101,9 @@ def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns) as bar:
-        tasks = {n: bar.add_task(f"{n}: epochs", total=c.training.epochs) for n, c in configs.items()}
+        tasks = {
+            n: bar.add_task(f"{n}: epochs", total=c.training.epochs) for n, c in configs.items()
+        }
         while len(results) < len(jobs):
             for name, config in configs.items():
                 log = Path(config.output, name, "metrics.jsonl")

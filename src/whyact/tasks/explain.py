@@ -151,8 +151,14 @@ def explain(
         stems.add(stem)
         results.append(
             write_explanation(
-                Path(output), stem, source=path.name, video=video, times=times.tolist(),
-                explanation=explanation, probabilities=chances, classes=loaded.classes,
+                Path(output),
+                stem,
+                source=path.name,
+                video=video,
+                times=times.tolist(),
+                explanation=explanation,
+                probabilities=chances,
+                classes=loaded.classes,
             )  # fmt: skip
         )
     return results

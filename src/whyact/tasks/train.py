@@ -74,12 +74,14 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     accelerator = make_accelerator(config.training)
     loop = _prepare(config, accelerator, folder)
     if checkpoint.exists():
-        saved, classes, _ = read_metadata(checkpoint)
+        _, classes, _ = read_metadata(checkpoint)
         check_label_map(checkpoint, classes, loop.dataset.classes)
         load_weights(loop.model, checkpoint, config.model)
         loop.resume(checkpoint)
     if accelerator.is_main_process:
-        _write_record(config, folder, loop.dataset, environment(accelerator.device, nondeterministic))
+        _write_record(
+            config, folder, loop.dataset, environment(accelerator.device, nondeterministic)
+        )
     progress = loop.run()
     scores: dict[str, dict[str, Any]] = {}
     if accelerator.is_main_process:
@@ -118,7 +120,11 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     def validate(network: nn.Module) -> dict[str, float]:
         ready = wrap(network) if wrap else network  # type: ignore[arg-type]
         found = predict_dataset(
-            ready, val, device=device, batch_size=_evaluation_batch(config), workers=config.data.workers
+            ready,
+            val,
+            device=device,
+            batch_size=_evaluation_batch(config),
+            workers=config.data.workers,
         )
         scores = recognition_scores(found.logits, found.labels)
         return {k: v for k, v in scores.items() if isinstance(v, float)}

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with safetensors weights and a state file that loads without running code."""
+"""Checkpoints: safetensors weights and a state file, both loaded without running code."""
 
 from __future__ import annotations
 

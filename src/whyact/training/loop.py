@@ -97,7 +97,9 @@ class Loop:
         self.progress = Progression()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
         if self.total == 0:
-            raise WhyactError("Nothing to train: training.epochs is 0, or the training split empty.")
+            raise WhyactError(
+                "Nothing to train: training.epochs is 0, or the training split empty."
+            )
         s = self.settings
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],

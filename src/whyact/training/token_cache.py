@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,13 +126,18 @@ def cache_tokens(
 
 
 def _fill(
-    folder: Path, source: ClipDataset, model: VideoModel, views: int, device: torch.device, size: int
+    folder: Path,
+    source: ClipDataset,
+    model: VideoModel,
+    views: int,
+    device: torch.device,
+    size: int,
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     jobs = [(v, i) for v in range(views) for i in range(len(source))]
     labels = np.full((views, len(source)), -1, np.int64)
-    array: np.ndarray | None = None
+    array: Any = None
     grid = (0, 0)
     try:
         for start in track(range(0, len(jobs), size), "Backbone tokens", transient=True):

@@ -86,7 +86,7 @@ def generate_split(
             chunks = list(
                 track(pool.imap(job, starts), f"Backdrop {split}", total=len(starts))
             )
-        (Path(scratch) / "factors.jsonl").write_text("\n".join(sum(chunks, [])) + "\n")
+        (Path(scratch) / "factors.jsonl").write_text("\n".join(row for chunk in chunks for row in chunk) + "\n")
         (Path(scratch) / "settings.json").write_text(key)
         (Path(scratch) / "sha256").write_text(_hash_arrays(Path(scratch)))
         try:
@@ -123,8 +123,8 @@ class BackdropDataset:
         seed: of the flips.
     """
 
-    classes = ACTIONS
-    scenes = SCENES
+    classes: tuple[str, ...] = ACTIONS
+    scenes: tuple[str, ...] = SCENES
     views = 1
 
     def __init__(self, *, folder: Path, flip: float = 0.0, seed: int = 0) -> None:

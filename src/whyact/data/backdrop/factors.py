@@ -173,9 +173,11 @@ def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Fa
     rng = stream(seed, "scuba" if split == "scufo" else split, index)
     actors = _people(rng, split, index)
     wild, dark = split == "camera", split == "light"
-    pan = rng.uniform(0.28, 0.45, 2) * rng.choice([-1, 1], 2) if wild else rng.uniform(-0.15, 0.15, 2)
+    reach = rng.uniform(0.28, 0.45, 2) if wild else rng.uniform(0, 0.15, 2)
+    pan = reach * rng.choice([-1, 1], 2)
     occluders = int(rng.integers(2, 4)) if split == "occluded" else int(rng.random() < 0.2)
     width = (0.07, 0.11) if split == "occluded" else (0.03, 0.05)
+    sign = rng.choice([-1, 1])
     return Factors(
         actors=actors,
         scene=_scene(rng, split, index, actors[0].action, correlation),
@@ -187,7 +189,7 @@ def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Fa
         cast=(1.0, float(rng.uniform(0.95, 1.05)), float(rng.uniform(0.93, 1.07)))
         if not dark
         else (float(rng.uniform(0.7, 1.3)), 1.0, float(rng.uniform(0.7, 1.3))),
-        gradient=float(rng.uniform(0.25, 0.45) * rng.choice([-1, 1]) if dark else rng.uniform(-0.15, 0.15)),
+        gradient=float((rng.uniform(0.25, 0.45) if dark else 0.15 * rng.random()) * sign),
         flicker=0.08 if dark else float(rng.uniform(0, 0.015)),
         distractors=int(rng.integers(0, 3)),
         occluders=tuple(

@@ -36,6 +36,9 @@ PLATE = 1.9
 DARK = (22, 20, 26)
 
 Image8 = NDArray[np.uint8]
+Color = tuple[int, int, int]
+Part = tuple[str, list[float], float]
+"""(limb, line x0 y0 x1 y1, width) in supersampled pixels."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,13 @@ def pose_at(actor: Actor, time: float, sway: float) -> Pose:
 class _Figure:
     """Draws one actor: outline first, then cloth with a lit edge, limb by limb."""
 
-    def __init__(self, actor: Actor, body: Body, size: int, prop: tuple[int, int, int]) -> None:
+    def __init__(self, actor: Actor, body: Body, size: int, prop: Color) -> None:
         skin, hair, shirt, trousers = actor.colors
         self.actor, self.body, self.size = actor, body, size
-        self.colors = {"torso": shirt, "head": skin, "leg_near": trousers, "prop": prop}
-        self.colors["leg_far"] = tuple(int(c * 0.7) for c in trousers)
+        self.colors: dict[str, Color] = {"torso": shirt, "head": skin, "leg_near": trousers, "prop": prop}
+        self.colors["leg_far"] = _scaled(trousers, 0.7)
         self.colors["arm_near"] = shirt
-        self.colors["arm_far"] = tuple(int(c * 0.7) for c in shirt)
+        self.colors["arm_far"] = _scaled(shirt, 0.7)
         self.skin, self.hair = skin, hair
 
     def place(self, camera: _Camera, drift: tuple[float, float]) -> tuple[float, float, float]:
@@ -113,7 +116,7 @@ class _Figure:
         y = (self.actor.ground + drift[1] - camera.y) * unit
         return x, y, self.actor.height * unit
 
-    def parts(self, pose: Pose, origin: tuple[float, float, float]) -> list[tuple[str, list[float], float]]:
+    def parts(self, pose: Pose, origin: tuple[float, float, float]) -> list[Part]:
         x, y, scale = origin
         along = self.actor.facing * self.actor.foreshorten * scale
         lines = []
@@ -124,13 +127,13 @@ class _Figure:
         return lines
 
     def draw(self, canvas: ImageDraw.ImageDraw, masks: list[tuple[ImageDraw.ImageDraw, set[str]]],
-             parts: list[tuple[str, list[float], float]]) -> None:  # fmt: skip
+             parts: list[Part]) -> None:  # fmt: skip
         rim = max(1.5, self.size / 42)
         for name, line, width in parts:
             _capsule(canvas, line, width + rim, DARK)
             _capsule(canvas, line, width, self.colors[name])
             if name == "torso":
-                lit = tuple(min(255, int(c * 1.25 + 12)) for c in self.colors[name])
+                lit = _scaled(self.colors[name], 1.25, 12)
                 edge = width * 0.22 * self.actor.facing
                 shifted = [line[0] + edge, line[1], line[2] + edge, line[3]]
                 _capsule(canvas, shifted, width * 0.35, lit)
@@ -139,7 +142,7 @@ class _Figure:
                     _capsule(mask, line, width + rim, 255)
         self._details(canvas, parts)
 
-    def _details(self, canvas: ImageDraw.ImageDraw, parts: list[tuple[str, list[float], float]]) -> None:
+    def _details(self, canvas: ImageDraw.ImageDraw, parts: list[Part]) -> None:
         facing = self.actor.facing
         for i, (name, line, width) in enumerate(parts):
             if name == "head":
@@ -153,11 +156,18 @@ class _Figure:
                 _capsule(canvas, [line[2], line[3]] * 2, width * 1.15, self.skin)
 
 
-def _capsule(canvas: ImageDraw.ImageDraw, line: list[float], width: float, fill: object) -> None:
+def _scaled(color: Color, gain: float, offset: int = 0) -> Color:
+    r, g, b = (min(255, int(c * gain + offset)) for c in color)
+    return r, g, b
+
+
+def _capsule(
+    canvas: ImageDraw.ImageDraw, line: list[float], width: float, fill: Color | int
+) -> None:
     x0, y0, x1, y1 = line
     r = width / 2
     if (x0, y0) != (x1, y1):
-        canvas.line((x0, y0, x1, y1), fill=fill, width=max(1, round(width)))  # type: ignore[arg-type]
+        canvas.line((x0, y0, x1, y1), fill=fill, width=max(1, round(width)))
         canvas.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), fill=fill)  # type: ignore[arg-type]
     canvas.ellipse((x0 - r, y0 - r, x0 + r, y0 + r), fill=fill)  # type: ignore[arg-type]
 
@@ -183,7 +193,8 @@ class _Mover:
             flap = r * math.sin(time * 18)
             canvas.line((x - r, y - flap, x, y, x + r, y - flap), fill=self.color, width=3)
         else:
-            canvas.rectangle((x - r, y - r * 0.5, x + r, y + r * 0.5), fill=self.color, outline=DARK)
+            area = (x - r, y - r * 0.5, x + r, y + r * 0.5)
+            canvas.rectangle(area, fill=self.color, outline=DARK)
 
 
 def _movers(count: int, rng: np.random.Generator, middle: float) -> list[_Mover]:
@@ -200,12 +211,12 @@ def _movers(count: int, rng: np.random.Generator, middle: float) -> list[_Mover]
 
 def _lighting(video: Image8, factors: Factors, rng: np.random.Generator) -> Image8:
     frames, _, width, _ = video.shape
-    table = (np.arange(256, dtype=np.float32) / 255) ** factors.gamma * 255
+    table = np.power(np.arange(256) / 255, factors.gamma, dtype=np.float32) * np.float32(255)
     flicker = 1 + rng.normal(0, factors.flicker, frames).astype(np.float32)
     slope = (1 + factors.gradient * np.linspace(-1, 1, width)).astype(np.float32)
     gain = factors.gain * flicker[:, None, None] * slope[None, :, None]
     light = gain * np.asarray(factors.cast, np.float32)
-    lit = table.astype(np.float32)[video] * light[:, None]
+    lit = table[video] * light[:, None]
     grain = rng.integers(-3, 4, video.shape, dtype=np.int8)
     return (lit + grain).clip(0, 255).astype(np.uint8)
 
@@ -218,9 +229,9 @@ def render(factors: Factors, *, frames: int, size: int) -> BackdropSample:
     """
     rng = np.random.default_rng(factors.style_seed)
     big = size * SUPERSAMPLE
-    side = int(big * PLATE)
+    plate_side = int(big * PLATE)
     noise = factors.scene == NOISE_SCENE
-    plate = paint_noise(rng, side) if noise else paint(factors.scene, rng, side)
+    plate = paint_noise(rng, plate_side) if noise else paint(factors.scene, rng, plate_side)
     middle = (PLATE - 1) / 2
     prop = tuple(int(v) for v in rng.integers(60, 200, 3))
     sways = rng.uniform(0, 6.3, len(factors.actors))
@@ -232,8 +243,8 @@ def render(factors: Factors, *, frames: int, size: int) -> BackdropSample:
     mask = np.zeros((frames, size, size), np.uint8)
     for t, camera in enumerate(cameras):
         time = t / max(1, frames - 1)
-        box = tuple(v * big for v in (camera.x, camera.y, camera.x + camera.side, camera.y + camera.side))
-        frame = plate.resize((big, big), Image.Resampling.BILINEAR, box=box)
+        x0, y0, side = camera.x * big, camera.y * big, camera.side * big
+        frame = plate.resize((big, big), Image.Resampling.BILINEAR, box=(x0, y0, x0 + side, y0 + side))
         canvas = ImageDraw.Draw(frame)
         for mover in movers:
             mover.draw(canvas, time, camera, big)
@@ -243,7 +254,8 @@ def render(factors: Factors, *, frames: int, size: int) -> BackdropSample:
             parts = figure.parts(pose, figure.place(camera, (middle, middle)))
             whole, limbs = Image.new("L", (big, big)), Image.new("L", (big, big))
             acting = set(ACTING[ACTIONS[figure.actor.action]])
-            figure.draw(canvas, [(ImageDraw.Draw(whole), set()), (ImageDraw.Draw(limbs), acting)], parts)
+            masks = [(ImageDraw.Draw(whole), set[str]()), (ImageDraw.Draw(limbs), acting)]
+            figure.draw(canvas, masks, parts)
             coverage.append((whole, limbs))
         posts = Image.new("L", (big, big))
         for x, width in factors.occluders:

@@ -1,0 +1,15 @@
+# docker build -t whyact .   and   docker run --rm -v "$PWD/runs:/work/runs" whyact demo
+# As a Singularity/Apptainer image: apptainer build whyact.sif docker-daemon://whyact:latest
+FROM python:3.11-slim
+
+WORKDIR /opt/whyact
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY src src
+COPY configs configs
+RUN pip install --no-cache-dir -c requirements.lock '.[efficientnet]'
+
+RUN useradd --create-home whyact && mkdir /work && chown whyact /work
+USER whyact
+WORKDIR /work
+ENTRYPOINT ["whyact"]
+CMD ["--help"]

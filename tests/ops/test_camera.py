@@ -30,7 +30,9 @@ def test_zoom_and_brightness_are_found() -> None:
     zoom = torch.tensor([0.04, 0.02, 0.0, -0.02])
     image = texture(64, 64)[None].expand(4, -1, -1, -1)
     # Content at x of the middle frame lies at (1 + zoom) x, so frames read from x / (1 + zoom).
-    frames = sample(image, similarity_grid(torch.zeros(4, 2), 1 / (1 + zoom) - 1, (64, 64), (64, 64)))
+    frames = sample(
+        image, similarity_grid(torch.zeros(4, 2), 1 / (1 + zoom) - 1, (64, 64), (64, 64))
+    )
     light = torch.tensor([0.9, 1.0, 1.0, 1.1]).view(4, 1, 1, 1)
     camera = camera_motion((frames * light).transpose(0, 1)[None])
     assert (camera.zoom[0] - zoom).abs().max() < 0.006

@@ -39,7 +39,8 @@ def test_plate_removes_a_moving_actor() -> None:
     video, behind, _ = panned(PATH, actor=10)
     plate = background_plate(video)
     assert (plate - behind).abs().mean() < 0.01
-    assert (plate - behind)[..., 8:-8, 8:-8].abs().max() < 0.15
+    # Most frames see the middle of the middle frame; a border that one frame saw keeps what it saw.
+    assert (plate - behind)[:, :, 4, 10:-10, 10:-10].abs().max() < 0.05
 
 
 def test_mask_removes_an_actor_who_stands_still() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -38,14 +39,16 @@ class Foreground(Objective):
             raise WhyactError(
                 "The foreground objective needs Batch.foreground; call ObjectiveSet.prepare before."
             )
-        total, count = zero(outputs["clip"]), 0
+        terms, known = [], []
         for output, clips in every_clip(outputs, batch, views):
             if clips.foreground is None or len(clips) == 0:
                 continue
-            share, known = attended_share(output, clips.foreground)
-            total = total - (share.clamp_min(1e-4).log() * known).sum()
-            count += int(known.sum())
-        return total / max(1, count)
+            share, found = attended_share(output, clips.foreground)
+            terms.append(-share.clamp_min(1e-4).log() * found)
+            known.append(found)
+        if not terms:
+            return zero(outputs["clip"])
+        return torch.cat(terms).sum() / torch.cat(known).sum().clamp_min(1)
 
 
 def attended_share(output: ActionOutput, foreground: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,10 @@ class ForegroundPaste(Objective):
         if len(rows) == 0:
             return {"pasted": View(kept, rows, partners)}
         rim = max(1, round(min(batch.video.shape[-2:]) / 32))
-        behind = remove_actor(batch.video[partners], mask[partners], dilation=rim)
+        if batch.background is not None and self.mask == "motion":
+            behind = batch.background[partners]
+        else:
+            behind = remove_actor(batch.video[partners], mask[partners], dilation=rim)
         video = paste_foreground(kept.video, mask[rows], behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
         return {"pasted": View(pasted, rows, partners)}

@@ -48,10 +48,14 @@ class ObjectiveSet:
                 f"{', '.join(readers)}. Set their weights to 0, or {setting} to 0."
             )
 
+    @property
+    def needs_foreground(self) -> bool:
+        """Whether an objective reads `Batch.foreground`."""
+        return any(objective.needs_foreground for objective, _ in self.terms)
+
     def prepare(self, batch: Batch) -> Batch:
         """Add the label-free `Batch.foreground` where an objective needs it and it isn't there."""
-        needed = any(objective.needs_foreground for objective, _ in self.terms)
-        if not needed or batch.foreground is not None or len(batch) == 0:
+        if not self.needs_foreground or batch.foreground is not None or len(batch) == 0:
             return batch
         with torch.no_grad():
             return replace(batch, foreground=foreground(batch.video))
@@ -104,6 +108,8 @@ class ObjectiveSet:
         values: dict[str, Tensor] = {}
         for objective, weight in self.terms:
             own = f"{objective.name}."
+            # Its own views by their short names; those of others too, so that a term can count
+            # every clip whose truth is known.
             seen = {name.removeprefix(own): output for name, output in outputs.items()}
             made = {name.removeprefix(own): view for name, view in views.items()}
             values[objective.name] = objective.loss(seen, batch, made)

@@ -1,0 +1,113 @@
+"""The share of the head's attention on cells that are known to be foreground."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.toys import toy_batch, toy_output
+from whyact.objectives.base import View
+from whyact.objectives.foreground import Foreground, attended_share
+from whyact.types import ActionOutput, Batch, WhyactError
+
+
+def two_cells(first: float, frames: int = 1) -> ActionOutput:
+    """Regions 0 and 1 are the left and the right cell; the head gives ``first`` to the left."""
+    assignment = torch.eye(2).expand(1, frames, 2, 2).clone().requires_grad_()
+    weights = torch.tensor([first, 1 - first]).expand(1, frames, 2) / frames
+    return toy_output(
+        1,
+        frames,
+        2,
+        grid=(1, 2),
+        assignment=assignment,
+        region_weights=weights.clone().requires_grad_(),
+    )
+
+
+def left_half(frames: int = 1) -> torch.Tensor:
+    foreground = torch.zeros(1, frames, 4, 8)
+    foreground[..., :4] = 1
+    return foreground
+
+
+def batch_with(foreground: torch.Tensor) -> Batch:
+    return replace(toy_batch(len(foreground)), foreground=foreground)
+
+
+def test_loss_is_minus_the_log_of_the_share() -> None:
+    output = two_cells(0.25)
+    loss = Foreground().loss({"clip": output}, batch_with(left_half()), {})
+    assert loss.item() == pytest.approx(math.log(4))
+    loss.backward()
+    # More weight on the left region lowers the loss.
+    assert output.region_weights.grad is not None
+    assert output.region_weights.grad[0, 0, 0] < output.region_weights.grad[0, 0, 1]
+    assert output.assignment.grad is not None and output.assignment.grad.abs().sum() > 0
+    assert output.contributions.grad is None and output.action_code.grad is None
+
+
+def test_all_attention_on_the_actor_costs_nothing() -> None:
+    assert Foreground().loss({"clip": two_cells(1.0)}, batch_with(left_half()), {}).item() == 0
+
+
+def test_quarter_covered_cells_count_fully_and_thinner_ones_in_part() -> None:
+    foreground = torch.zeros(1, 1, 4, 8)
+    foreground[..., 0, :4] = 1  # a quarter of the left cell
+    foreground[..., 0, 4:6] = 1  # an eighth of the right one
+    share, known = attended_share(two_cells(0.5), foreground)
+    assert share.item() == pytest.approx(0.5 + 0.5 * 0.5) and known.item()
+
+
+def test_frames_without_foreground_do_not_count() -> None:
+    foreground = left_half(frames=2)
+    foreground[:, 1] = 0
+    share, _ = attended_share(two_cells(0.3, frames=2), foreground)
+    assert share.item() == pytest.approx(0.3)
+
+
+def test_clips_without_foreground_are_left_out() -> None:
+    output = two_cells(0.25)
+    both = toy_output(
+        2,
+        1,
+        2,
+        grid=(1, 2),
+        assignment=output.assignment.expand(2, -1, -1, -1),
+        region_weights=output.region_weights.expand(2, -1, -1),
+    )
+    foreground = torch.cat([left_half(), torch.zeros(1, 1, 4, 8)])
+    assert Foreground().loss({"clip": both}, batch_with(foreground), {}).item() == pytest.approx(
+        math.log(4)
+    )
+    nothing = Foreground().loss({"clip": both}, batch_with(torch.zeros(2, 1, 4, 8)), {})
+    nothing.backward()
+    assert nothing.item() == 0
+
+
+def test_time_is_pooled_to_the_tokens() -> None:
+    # Four frames, two time steps: the actor is left in the first half, right in the second.
+    foreground = torch.cat([left_half(2), left_half(2).flip(-1)], 1)
+    share, _ = attended_share(two_cells(0.3, frames=2), foreground)
+    assert share.item() == pytest.approx((0.3 + 0.7) / 2)
+
+
+def test_pasted_views_count_like_clips_and_others_do_not() -> None:
+    rows = torch.tensor([0])
+    batch = batch_with(left_half())
+    views = {
+        "foreground_paste.pasted": View(batch, rows, rows),
+        "static_entropy.static": View(replace(batch, foreground=None), rows, rows),
+    }
+    outputs = {
+        "clip": two_cells(0.25),
+        "foreground_paste.pasted": two_cells(1.0),
+        "static_entropy.static": two_cells(0.01),
+    }
+    assert Foreground().loss(outputs, batch, views).item() == pytest.approx(math.log(4) / 2)
+
+
+def test_missing_foreground_is_named() -> None:
+    with pytest.raises(WhyactError, match=r"needs Batch\.foreground"):
+        Foreground().loss({"clip": two_cells(0.5)}, toy_batch(1), {})

@@ -1,0 +1,178 @@
+"""Static, mixed and pasted views: what they show, who they pair, and what they cost."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.toys import toy_batch, toy_output
+from whyact.objectives.background_mix import BackgroundMix
+from whyact.objectives.base import Objective, View
+from whyact.objectives.foreground_paste import ForegroundPaste
+from whyact.objectives.static_entropy import StaticEntropy
+from whyact.objectives.terms import draw_partners, draw_rows, label_loss
+from whyact.types import Batch, WhyactError
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def masked_batch(count: int = 6, classes: int = 3) -> Batch:
+    """Each clip is a flat colour with a white square; flat, so that its plate is known."""
+    batch = toy_batch(count, size=32, classes=classes, scenes=count)
+    video = torch.linspace(0.1, 0.7, count).view(-1, 1, 1, 1, 1).expand(-1, 3, 4, 32, 32).clone()
+    mask = torch.zeros(count, 4, 32, 32).bool()
+    for t in range(4):
+        mask[:, t, 10:18, 4 + 6 * t : 10 + 6 * t] = True
+    video = torch.where(mask[:, None], torch.ones(()), video)
+    return replace(batch, video=video, mask=mask, foreground=mask.float())
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        (StaticEntropy(share=0.5, pan=1.0), "static"),
+        (BackgroundMix(share=0.5), "mixed"),
+        (ForegroundPaste(share=0.5), "pasted"),
+        (ForegroundPaste(share=0.5, mask="true"), "pasted"),
+    ],
+)
+def test_the_generator_decides_everything(objective: Objective, name: str) -> None:
+    batch = masked_batch()
+    one, same, other = (objective.views(batch, seeded(s))[name] for s in (1, 1, 2))
+    assert torch.equal(one.batch.video, same.batch.video)
+    assert torch.equal(one.rows, same.rows) and torch.equal(one.background, same.background)
+    assert not torch.equal(one.batch.video, other.batch.video)
+    assert len(one.batch) == 3
+    assert one.batch.ids == tuple(batch.ids[int(i)] for i in one.rows)
+    assert torch.equal(batch.video, masked_batch().video)  # the batch itself stays as it was
+
+
+def test_partners_are_never_the_clip_itself_and_differ_in_label() -> None:
+    label = torch.tensor([0, 0, 0, 0, 1])
+    rows = torch.arange(5)
+    for seed in range(50):
+        partners = draw_partners(rows, rows, label, seeded(seed))
+        assert (partners != rows).all()
+        assert partners[:4].tolist() == [4, 4, 4, 4]
+    multi = torch.tensor([[1.0, 0], [1, 0], [1, 1]])
+    partners = draw_partners(torch.arange(3), torch.arange(3), multi, seeded())
+    assert partners[:2].tolist() == [2, 2]
+    alike = draw_partners(rows[:3], rows[:3], label, seeded())
+    assert (alike != rows[:3]).all()
+
+
+def test_share_of_rows() -> None:
+    assert len(draw_rows(8, 0.25, seeded())) == 2
+    assert len(draw_rows(8, 0.01, seeded())) == 1
+    assert sorted(draw_rows(3, 1.0, seeded()).tolist()) == [0, 1, 2]
+    assert len(draw_rows(8, 0.0, seeded())) == 0 and len(draw_rows(0, 0.5, seeded())) == 0
+
+
+def test_label_loss_of_undefined_multi_hot_clips() -> None:
+    logits = torch.tensor([[0.0, 0.0], [9.0, 9.0]])
+    label = torch.tensor([[1.0, 0.0], [-1.0, -1.0]])
+    assert label_loss(logits, label).item() == pytest.approx(math.log(2))
+
+
+def test_static_view_repeats_one_frame_and_has_no_label() -> None:
+    batch = toy_batch(4)
+    view = StaticEntropy(share=1.0).views(batch, seeded())["static"]
+    assert sorted(view.rows.tolist()) == [0, 1, 2, 3]
+    for clip, row in zip(view.batch.video, view.rows, strict=True):
+        assert torch.equal(clip, clip[:, :1].expand_as(clip))
+        assert any(torch.equal(clip[:, 0], batch.video[row, :, t]) for t in range(4))
+    assert view.batch.label.tolist() == [-1] * 4
+    assert torch.equal(view.batch.nuisance, batch.nuisance[view.rows])
+    multi = replace(batch, label=torch.ones(4, 3))
+    static = StaticEntropy(share=1.0).views(multi, seeded())["static"]
+    assert static.batch.label.tolist() == [[-1] * 3] * 4
+
+
+def test_static_loss_is_the_missing_entropy() -> None:
+    # A uniform guess over four costs 0, a sure one log 4, one among two log 2.
+    logits = torch.tensor([[0.0, 0, 0, 0], [99, 0, 0, 0], [50, 50, 0, 0]]).requires_grad_()
+    outputs = {"clip": toy_output(2, classes=4), "static": toy_output(3, classes=4, logits=logits)}
+    loss = StaticEntropy().loss(outputs, toy_batch(2), {})
+    assert loss.item() == pytest.approx((0 + math.log(4) + math.log(2)) / 3, abs=1e-6)
+    loss.backward()
+    assert outputs["clip"].contributions.grad is None and logits.grad is not None
+
+
+def test_mixed_view_blends_a_frame_of_another_clip() -> None:
+    batch = toy_batch(4)
+    view = BackgroundMix(share=1.0, alpha=1e6).views(batch, seeded())["mixed"]
+    assert (view.rows != view.background).all()
+    assert torch.equal(view.batch.label, batch.label[view.rows])
+    assert view.batch.nuisance.tolist() == [-1] * 4
+    for clip, row, other in zip(view.batch.video, view.rows, view.background, strict=True):
+        # Alpha is so large that the share is one half.
+        still = 2 * clip - batch.video[row]
+        assert any((still - batch.video[other, :, t, None]).abs().max() < 0.02 for t in range(4))
+
+
+def test_one_clip_has_no_partner() -> None:
+    batch = masked_batch(1)
+    for objective in (BackgroundMix(), ForegroundPaste()):
+        views = objective.views(batch, seeded())
+        (name,) = views
+        assert len(views[name].batch) == 0
+        outputs = {"clip": toy_output(1), name: toy_output(1).rows(0, 0)}
+        assert objective.loss(outputs, batch, views).item() == 0
+
+
+@pytest.mark.parametrize("mask", ["motion", "true"])
+def test_pasted_view_shows_the_actor_before_the_other_background(mask: str) -> None:
+    batch = masked_batch()
+    view = ForegroundPaste(share=1.0, mask=mask).views(batch, seeded())["pasted"]
+    assert len(view.batch) == 6
+    assert (view.rows != view.background).all()
+    assert (batch.label[view.rows] != batch.label[view.background]).all()
+    assert torch.equal(view.batch.label, batch.label[view.rows])
+    assert torch.equal(view.batch.nuisance, batch.nuisance[view.background])
+    assert view.batch.foreground is not None and view.batch.mask is not None
+    assert torch.equal(view.batch.mask, batch.mask[view.rows])  # type: ignore[index]
+    for clip, other, actor in zip(view.batch.video, view.background, view.batch.mask, strict=True):
+        flat = float(batch.video[other, 0, 0, 0, 0])
+        # Feathering reaches one pixel to either side of the edge.
+        edge = torch.nn.functional.max_pool2d(actor.float(), 3, 1, 1) > 0
+        core = torch.nn.functional.max_pool2d((~actor).float(), 3, 1, 1) == 0
+        assert torch.allclose(clip[:, core], torch.ones(()), atol=1e-5)
+        assert torch.allclose(clip[:, ~edge], torch.tensor(flat), atol=0.02)
+
+
+def test_failed_masks_are_neither_pasted_nor_pasted_on() -> None:
+    batch = masked_batch()
+    foreground = batch.foreground.clone()  # type: ignore[union-attr]
+    foreground[0], foreground[1] = 0, 1
+    view = ForegroundPaste(share=1.0).views(replace(batch, foreground=foreground), seeded())
+    used = torch.cat([view["pasted"].rows, view["pasted"].background])
+    assert sorted(set(used.tolist())) == [2, 3, 4, 5]
+
+
+def test_view_losses_are_cross_entropies_of_their_own_output() -> None:
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
+    batch, rows = toy_batch(1), torch.tensor([0])
+    for objective, name in ((BackgroundMix(), "mixed"), (ForegroundPaste(), "pasted")):
+        outputs = {"clip": toy_output(1), name: toy_output(1, logits=logits)}
+        loss = objective.loss(outputs, batch, {name: View(batch, rows, rows)})
+        assert loss.item() == pytest.approx(math.log(2))
+
+
+def test_missing_masks_and_bad_settings_are_named() -> None:
+    with pytest.raises(WhyactError, match="foreground_paste_mask: true needs a mask"):
+        ForegroundPaste(mask="true").views(toy_batch(), seeded())
+    with pytest.raises(WhyactError, match="call ObjectiveSet.prepare"):
+        ForegroundPaste().views(toy_batch(), seeded())
+    with pytest.raises(WhyactError, match=r"'box'; choose from \['motion', 'true'\]"):
+        ForegroundPaste(mask="box")
+    for broken in (StaticEntropy, BackgroundMix, ForegroundPaste):
+        with pytest.raises(WhyactError, match=f"{broken.name}_share must be above 0"):
+            broken(share=0.0)
+    with pytest.raises(WhyactError, match="static_entropy_pan must be at least 0"):
+        StaticEntropy(pan=-1)
+    with pytest.raises(WhyactError, match="background_mix_alpha must be above 0"):
+        BackgroundMix(alpha=0)
+    assert ForegroundPaste().needs_foreground and not ForegroundPaste(mask="true").needs_foreground

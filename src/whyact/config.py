@@ -143,6 +143,8 @@ class TransformConfig:
 
     Attributes:
         short_side: the video is scaled to this short side first.
+        stretch: scale the whole frame to a square of that side, so that nothing at the edge of a
+            wide video is cropped away.
         size: side of the square clip that the model sees.
         train_crop: ``random_resized``, ``random`` or ``center``.
         min_area: smallest area share of ``random_resized``.
@@ -152,6 +154,7 @@ class TransformConfig:
     """
 
     short_side: int = 256
+    stretch: bool = False
     size: int = 224
     train_crop: Literal["random_resized", "random", "center"] = "random_resized"
     min_area: float = 0.5

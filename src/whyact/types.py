@@ -38,6 +38,8 @@ class Clip:
         nuisance: scene index, -1 where unknown.
         mask: (T, H, W) bool, true on the actors, or None where unknown.
         times: (T,) float64 presentation time of every frame in seconds, or None.
+        foreground: (T, H, W) uint8, as `Batch.foreground` times 255, where it was made beforehand.
+        background: (3, T, H, W) uint8, the clip without its actor, where it was made beforehand.
     """
 
     video: Tensor
@@ -46,6 +48,8 @@ class Clip:
     nuisance: int = -1
     mask: Tensor | None = None
     times: Tensor | None = None
+    foreground: Tensor | None = None
+    background: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Batch:
             that belongs to a clip is drawn from this, so it does not depend on the batch.
         foreground: (B, T, H, W) float in [0, 1], label-free estimate of the actor
             (`whyact.ops.motion`), or None where no objective asked for it.
+        background: (B, 3, T, H, W), the clips without their actors (`whyact.ops.paste`), or None
+            where they were not made beforehand.
         failures: clips that could not be read and are therefore not in this batch.
     """
 
@@ -80,20 +86,22 @@ class Batch:
     mask: Tensor | None = None
     index: Tensor | None = None
     foreground: Tensor | None = None
+    background: Tensor | None = None
     failures: tuple[Failure, ...] = ()
 
     def __len__(self) -> int:
         return int(self.video.shape[0])
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch with every tensor on ``device`` and the video as float in [0, 1]."""
+        """The same batch with every tensor on ``device`` and pixels as float in [0, 1]."""
         moved: dict[str, Any] = {
             f.name: v.to(device, non_blocking=True)
             for f in fields(self)
             if isinstance(v := getattr(self, f.name), Tensor)
         }
-        video = moved["video"]
-        moved["video"] = video.float().div(255) if video.dtype == torch.uint8 else video
+        for name in ("video", "foreground", "background"):
+            if name in moved and moved[name].dtype == torch.uint8:
+                moved[name] = moved[name].float().div(255)
         return replace(self, **moved)
 
     def rows(self, index: Tensor) -> Batch:
@@ -107,13 +115,19 @@ class Batch:
 def collate(clips: Sequence[Clip], index: Sequence[int] | None = None) -> Batch:
     """Stack clips of equal size into a `Batch`; ``index`` is as in `Batch`."""
     labels = [torch.as_tensor(c.label) for c in clips]
-    masks = [c.mask for c in clips if c.mask is not None]
+
+    def stack(name: str) -> Tensor | None:
+        found = [v for c in clips if (v := getattr(c, name)) is not None]
+        return torch.stack(found) if len(found) == len(clips) else None
+
     return Batch(
         video=torch.stack([c.video for c in clips]),
         label=torch.stack(labels),
         ids=tuple(c.id for c in clips),
         nuisance=torch.tensor([c.nuisance for c in clips], dtype=torch.int64),
-        mask=torch.stack(masks) if len(masks) == len(clips) else None,
+        mask=stack("mask"),
+        foreground=stack("foreground"),
+        background=stack("background"),
         index=torch.tensor(list(index) if index is not None else [-1] * len(clips)),
     )
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from tests.toys import toy_batch, toy_output
+
 from whyact.objectives.base import View
 from whyact.objectives.classification import (
     BinaryCrossEntropy,
@@ -68,7 +68,7 @@ def test_wrong_kind_of_label_names_the_other_objective() -> None:
         CrossEntropy().loss(output, with_labels(torch.zeros(2, 3)), {})
     with pytest.raises(WhyactError, match=r"\(2,\): set it to 0 and use objectives.cross_entropy"):
         BinaryCrossEntropy().loss(output, with_labels(torch.tensor([0, 1])), {})
-    with pytest.raises(WhyactError, match="below 1, got 1.5"):
+    with pytest.raises(WhyactError, match=r"below 1, got 1\.5"):
         CrossEntropy(smoothing=1.5)
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from tests.toys import toy_batch, toy_output
+
 from whyact.objectives.base import View
 from whyact.objectives.foreground import Foreground, attended_share
 from whyact.types import ActionOutput, Batch, WhyactError

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tests.toys import toy_batch, toy_output
 from torch import Tensor
 
-from tests.toys import toy_batch, toy_output
 from whyact.objectives.hsic import (
     Hsic,
     gaussian_kernel,

@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-
 from tests.toys import ToyModel, toy_batch
+
 from whyact.config import ObjectivesConfig, ObjectiveSettings
 from whyact.objectives.background_mix import BackgroundMix
 from whyact.objectives.builders import TABLE, build_objectives
@@ -72,7 +72,7 @@ def test_views_run_after_the_batch_in_one_pass() -> None:
 def test_multi_hot_labels() -> None:
     batch = replace(batch_of(), label=torch.eye(3)[torch.arange(6) % 3])
     names = ["binary_cross_entropy", "background_mix", "foreground_paste", "deep_supervision"]
-    _, total, terms, _ = run(names + ["static_entropy"], batch=batch)
+    _, total, terms, _ = run([*names, "static_entropy"], batch=batch)
     total.backward()
     assert set(terms) == {*names, "static_entropy"}
 
@@ -119,7 +119,7 @@ def test_off_objectives_are_not_built() -> None:
 def test_cached_tokens_refuse_objectives_that_need_pixels() -> None:
     build_objectives(ObjectivesConfig(hsic=1.0), ObjectiveSettings()).refuse_pixels("x")
     wanted = ObjectivesConfig(background_mix=1.0, foreground=1.0)
-    with pytest.raises(WhyactError, match="training.cache_tokens .*background_mix, foreground"):
+    with pytest.raises(WhyactError, match=r"training\.cache_tokens .*background_mix, foreground"):
         build_objectives(wanted, ObjectiveSettings()).refuse_pixels("training.cache_tokens")
 
 
@@ -127,7 +127,7 @@ def test_errors_list_the_choices() -> None:
     with pytest.raises(WhyactError, match=r"nothing to train.*cross_entropy, .*foreground\}"):
         build_objectives(ObjectivesConfig(cross_entropy=0.0), ObjectiveSettings())
     for bad in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(WhyactError, match="objectives.hsic must be 0"):
+        with pytest.raises(WhyactError, match=r"objectives\.hsic must be 0"):
             build_objectives(ObjectivesConfig(hsic=bad), ObjectiveSettings())
     with pytest.raises(WhyactError, match="none twice"):
         ObjectiveSet(terms=[(CrossEntropy(), 1.0), (CrossEntropy(), 1.0)])

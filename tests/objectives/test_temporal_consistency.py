@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from tests.toys import toy_batch, toy_output
+
 from whyact.objectives.temporal_consistency import (
     TemporalConsistency,
     centres,

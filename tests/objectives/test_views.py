@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from tests.toys import toy_batch, toy_output
+
 from whyact.objectives.background_mix import BackgroundMix
 from whyact.objectives.base import Objective, View
 from whyact.objectives.foreground_paste import ForegroundPaste
@@ -164,7 +164,7 @@ def test_view_losses_are_cross_entropies_of_their_own_output() -> None:
 def test_missing_masks_and_bad_settings_are_named() -> None:
     with pytest.raises(WhyactError, match="foreground_paste_mask: true needs a mask"):
         ForegroundPaste(mask="true").views(toy_batch(), seeded())
-    with pytest.raises(WhyactError, match="call ObjectiveSet.prepare"):
+    with pytest.raises(WhyactError, match=r"call ObjectiveSet\.prepare"):
         ForegroundPaste().views(toy_batch(), seeded())
     with pytest.raises(WhyactError, match=r"'box'; choose from \['motion', 'true'\]"):
         ForegroundPaste(mask="box")

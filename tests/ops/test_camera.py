@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from tests.ops.scenes import panned, texture
+
 from whyact.ops.camera import camera_motion, camera_shift, chunk_size
 from whyact.ops.warp import sample, similarity_grid
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-
 from tests.ops.scenes import panned
 from tests.ops.test_camera import PATH
+
 from whyact.ops.fill import FILLS, fill_region, filling
 from whyact.ops.mix import draw_beta, mix_static
 from whyact.ops.paste import paste_foreground, remove_actor, soft_mask

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from tests.ops.scenes import panned
 from tests.ops.test_camera import PATH
+from torch import Tensor
+
 from whyact.ops.motion import foreground
 
 

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 import torch
-
 from tests.ops.scenes import panned
 from tests.ops.test_camera import PATH
+
 from whyact.ops.plate import _median, _sorting_network, background_plate, pull_push
 
 

@@ -118,9 +118,7 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
     classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v in records) + 1)
     return Listing(
         classes,
-        tuple(
-            Record(base / p, p, tuple(v) if several else v[0], Path(p).stem) for p, v in records
-        ),
+        tuple(Record(base / p, p, tuple(v) if several else v[0], Path(p).stem) for p, v in records),
         several,
     )
 
@@ -150,9 +148,7 @@ def _class_names(file: Path, least: int) -> tuple[str, ...]:
         return tuple(f"class {i}" for i in range(least))
     names = tuple(n for n in file.read_text(encoding="utf-8").splitlines() if n.strip())
     if len(names) < least:
-        raise WhyactError(
-            f"{file}: {len(names)} class names, but the list uses label {least - 1}."
-        )
+        raise WhyactError(f"{file}: {len(names)} class names, but the list uses label {least - 1}.")
     return names
 
 
@@ -191,5 +187,3 @@ def read_ut_interaction(
         UT_INTERACTION,
         tuple(Record(p, p.name, k, str(s)) for p, _, s, k in clips if s in chosen[split]),
     )
-
-

@@ -22,14 +22,16 @@ LISTINGS: Mapping[str, Callable[..., Listing]] = {
 TYPES = ("backdrop", *LISTINGS)
 
 
-def _backdrop(config: DataConfig, split: str, train: bool, seed: int) -> ClipDataset:
+def _backdrop(
+    config: DataConfig, split: str, train: bool, seed: int, foreground: bool
+) -> ClipDataset:
     b, size = config.backdrop, config.transform.size
     if split not in SPLITS:
         raise WhyactError(f"Backdrop has no split '{split}'; choose from {list(SPLITS)}.")
     return load_backdrop(
         root=config.root, split=split, clips=b.clips, eval_clips=b.eval_clips,
         correlation=b.correlation, seed=b.seed, frames=config.clip.frames, size=size,
-        train=train, flip=config.transform.flip, augment_seed=seed,
+        train=train, flip=config.transform.flip, augment_seed=seed, foreground=foreground,
     )  # fmt: skip
 
 
@@ -37,13 +39,17 @@ def transforms(config: DataConfig, classes: Sequence[str]) -> tuple[TrainTransfo
     """The training and the test pipeline of a config; prediction and explanation use the latter."""
     t = config.transform
     train = TrainTransform(
-        short_side=t.short_side, size=t.size, crop=t.train_crop, min_area=t.min_area, flip=t.flip,
+        short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop, min_area=t.min_area, flip=t.flip,
         flip_pairs=[(a, b) for a, b in t.flip_pairs], classes=classes, color_jitter=t.color_jitter,
     )  # fmt: skip
-    return train, TestTransform(short_side=t.short_side, size=t.size, crops=config.crops)
+    return train, TestTransform(
+        short_side=t.short_side, stretch=t.stretch, size=t.size, crops=config.crops
+    )
 
 
-def _videos(config: DataConfig, split: str, train: bool, seed: int) -> ClipDataset:
+def _videos(
+    config: DataConfig, split: str, train: bool, seed: int, foreground: bool
+) -> ClipDataset:
     listing = LISTINGS[config.type](
         root=config.root, annotations=config.annotations, split=split, fold=config.fold
     )
@@ -57,7 +63,9 @@ def _videos(config: DataConfig, split: str, train: bool, seed: int) -> ClipDatas
     )  # fmt: skip
 
 
-def build_dataset(config: DataConfig, split: str, *, train: bool, seed: int) -> ClipDataset:
+def build_dataset(
+    config: DataConfig, split: str, *, train: bool, seed: int, foreground: bool = False
+) -> ClipDataset:
     """Build the data set of one split.
 
     Args:
@@ -65,6 +73,8 @@ def build_dataset(config: DataConfig, split: str, *, train: bool, seed: int) -> 
         split: its name.
         train: random clips and augmentation; otherwise the test protocol.
         seed: of the randomness.
+        foreground: clips shall bring their label-free foreground; sets whose crops are random
+            leave it to the training loop.
 
     Raises:
         WhyactError: an unknown type or split, or files and lists that do not fit.
@@ -72,7 +82,7 @@ def build_dataset(config: DataConfig, split: str, *, train: bool, seed: int) -> 
     if config.type not in TYPES:
         raise WhyactError(f"Unknown data.type '{config.type}'; choose from {list(TYPES)}.")
     build = _backdrop if config.type == "backdrop" else _videos
-    return build(config, split, train, seed)
+    return build(config, split, train, seed, foreground)
 
 
 def folds(config: DataConfig) -> int:

@@ -26,17 +26,34 @@ class ClipDataset(Protocol):
     """
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """See above."""
+        ...
+
     @property
-    def scenes(self) -> tuple[str, ...]: ...
+    def scenes(self) -> tuple[str, ...]:
+        """See above."""
+        ...
+
     @property
-    def labels(self) -> Sequence[int | tuple[int, ...]]: ...
+    def labels(self) -> Sequence[int | tuple[int, ...]]:
+        """See above."""
+        ...
+
     @property
-    def groups(self) -> Sequence[str]: ...
+    def groups(self) -> Sequence[str]:
+        """See above."""
+        ...
+
     @property
-    def ids(self) -> Sequence[str]: ...
+    def ids(self) -> Sequence[str]:
+        """See above."""
+        ...
+
     @property
-    def views(self) -> int: ...
+    def views(self) -> int:
+        """See above."""
+        ...
 
     @property
     def fingerprint(self) -> str:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from whyact.types import WhyactError
 
 Indices = NDArray[np.int64]
+Times = Sequence[float] | NDArray[np.float64]
 
 
-def resample(times: Sequence[float], rate: float) -> Indices:
+def resample(times: Times, rate: float) -> Indices:
     """Frames on screen at a common rate, by time stamp; all frames for rate 0.
 
     Args:
@@ -65,7 +66,7 @@ def dense(
     span = (frames - 1) * stride
     room = max(0.0, length - 1 - span)
     if rng is not None:
-        start = rng.random() * room
+        start = float(rng.integers(int(room) + 1))
     else:
         start = room / 2 if views == 1 else room * view / (views - 1)
     steps = np.floor(start + np.arange(frames) * stride + 1e-9).astype(np.int64)
@@ -73,7 +74,7 @@ def dense(
 
 
 def sample(
-    times: Sequence[float], *, frames: int, sampling: str, stride: float = 1, frame_rate: float = 0,
+    times: Times, *, frames: int, sampling: str, stride: float = 1, frame_rate: float = 0,
     tempo_jitter: float = 0, short: str = "loop", rng: np.random.Generator | None = None,
     view: int = 0, views: int = 1,
 ) -> Indices:  # fmt: skip
@@ -100,8 +101,11 @@ def sample(
         return usable[segment(n, frames, rng=rng, short=short)]
     if sampling != "dense":
         raise WhyactError(f"data.clip.sampling is '{sampling}'; choose 'dense' or 'segment'.")
+    if not 0 <= tempo_jitter < 1 or stride <= 0:
+        raise WhyactError(
+            f"data.clip.tempo_jitter must be in [0, 1) and data.clip.stride above 0, got "
+            f"{tempo_jitter} and {stride}."
+        )
     if rng is not None and tempo_jitter:
         stride = stride * float(rng.uniform(1 - tempo_jitter, 1 + tempo_jitter))
-    return usable[
-        dense(n, frames, stride=stride, rng=rng, view=view, views=views, short=short)
-    ]
+    return usable[dense(n, frames, stride=stride, rng=rng, view=view, views=views, short=short)]

@@ -25,6 +25,12 @@ def resize_short(video: Tensor, side: int) -> Tensor:
     return _resize(video, max(side, round(h * scale)), max(side, round(w * scale)))
 
 
+def _scale(video: Tensor, side: int, stretch: bool) -> Tensor:
+    if not stretch:
+        return resize_short(video, side)
+    return video if video.shape[-2:] == (side, side) else _resize(video, side, side)
+
+
 def _resize(video: Tensor, h: int, w: int) -> Tensor:
     flat = video.reshape(-1, 1, *video.shape[-2:])
     mode = InterpolationMode.NEAREST if video.dtype == torch.bool else InterpolationMode.BILINEAR
@@ -62,7 +68,7 @@ class TrainTransform:
     """Random crop, flip and colour jitter; one draw for all frames and the mask.
 
     Args:
-        short_side, size, crop, min_area, flip, flip_pairs, color_jitter: see
+        short_side, stretch, size, crop, min_area, flip, flip_pairs, color_jitter: see
             `whyact.config.TransformConfig`.
         classes: names, which ``flip_pairs`` refers to.
     """
@@ -78,6 +84,7 @@ class TrainTransform:
             )
         _check_sides(short_side, size)
         self.short_side, self.size, self.crop, self.min_area = short_side, size, crop, min_area
+        self.stretch = stretch
         self.flip, self.color_jitter = flip, color_jitter
         self.swap = flip_map(classes, flip_pairs)
 
@@ -85,9 +92,9 @@ class TrainTransform:
         self, video: Tensor, mask: Tensor | None, label: int | Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor | None, int | Tensor]:
         """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
-        if self.crop != "random_resized":  # that crop scales by itself
-            video = resize_short(video, self.short_side)
-            mask = resize_short(mask, self.short_side) if mask is not None else None
+        if self.stretch or self.crop != "random_resized":  # that crop scales by itself
+            video = _scale(video, self.short_side, self.stretch)
+            mask = _scale(mask, self.short_side, self.stretch) if mask is not None else None
         top, left, h, w = self._box(video.shape[-2], video.shape[-1], rng)
         video = _crop(video, top, left, h, w, self.size)
         mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None
@@ -125,28 +132,31 @@ class TestTransform:
     """The deterministic pipeline of evaluation, prediction and explanation.
 
     Args:
-        short_side, size: see `whyact.config.TransformConfig`.
+        short_side, stretch, size: see `whyact.config.TransformConfig`.
         crops: 1 (centre), 3 (along the longer side) or 10 (corners, centre, and their flips).
     """
 
     __test__ = False  # not a test case, whatever its name
 
-    def __init__(self, *, short_side: int, size: int, crops: int = 1) -> None:
+    def __init__(
+        self, *, short_side: int, size: int, stretch: bool = False, crops: int = 1
+    ) -> None:
         if crops not in CROPS:
             raise WhyactError(f"data.crops is {crops}; choose from {list(CROPS)}.")
         _check_sides(short_side, size)
         self.short_side, self.size, self.crops = short_side, size, crops
+        self.stretch = stretch
 
     def __call__(
         self, video: Tensor, mask: Tensor | None, crop: int = 0
     ) -> tuple[Tensor, Tensor | None]:
         """Transform video (3, T, H, W) uint8 and mask (T, H, W); crop is 0 … crops - 1."""
-        video = resize_short(video, self.short_side)
+        video = _scale(video, self.short_side, self.stretch)
         top, left = self._corner(video.shape[-2], video.shape[-1], crop)
         size = self.size
         video = _crop(video, top, left, size, size, size)
         if mask is not None:
-            mask = _crop(resize_short(mask, self.short_side), top, left, size, size, size)
+            mask = _crop(_scale(mask, self.short_side, self.stretch), top, left, size, size, size)
         if self.crops == 10 and crop >= 5:
             video, mask = video.flip(-1), mask.flip(-1) if mask is not None else None
         return video, mask

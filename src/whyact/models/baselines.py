@@ -1,4 +1,4 @@
-"""Baselines behind the recogniser's interface: pooled features, and a recurrent network over time."""
+"""Baselines behind the recogniser's interface: pooled features, and an LSTM over time."""
 
 from __future__ import annotations
 

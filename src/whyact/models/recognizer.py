@@ -7,6 +7,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
+from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
+from whyact.nn.head import AdditiveHead, NuisanceHead
+from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.types import ActionOutput, WhyactError
 
 
@@ -91,11 +95,11 @@ class ActionRecognizer(VideoModel):
         self,
         *,
         backbone: nn.Module,
-        spatial_graph: nn.Module,
-        dynamic_prompts: nn.Module,
-        graph_prompt_gnn: nn.Module,
-        head: nn.Module,
-        nuisance_head: nn.Module,
+        spatial_graph: LearnedSpatialGraph | GridSpatialGraph,
+        dynamic_prompts: DynamicPrompts | NoPrompts,
+        graph_prompt_gnn: GraphPromptGnn | NoGraph,
+        head: AdditiveHead,
+        nuisance_head: NuisanceHead,
         frozen: bool = False,
     ) -> None:
         super().__init__(backbone=backbone, frozen=frozen)

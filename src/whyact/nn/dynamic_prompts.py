@@ -18,10 +18,10 @@ STRATEGIES = ("generated", "retrieved", "static")
 class DynamicPrompts(nn.Module):
     """Mixes a bank of prompts by the content so far, and guides what comes after.
 
-    A recurrent state reads each frame's regions in turn; P slots ask the bank with it. ``generated``
-    takes the softmax over the whole bank (soft mixtures as in CoCoOp-style conditional prompts, Zhou
-    et al., CVPR 2022), ``retrieved`` renormalises its top k (L2P, Wang et al., CVPR 2022), ``static``
-    has P learned mixtures that never see the clip. Every guide is bounded:
+    A recurrent state reads each frame's regions in turn; P slots ask the bank with it.
+    ``generated`` takes the softmax over the whole bank (prompts conditioned on the input, as in
+    CoCoOp, Zhou et al., CVPR 2022), ``retrieved`` renormalises its top k (L2P, Wang et al., CVPR
+    2022), ``static`` has P learned mixtures that never see the clip. Every guide is bounded:
     ``max_strength * sigmoid(learned) * tanh(...)``.
 
     Args:

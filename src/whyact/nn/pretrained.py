@@ -1,4 +1,4 @@
-"""Backbones from other packages behind one contract: torchvision networks and EfficientNet-Lite0."""
+"""Backbones from other packages: torchvision networks and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -243,8 +243,8 @@ def efficientnet_lite0(*, weights: str = "none", motion: str = "none", layer: st
         cut = layer.removeprefix("blocks.")
         if not cut.isdigit() or int(cut) >= len(blocks):
             raise WhyactError(
-                f"efficientnet_lite0 has no layer '{layer}'; take blocks.0 … blocks.{len(blocks) - 1} "
-                "or leave model.backbone.layer empty."
+                f"efficientnet_lite0 has no layer '{layer}'; take blocks.0 … "
+                f"blocks.{len(blocks) - 1} or leave model.backbone.layer empty."
             )
         blocks, tail = blocks[: int(cut) + 1], []
     trunk = nn.Sequential(*stem, *blocks, *tail)

@@ -105,7 +105,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     dist.all_gather(counts, mine)
     sizes = [int(c) for c in counts]
     padded = F.pad(rows, (0, 0, 0, max(sizes) - len(rows)))
-    parts = all_gather(padded)  # type: ignore[no-untyped-call]
+    parts = all_gather(padded)
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 

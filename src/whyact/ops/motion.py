@@ -90,13 +90,12 @@ def _open(evidence: Tensor, radius: int) -> Tensor:
 def _refine(frames: Tensor, evidence: Tensor, found: Tensor, rounds: int) -> Tensor:
     """Alternate between learning the actor's colours and finding them near the actor."""
     bins = _color_bins(frames)
-    near, tall, wide = (_radius(r, found) for r in (4, 6, 1))
+    near, tall, wide = (_radius(r, found) for r in (4, 8, 2))
     for _ in range(rounds):
         pooled = found.mean(1, keepdim=True)
         # An actor who stands stays in place; one who walks is near its last place.
         place = 0.4 * pooled + 0.6 * found
-        for _ in range(2):
-            place = box_mean(place, (tall, wide))
+        place = box_mean(place, (tall, wide))
         away = (1 - dilate(pooled, near)).clamp_min(0.02).expand_as(found)
         color = _color_evidence(bins, found, away)
         prior = ((place + 0.03) / 0.35).log()

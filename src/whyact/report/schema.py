@@ -17,8 +17,8 @@ def _rounded(values: Any, digits: int = 6) -> Any:
 
 
 def to_json(
-    explanation: Explanation, *, source: str, classes: Sequence[str], probabilities: Sequence[float],
-    times: Sequence[float], tracks: Sequence[dict[str, Any]],
+    explanation: Explanation, *, source: str, classes: Sequence[str],
+    probabilities: Sequence[float], times: Sequence[float], tracks: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:  # fmt: skip
     """An explanation as JSON values.
 

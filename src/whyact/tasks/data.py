@@ -38,6 +38,6 @@ def write_backdrop(
             frames=config.data.clip.frames,
             size=config.data.transform.size,
             correlation=b.correlation,
-        )  # fmt: skip
+        )
         for split in splits
     ]

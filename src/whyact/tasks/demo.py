@@ -45,7 +45,9 @@ def demo(
     config = load_config([builtin_config("demo"), *configs], flags)
     config.output = str(output)
     for split in (config.data.train, config.data.val, *config.data.test):
-        build_dataset(config.data, split, train=False, seed=config.seed)
+        build_dataset(
+            config.data, split, train=False, seed=config.seed, foreground=split == config.data.train
+        )
     results = _train_both({"full": config, "plain": plain(config)})
     table = Table(title=f"Trained with {config.data.backdrop.correlation:.0%} scene correlation")
     table.add_column("model")
@@ -98,8 +100,12 @@ def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
         jobs.append(context.Process(target=_job, args=(to_json(config), queue)))
         jobs[-1].start()
     results: dict[str, dict[str, Any]] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeElapsedColumn())  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as bar:
         tasks = {
             n: bar.add_task(f"{n}: epochs", total=c.training.epochs) for n, c in configs.items()
@@ -136,10 +142,15 @@ def explain_examples(run: Path, folder: Path) -> list[Path]:
         truth = loaded.classes[int(clip.label)]
         source = f"{clip.id} (true: {truth})"
         files = write_explanation(
-            folder, f"{index:03d}-{truth}", source=source, video=clip.video,
-            times=[float(t) for t in range(clip.video.shape[1])], explanation=explanation,
-            probabilities=chances, classes=loaded.classes,
-        )  # fmt: skip
+            folder,
+            f"{index:03d}-{truth}",
+            source=source,
+            video=clip.video,
+            times=[float(t) for t in range(clip.video.shape[1])],
+            explanation=explanation,
+            probabilities=chances,
+            classes=loaded.classes,
+        )
         assert files.picture is not None
         pictures.append(files.picture)
     return pictures

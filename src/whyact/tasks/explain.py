@@ -71,9 +71,13 @@ def measure_shares(
 
 @torch.no_grad()
 def explain_clip(
-    model: nn.Module, video: Tensor, *, target: int | None = None, mask: Tensor | None = None,
+    model: nn.Module,
+    video: Tensor,
+    *,
+    target: int | None = None,
+    mask: Tensor | None = None,
     shares: bool = True,
-) -> tuple[Explanation, list[float]]:  # fmt: skip
+) -> tuple[Explanation, list[float]]:
     """Explain one clip.
 
     Args:
@@ -97,9 +101,16 @@ def explain_clip(
 
 
 def write_explanation(
-    folder: Path, stem: str, *, source: str, video: Tensor, times: Sequence[float],
-    explanation: Explanation, probabilities: Sequence[float], classes: Sequence[str],
-) -> Explained:  # fmt: skip
+    folder: Path,
+    stem: str,
+    *,
+    source: str,
+    video: Tensor,
+    times: Sequence[float],
+    explanation: Explanation,
+    probabilities: Sequence[float],
+    classes: Sequence[str],
+) -> Explained:
     """Write ``<stem>.mp4``, ``<stem>.png`` and ``<stem>.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     name = classes[explanation.target]
@@ -109,17 +120,26 @@ def write_explanation(
     write_video(movie, overlay_frames(video, explanation, name), PLAYBACK_RATE)
     contact_sheet(picture, video, explanation, name=name, source=source, predicted=ranked)
     values = to_json(
-        explanation, source=source, classes=classes, probabilities=probabilities, times=times,
+        explanation,
+        source=source,
+        classes=classes,
+        probabilities=probabilities,
+        times=times,
         tracks=region_tracks(explanation),
-    )  # fmt: skip
+    )
     data.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
     return Explained(source, movie, picture, data, explanation)
 
 
 def explain(
-    checkpoint: str | Path, paths: Sequence[str], *, action: str | None = None,
-    output: str | Path = "explanations", device: str = "cpu", shares: bool = True,
-) -> list[Explained]:  # fmt: skip
+    checkpoint: str | Path,
+    paths: Sequence[str],
+    *,
+    action: str | None = None,
+    output: str | Path = "explanations",
+    device: str = "cpu",
+    shares: bool = True,
+) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
     Args:
@@ -159,6 +179,6 @@ def explain(
                 explanation=explanation,
                 probabilities=chances,
                 classes=loaded.classes,
-            )  # fmt: skip
+            )
         )
     return results

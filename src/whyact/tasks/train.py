@@ -95,12 +95,15 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed = config.seed
     seed_everything(seed)
-    dataset = build_dataset(config.data, config.data.train, train=True, seed=derive(seed, "data"))
+    objectives = build_objectives(config.objectives, config.objective_settings)
+    dataset = build_dataset(
+        config.data, config.data.train, train=True, seed=derive(seed, "data"),
+        foreground=objectives.needs_foreground,
+    )  # fmt: skip
     val = build_dataset(config.data, config.data.val, train=False, seed=derive(seed, "data"))
     model = build_model(
         config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed
     )
-    objectives = build_objectives(config.objectives, config.objective_settings)
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:

@@ -22,6 +22,8 @@ from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
 from whyact.data.backdrop.factors import UNTRIMMED_LENGTH
 from whyact.data.backdrop.render import BackdropSample, generate_clip
 from whyact.data.backdrop.scenes import SCENES
+from whyact.ops.motion import foreground
+from whyact.ops.paste import remove_actor
 from whyact.types import Clip
 
 BACKDROP_VERSION = "1.0"
@@ -83,10 +85,9 @@ def generate_split(
         starts = range(0, clips, CHUNK)
         job = partial(_fill, folder=scratch, settings=settings, clips=clips)
         with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            chunks = list(
-                track(pool.imap(job, starts), f"Backdrop {split}", total=len(starts))
-            )
-        (Path(scratch) / "factors.jsonl").write_text("\n".join(row for chunk in chunks for row in chunk) + "\n")
+            chunks = list(track(pool.imap(job, starts), f"Backdrop {split}", total=len(starts)))
+        rows = (row for chunk in chunks for row in chunk)
+        (Path(scratch) / "factors.jsonl").write_text("\n".join(rows) + "\n")
         (Path(scratch) / "settings.json").write_text(key)
         (Path(scratch) / "sha256").write_text(_hash_arrays(Path(scratch)))
         try:
@@ -113,6 +114,44 @@ def _hash_arrays(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def add_foreground(folder: Path, workers: int = 2) -> None:
+    """Add the label-free foreground and the actor-free background of every clip, once.
+
+    They depend on pixels only (`whyact.ops.motion`), so they are made beforehand, in parallel.
+    """
+    if (folder / "foreground.npy").exists():
+        return
+    video = np.load(folder / "video.npy", mmap_mode="r")
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".making-"))
+    try:
+        for name, shape in (("background", video.shape), ("foreground", video.shape[:-1])):
+            np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.uint8, shape).flush()
+        starts = range(0, len(video), CHUNK)
+        job = partial(_separate, folder=str(folder), scratch=str(scratch))
+        with multiprocessing.get_context("spawn").Pool(
+            workers, torch.set_num_threads, (1,)
+        ) as pool:
+            for _ in track(pool.imap(job, starts), "Foreground", total=len(starts)):
+                pass
+        # The file that is looked for comes last, so a half-made pair is made again.
+        for name in ("background", "foreground"):
+            (scratch / f"{name}.npy").replace(folder / f"{name}.npy")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _separate(start: int, *, folder: str, scratch: str) -> None:
+    rows = slice(start, start + CHUNK)
+    video = np.load(f"{folder}/video.npy", mmap_mode="r")[rows]
+    clips = torch.from_numpy(video.copy()).permute(0, 4, 1, 2, 3).float() / 255
+    found = foreground(clips)
+    rim = max(1, round(clips.shape[-1] / 32))
+    empty = remove_actor(clips, (found > 0.5).float(), dilation=rim)
+    for name, value in (("foreground", found), ("background", empty.permute(0, 2, 3, 4, 1))):
+        array = np.load(f"{scratch}/{name}.npy", mmap_mode="r+")
+        array[rows] = (value * 255).round().byte().numpy()
+
+
 class BackdropDataset:
     """A generated split as a `whyact.data.protocol.ClipDataset`.
 
@@ -121,16 +160,23 @@ class BackdropDataset:
         flip: probability of a horizontal flip, drawn from (seed, round, index); a flip swaps the
             labels of `FLIP_PAIRS`.
         seed: of the flips.
+        separated: clips bring what `add_foreground` made.
     """
 
     classes: tuple[str, ...] = ACTIONS
     scenes: tuple[str, ...] = SCENES
     views = 1
 
-    def __init__(self, *, folder: Path, flip: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, *, folder: Path, flip: float = 0.0, seed: int = 0, separated: bool = False
+    ) -> None:
         self.folder, self.flip, self.seed = folder, flip, seed
         self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
         self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
+        extra = ("foreground", "background")
+        self.extra: dict[str, NDArray[np.uint8]] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in extra if separated
+        }
         lines = (folder / "factors.jsonl").read_text().splitlines()
         self.factors: list[dict[str, Any]] = [json.loads(line) for line in lines]
         swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
@@ -158,10 +204,14 @@ class BackdropDataset:
         index, turn = request
         video = torch.from_numpy(self.video[index].copy()).permute(3, 0, 1, 2)
         mask = torch.from_numpy((self.mask[index] & 15) > 0)
+        extra = {k: torch.from_numpy(v[index].copy()) for k, v in self.extra.items()}
+        if extra:
+            extra["background"] = extra["background"].permute(3, 0, 1, 2)
         label = self.labels[index]
         labels = label if isinstance(label, tuple) else (label,)
         if self.flip and np.random.default_rng([self.seed, turn, index]).random() < self.flip:
             video, mask = video.flip(-1), mask.flip(-1)
+            extra = {k: v.flip(-1) for k, v in extra.items()}
             labels = tuple(self.swap.get(i, i) for i in labels)
         target: int | torch.Tensor = labels[0]
         if self.split == "multi":
@@ -172,6 +222,7 @@ class BackdropDataset:
             id=self.ids[index],
             nuisance=self.factors[index]["scene"],
             mask=mask,
+            **extra,
         )
 
     def limb_mask(self, index: int) -> torch.Tensor:
@@ -182,7 +233,7 @@ class BackdropDataset:
 def load_backdrop(
     *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
     frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
-    workers: int = 2,
+    foreground: bool = False, workers: int = 2,
 ) -> BackdropDataset:  # fmt: skip
     """Load a split, generating it first if need be.
 
@@ -190,10 +241,15 @@ def load_backdrop(
         root: cache folder.
         clips: of ``train``. eval_clips: of every other split.
         train: apply random flips.
+        foreground: clips bring their label-free foreground and background.
         augment_seed: of the flips. The others: see `generate_split`.
     """
     folder = generate_split(
         root=Path(root), split=split, clips=clips if split == "train" else eval_clips, seed=seed,
         frames=frames, size=size, correlation=correlation, workers=workers,
     )  # fmt: skip
-    return BackdropDataset(folder=folder, flip=flip if train else 0.0, seed=augment_seed)
+    if foreground:
+        add_foreground(folder, workers)
+    return BackdropDataset(
+        folder=folder, flip=flip if train else 0.0, seed=augment_seed, separated=foreground
+    )

@@ -103,7 +103,8 @@ class _Figure:
     def __init__(self, actor: Actor, body: Body, size: int, prop: Color) -> None:
         skin, hair, shirt, trousers = actor.colors
         self.actor, self.body, self.size = actor, body, size
-        self.colors: dict[str, Color] = {"torso": shirt, "head": skin, "leg_near": trousers, "prop": prop}
+        self.colors: dict[str, Color] = {"torso": shirt, "head": skin}
+        self.colors |= {"leg_near": trousers, "prop": prop}
         self.colors["leg_far"] = _scaled(trousers, 0.7)
         self.colors["arm_near"] = shirt
         self.colors["arm_far"] = _scaled(shirt, 0.7)
@@ -168,8 +169,8 @@ def _capsule(
     r = width / 2
     if (x0, y0) != (x1, y1):
         canvas.line((x0, y0, x1, y1), fill=fill, width=max(1, round(width)))
-        canvas.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), fill=fill)  # type: ignore[arg-type]
-    canvas.ellipse((x0 - r, y0 - r, x0 + r, y0 + r), fill=fill)  # type: ignore[arg-type]
+        canvas.ellipse((x1 - r, y1 - r, x1 + r, y1 + r), fill=fill)
+    canvas.ellipse((x0 - r, y0 - r, x0 + r, y0 + r), fill=fill)
 
 
 @dataclass(frozen=True)
@@ -197,22 +198,27 @@ class _Mover:
             canvas.rectangle(area, fill=self.color, outline=DARK)
 
 
+def _color(rng: np.random.Generator, low: int, high: int) -> Color:
+    r, g, b = (int(v) for v in rng.integers(low, high, 3))
+    return r, g, b
+
+
 def _movers(count: int, rng: np.random.Generator, middle: float) -> list[_Mover]:
     movers = []
     for _ in range(count):
         side = rng.choice([-1.0, 1.0])
         start = (middle + 0.5 - side * rng.uniform(0.2, 0.6), middle + rng.uniform(0.05, 0.95))
         speed = (side * rng.uniform(0.3, 0.8), rng.uniform(-0.1, 0.1))
-        color = tuple(int(v) for v in rng.integers(30, 230, 3))
+        color = _color(rng, 30, 230)
         movers.append(_Mover(int(rng.integers(3)), start, speed, float(rng.uniform(0.02, 0.045)),
-                             color))  # type: ignore[arg-type]  # fmt: skip
+                             color))  # fmt: skip
     return movers
 
 
 def _lighting(video: Image8, factors: Factors, rng: np.random.Generator) -> Image8:
     frames, _, width, _ = video.shape
-    table = np.power(np.arange(256) / 255, factors.gamma, dtype=np.float32) * np.float32(255)
-    flicker = 1 + rng.normal(0, factors.flicker, frames).astype(np.float32)
+    table = np.asarray((np.arange(256) / 255) ** factors.gamma * 255, np.float32)
+    flicker = np.asarray(1 + rng.normal(0, factors.flicker, frames), np.float32)
     slope = (1 + factors.gradient * np.linspace(-1, 1, width)).astype(np.float32)
     gain = factors.gain * flicker[:, None, None] * slope[None, :, None]
     light = gain * np.asarray(factors.cast, np.float32)
@@ -233,18 +239,19 @@ def render(factors: Factors, *, frames: int, size: int) -> BackdropSample:
     noise = factors.scene == NOISE_SCENE
     plate = paint_noise(rng, plate_side) if noise else paint(factors.scene, rng, plate_side)
     middle = (PLATE - 1) / 2
-    prop = tuple(int(v) for v in rng.integers(60, 200, 3))
+    prop = _color(rng, 60, 200)
     sways = rng.uniform(0, 6.3, len(factors.actors))
-    figures = [_Figure(a, draw_body(rng), size, prop) for a in factors.actors]  # type: ignore[arg-type]
+    figures = [_Figure(a, draw_body(rng), size, prop) for a in factors.actors]
     movers = _movers(factors.distractors, rng, middle)
-    post = tuple(int(v) for v in rng.integers(20, 120, 3))
+    post = _color(rng, 20, 120)
     cameras = _cameras(factors, frames, rng)
     video = np.empty((frames, size, size, 3), np.uint8)
     mask = np.zeros((frames, size, size), np.uint8)
     for t, camera in enumerate(cameras):
         time = t / max(1, frames - 1)
         x0, y0, side = camera.x * big, camera.y * big, camera.side * big
-        frame = plate.resize((big, big), Image.Resampling.BILINEAR, box=(x0, y0, x0 + side, y0 + side))
+        box = (x0, y0, x0 + side, y0 + side)
+        frame = plate.resize((big, big), Image.Resampling.BILINEAR, box=box)
         canvas = ImageDraw.Draw(frame)
         for mover in movers:
             mover.draw(canvas, time, camera, big)

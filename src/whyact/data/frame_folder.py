@@ -1,0 +1,67 @@
+"""Videos kept as folders of images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_image
+
+from whyact.data.errors import VideoError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+FOLDER_RATE = 12.0
+"""Frames a second of a folder of images, which does not say; Something-Something V1 uses 12."""
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The RGB images of a frame folder, ordered by the number in their names.
+
+    Raises:
+        VideoError: there is none, or the folder cannot be listed.
+    """
+    try:
+        files = [
+            p
+            for p in folder.iterdir()
+            if p.suffix.lower() in IMAGES and not p.name.startswith(("flow_", "."))
+        ]
+    except OSError as error:
+        raise VideoError(folder, f"cannot be opened: {error.strerror}.") from error
+    if not files:
+        raise VideoError(folder, f"the folder holds no images ({', '.join(IMAGES)}).")
+    return sorted(files, key=lambda p: (int((re.findall(r"\d+", p.stem) or ["0"])[-1]), p.name))
+
+
+def read_image(file: Path) -> Tensor:
+    """One image as (3, H, W) uint8 RGB.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    try:
+        return decode_image(str(file), ImageReadMode.RGB)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise VideoError(file, f"not a readable image: {reason}") from error
+
+
+def read_images(folder: Path, indices: Iterable[int]) -> dict[int, Tensor]:
+    """Images by their place in the folder, each (3, H, W) uint8 RGB, all of one size.
+
+    Raises:
+        VideoError: an image is damaged, or of another size than the first.
+    """
+    files = frame_files(folder)
+    images = {i: read_image(files[i]) for i in sorted(set(indices))}
+    first = next(iter(images.values()))
+    for i, image in images.items():
+        if image.shape != first.shape:
+            raise VideoError(
+                files[i],
+                f"is {image.shape[2]} x {image.shape[1]} pixels, but other frames of the folder "
+                f"are {first.shape[2]} x {first.shape[1]}.",
+            )
+    return images

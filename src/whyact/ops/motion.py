@@ -21,7 +21,7 @@ from whyact.ops.plate import background_plate
 from whyact.ops.warp import box_mean, dilate, erode
 
 _SIDE = 112
-"""Larger frames are halved until their short side is below twice this."""
+"""Larger frames are shrunk by a whole factor, to a short side of at least this."""
 _BINS = 16
 """Colour bins a channel."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyact.explainers.base import check_clips, choose_targets
 from whyact.explainers.paths import strongest_path
 from whyact.types import ActionOutput, Explanation, WhyactError
 
@@ -23,7 +24,7 @@ def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> fl
     """
     gap = (output.contributions.double().sum((1, 2)) + output.bias.double()) - output.logits
     worst = float((gap.abs() / output.logits.abs().clamp_min(1)).max())
-    if worst > tolerance:
+    if not worst <= tolerance:  # so that NaN fails too
         raise WhyactError(
             f"Contributions miss the logit by {worst:.2e}, more than {tolerance:.0e}; the model's "
             "output is not additive (mixed precision? run the explanation in float32)."
@@ -42,7 +43,7 @@ def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
     chosen = output.contributions[torch.arange(len(targets)), :, :, targets].relu()
     mass = output.assignment.sum(-1, keepdim=True).clamp_min(1e-8)
     cells = (chosen.unsqueeze(-1) * output.assignment / mass).sum(2)
-    return cells.unflatten(-1, output.grid)
+    return cells.reshape(*cells.shape[:2], *output.grid)
 
 
 def upsample(cells: Tensor, size: tuple[int, int, int]) -> Tensor:
@@ -57,7 +58,7 @@ def explain_output(
     size: tuple[int, int, int],
     targets: Tensor | None = None,
     *,
-    path_length: int = 4,
+    path_length: int = 2,
 ) -> list[Explanation]:
     """Explain clips from one forward pass; it costs no other.
 
@@ -65,20 +66,18 @@ def explain_output(
         output: of B clips, without gradient.
         size: (T, H, W) of the clips, which the heat maps get.
         targets: (B,) classes to explain; the predicted ones if None.
-        path_length: edges of the reasoning path.
+        path_length: edges of the reasoning path; the graph's rounds of messages.
 
     Raises:
         WhyactError: the contributions do not add up to the logit.
     """
     output = output.detach().cpu()
-    if targets is None:
-        targets = output.logits.argmax(1)
-    targets = targets.cpu()
-    gap = check_completeness(output)
+    targets = choose_targets(output.logits, targets)
     heat = upsample(cell_evidence(output, targets), size)
     explanations = []
     for b, target in enumerate(targets.tolist()):
         one = output.rows(b, b + 1)
+        gap = check_completeness(one)
         contributions = one.contributions[0, :, :, target]
         explanations.append(
             Explanation(
@@ -89,7 +88,7 @@ def explain_output(
                 frame_evidence=one.frame_logits[0, :, target],
                 contributions=contributions,
                 bias=float(one.bias[target]),
-                assignment=one.assignment[0].unflatten(-1, one.grid),
+                assignment=one.assignment[0].reshape(*contributions.shape, *one.grid),
                 prompt_weights=one.prompt_weights[0],
                 path=strongest_path(one, contributions, length=path_length),
                 extra={"completeness_gap": gap, "region_weights": one.region_weights[0].tolist()},
@@ -98,12 +97,35 @@ def explain_output(
     return explanations
 
 
+class Native:
+    """The native explanation behind the interface of all explainers.
+
+    Args:
+        model: maps clips (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
+        path_length: as in `explain_output`.
+    """
+
+    name = "native"
+
+    def __init__(self, *, model: Callable[[Tensor], ActionOutput], path_length: int = 2) -> None:
+        self.model, self.path_length = model, path_length
+
+    @torch.no_grad()
+    def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
+        """One forward pass; arguments as in `whyact.explainers.base.Explainer`."""
+        check_clips(clips)
+        t, h, w = clips.shape[2:]
+        return explain_output(self.model(clips), (t, h, w), targets, path_length=self.path_length)
+
+
 def region_tracks(explanation: Explanation) -> list[dict[str, object]]:
     """Where each region is over time; a region's number is its identity in every frame.
 
     Returns:
-        For each region ``region``, ``contribution`` (summed over time), ``x`` and ``y`` of its
-        mass centre in [0, 1] of the frame, and ``extent`` (share of the cells), per time step.
+        For each region ``region``, ``contribution`` (summed over time), and per time step ``x`` and
+        ``y`` of its mass centre in [0, 1] of the frame, ``extent`` (share of the cells) and
+        ``weight`` (how much the head listens to it; 1 over regions and time; empty where the
+        explanation does not hold it).
     """
     assignment = explanation.assignment
     _, regions, h, w = assignment.shape
@@ -112,6 +134,7 @@ def region_tracks(explanation: Explanation) -> list[dict[str, object]]:
     y = (torch.arange(h) + 0.5) / h
     centre_x = (assignment * x).sum((-1, -2)) / mass
     centre_y = (assignment * y[:, None]).sum((-1, -2)) / mass
+    weights = explanation.extra.get("region_weights", [])
     return [
         {
             "region": k,
@@ -119,6 +142,7 @@ def region_tracks(explanation: Explanation) -> list[dict[str, object]]:
             "x": centre_x[:, k].tolist(),
             "y": centre_y[:, k].tolist(),
             "extent": (mass[:, k] / (h * w)).tolist(),
+            "weight": [row[k] for row in weights],
         }
         for k in range(regions)
     ]

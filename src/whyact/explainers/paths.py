@@ -1,8 +1,8 @@
-"""Reasoning paths: the strongest chain of gates through the clip graph."""
+"""Reasoning paths: the strongest chain of messages through the clip graph."""
 
 from __future__ import annotations
 
-import math
+import heapq
 from itertools import pairwise
 
 import torch
@@ -10,51 +10,96 @@ from torch import Tensor
 
 from whyact.types import ActionOutput, Step
 
-Node = tuple[int, int]
+_KINDS = (("spatial", "prompt_to_region"), ("region_to_prompt", "prompt_to_prompt"))
+"""Edge types within a time step, by (receiver is a prompt, sender is a prompt)."""
 
 
-def clip_graph(output: ActionOutput) -> tuple[Tensor, list[list[str]]]:
-    """All gates of one clip as a matrix.
+def clip_graph(output: ActionOutput) -> tuple[Tensor, Tensor]:
+    """All edges of one clip as two matrices.
 
-    Nodes are numbered ``t * (K + P) + i``; i below K is region i, the others are prompts.
+    Nodes are numbered ``t * (K + P) + i``; i below K is region i, the others are prompts. A gate
+    alone does not say how much arrives: the graph network averages messages over the senders of an
+    edge type, except along spatial edges, whose gates hold the row-normalised adjacency already. So
+    the weight of an edge is its gate over the number of its type's senders (1 for spatial edges),
+    and weights can be compared between types.
 
     Args:
         output: of a single clip, with ``edge_gates``.
 
     Returns:
-        Gates (n, n) as (receiver, sender), 0 where there is no edge, and ``kinds``, the edge types
-        by (receiver is a prompt, sender is a prompt) within a frame.
+        Gates and weights, (n, n) each, as (receiver, sender); 0 where there is no edge, and from a
+        node to itself.
     """
     gates = {k: v[0] for k, v in output.edge_gates.items()}
     frames, regions = output.assignment.shape[1:3]
     prompts = output.prompts.shape[2]
     width = regions + prompts
     matrix = torch.zeros(frames, width, frames, width)
+    senders = torch.ones(frames, width, frames, width)
+    # Between time steps all senders are regions; within one, by type.
+    senders[..., :regions] = regions
+    senders[..., regions:] = max(1, prompts)
     window = gates["temporal"].shape[1] // 2
     offsets = [o for o in range(-window, window + 1) if o]
     for t in range(frames):
         matrix[t, :regions, t, :regions] = gates["spatial"][t]
+        senders[t, :regions, t, :regions] = 1
         matrix[t, :regions, t, regions:] = gates["prompt_to_region"][t]
         matrix[t, regions:, t, :regions] = gates["region_to_prompt"][t]
         matrix[t, regions:, t, regions:] = gates["prompt_to_prompt"][t]
         for i, offset in enumerate(offsets):
             if 0 <= t + offset < frames:
                 matrix[t, :regions, t + offset, :regions] = gates["temporal"][t, i]
-    kinds = [["spatial", "prompt_to_region"], ["region_to_prompt", "prompt_to_prompt"]]
-    flat = matrix.reshape(frames * width, frames * width)
-    return flat.fill_diagonal_(0), kinds
+    size = frames * width
+    flat = matrix.reshape(size, size).fill_diagonal_(0)
+    return flat, flat / senders.reshape(size, size)
+
+
+def strongest_chain(weights: Tensor, end: int, length: int) -> list[int]:
+    """The chain of different nodes that ends in ``end`` with the largest product of weights.
+
+    Exact: dynamic programming over walks bounds what a chain can still reach, and the best-first
+    search that uses the bound (A*) opens hardly more than the chain itself.
+
+    Args:
+        weights: (n, n) in [0, 1], as (receiver, sender). end: last receiver.
+        length: edges of the chain; it is shorter where there is no such chain.
+
+    Returns:
+        Nodes from ``end`` backwards; ties go to the lower number.
+    """
+    logs = weights.double().clamp_min(0).log()
+    bound = [torch.zeros(len(weights), dtype=torch.float64)]
+    for _ in range(length):
+        bound.append((logs + bound[-1]).amax(1))
+    for edges in range(length, 0, -1):
+        heap = [(-float(bound[edges][end]), [end], 0.0)]
+        while heap and heap[0][0] < float("inf"):
+            _, nodes, score = heapq.heappop(heap)
+            left = edges - len(nodes) + 1
+            if left == 0:
+                return nodes
+            row = logs[nodes[-1]]
+            for sender in (weights[nodes[-1]] > 0).nonzero().flatten().tolist():
+                if sender not in nodes:
+                    now = score + float(row[sender])
+                    rest = now + float(bound[left - 1][sender])
+                    heapq.heappush(heap, (-rest, [*nodes, sender], now))
+    return [end]
 
 
 def strongest_path(
-    output: ActionOutput, contributions: Tensor, *, length: int = 4, beam: int = 16
+    output: ActionOutput, contributions: Tensor, *, length: int = 2
 ) -> tuple[Step, ...]:
-    """The chain of edges with the largest product of gates that ends in the strongest region.
+    """The strongest chain of messages that ends in the region with the largest contribution.
 
-    Found backwards by beam search over chains without repeated nodes; ties go to the lower node.
+    The gates are those of the last round; the strength of a chain is the product of its edges'
+    weights (`clip_graph`).
 
     Args:
         output: of a single clip. contributions: (T', K), of the explained class.
-        length: edges of the chain. beam: chains kept a step.
+        length: edges of the chain. A message travels one edge a round, so a chain longer than the
+            graph's rounds is none that the model has used.
 
     Returns:
         Steps in the order of the flow, from the first sender to the most contributing region;
@@ -62,28 +107,14 @@ def strongest_path(
     """
     if not output.edge_gates or not contributions.numel():
         return ()
-    matrix, kinds = clip_graph(output)
+    gates, weights = clip_graph(output)
     regions = contributions.shape[1]
     width = regions + output.prompts.shape[2]
     t, k = divmod(int(contributions.argmax()), regions)
-    chains: list[tuple[float, list[int]]] = [(0.0, [t * width + k])]
-    for _ in range(length):
-        longer = []
-        for score, nodes in chains:
-            row = matrix[nodes[-1]]
-            best = torch.sort(row, descending=True, stable=True).indices[: beam + len(nodes)]
-            for sender in best.tolist():
-                gate = float(row[sender])
-                if gate > 0 and sender not in nodes:
-                    longer.append((score + math.log(gate), [*nodes, sender]))
-        if not longer:
-            break
-        chains = sorted(longer, key=lambda c: (-c[0], c[1]))[:beam]
-    nodes = chains[0][1]
     steps = []
-    for receiver, sender in pairwise(nodes):
+    for receiver, sender in pairwise(strongest_chain(weights, t * width + k, length)):
         target, source = divmod(receiver, width), divmod(sender, width)
         same = target[0] == source[0]
-        kind = kinds[target[1] >= regions][source[1] >= regions] if same else "temporal"
-        steps.append(Step(kind, source, target, float(matrix[receiver, sender])))
+        kind = _KINDS[target[1] >= regions][source[1] >= regions] if same else "temporal"
+        steps.append(Step(kind, source, target, float(gates[receiver, sender])))
     return tuple(reversed(steps))

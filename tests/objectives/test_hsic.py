@@ -11,10 +11,9 @@ import torch.multiprocessing as mp
 from tests.toys import toy_batch, toy_output
 from torch import Tensor
 
-from whyact.objectives.hsic import (
-    Hsic,
+from whyact.objectives.hsic import Hsic, mean_code
+from whyact.ops.independence import (
     gaussian_kernel,
-    mean_code,
     normalised_hsic,
     permutation_p_value,
     unbiased_hsic,

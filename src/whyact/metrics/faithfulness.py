@@ -1,0 +1,156 @@
+"""Faithfulness: does the score fall when what a heat map points at is taken away?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyact.metrics.maps import check_heat
+from whyact.ops.fill import Fill, filling
+from whyact.types import WhyactError
+
+_MASKED_FILLS = ("frame", "plate")
+"""Fill-ins that depend on what is masked, so they are made anew for every step."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Probability of the explained class along deletion and insertion.
+
+    Attributes:
+        fill: what replaces the tubes.
+        fractions: (S + 1,) of tubes deleted or inserted, from 0 to 1.
+        deletion, insertion: (B, S + 1).
+    """
+
+    fill: str
+    fractions: Tensor
+    deletion: Tensor
+    insertion: Tensor
+
+    @property
+    def deletion_auc(self) -> Tensor:
+        """(B,), area under the deletion curve; lower is better."""
+        return torch.trapezoid(self.deletion, self.fractions)
+
+    @property
+    def insertion_auc(self) -> Tensor:
+        """(B,), area under the insertion curve; higher is better."""
+        return torch.trapezoid(self.insertion, self.fractions)
+
+
+def tube_ranks(heat: Tensor, tube: tuple[int, int, int], seed: int = 0) -> Tensor:
+    """Rank of every space-time tube by its mean heat, 0 for the hottest.
+
+    Ties are broken at random, by a permutation that is the same for every clip; in raster order a
+    constant map would delete the clip from the top, which is an order like any other and no chance.
+
+    Args:
+        heat: (B, T, H, W). tube: (frames, height, width); tubes at the far ends may be cut.
+        seed: of the permutation.
+
+    Returns:
+        (B, T', H', W') int64.
+    """
+    means = F.avg_pool3d(
+        check_heat(heat)[:, None], tube, ceil_mode=True, count_include_pad=False
+    )[:, 0]  # fmt: skip
+    flat = means.flatten(1)
+    order = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed))
+    order = order.to(flat.device)
+    best = flat[:, order].argsort(dim=1, descending=True, stable=True)
+    ranks = torch.empty_like(best)
+    ranks.scatter_(1, order[best], torch.arange(flat.shape[1]).to(best).expand_as(best))
+    return ranks.view(means.shape)
+
+
+@torch.no_grad()
+def deletion_insertion(
+    score: Callable[[Tensor], Tensor],
+    clips: Tensor,
+    heat: Tensor,
+    targets: Tensor,
+    *,
+    fills: Sequence[Fill] = ("blur", "mean"),
+    tube: tuple[int, int, int] = (2, 8, 8),
+    steps: int = 16,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> list[Curves]:
+    """Remove the hottest tubes first, and add them first to an empty clip (Petsiuk et al., 2018).
+
+    What is filled in leaves the data's distribution in a way of its own, so at least two fill-ins
+    are asked for, and the values mean something only beside those of the controls. Space-time tubes
+    instead of pixels keep the edges of the fill-in few. Every fill-in costs ``2 * steps`` forward
+    passes a clip; whole clip and empty clip are run once for both curves.
+
+    Args:
+        score: maps clips (n, 3, T, H, W) to probabilities (n, Y).
+        clips: (B, 3, T, H, W). heat: (B, T, H, W). targets: (B,) class indices.
+        fills: names of `whyact.ops.fill.filling`. tube: (frames, height, width).
+        steps: S. batch_size: clips a forward pass; it does not change results.
+        seed: for ties between tubes.
+
+    Returns:
+        The curves of each fill-in.
+
+    Raises:
+        WhyactError: fewer than two fill-ins, fewer tubes than steps, or shapes that do not match.
+    """
+    if len(set(fills)) < 2:
+        raise WhyactError(
+            f"Deletion and insertion need at least two fill-ins, got {list(fills)}; with one, its "
+            "artefacts cannot be told from evidence."
+        )
+    if heat.shape != clips[:, 0].shape or targets.shape != clips.shape[:1]:
+        raise WhyactError(
+            f"Clips {tuple(clips.shape)}, heat maps {tuple(heat.shape)} and targets "
+            f"{tuple(targets.shape)} do not belong together."
+        )
+    ranks = tube_ranks(heat.to(clips.device), tube, seed)
+    tubes = ranks[0].numel()
+    if not 1 <= steps <= tubes:
+        raise WhyactError(
+            f"steps must be 1 to the number of tubes ({tubes}), got {steps}; take smaller tubes."
+        )
+    counts = (torch.arange(steps + 1, device=clips.device) * tubes).div(steps).round().long()
+    return [_curves(score, clips, ranks, targets, counts, fill, tube, batch_size) for fill in fills]
+
+
+def _curves(
+    score: Callable[[Tensor], Tensor], clips: Tensor, ranks: Tensor, targets: Tensor,
+    counts: Tensor, fill: Fill, tube: tuple[int, int, int], batch_size: int,
+) -> Curves:  # fmt: skip
+    tubes, steps = ranks[0].numel(), len(counts) - 1
+    generator = torch.Generator(clips.device).manual_seed(0)
+    whole = torch.ones_like(clips[:, 0])
+    fixed = None if fill in _MASKED_FILLS else filling(clips, whole, fill, generator=generator)
+    # Tubes whose rank is in [low, high) are filled; the last deletion is the first insertion.
+    bounds = [(0, int(c)) for c in counts] + [(int(c), tubes) for c in counts[1:-1]]
+    jobs = [(b, bound) for b in range(len(clips)) for bound in bounds]
+    found = []
+    for start in range(0, len(jobs), batch_size):
+        part = jobs[start : start + batch_size]
+        rows = torch.tensor([b for b, _ in part], device=clips.device)
+        low, high = torch.tensor([r for _, r in part], device=clips.device).T[..., None, None, None]
+        masks = _enlarge((ranks[rows] >= low) & (ranks[rows] < high), tube, clips)
+        video = clips[rows]
+        new = filling(video, masks, fill) if fixed is None else fixed[rows]
+        edited = torch.lerp(video, new, masks[:, None])
+        found.append(score(edited).gather(1, targets.to(clips.device)[rows, None]).squeeze(1))
+    values = torch.cat(found).double().view(len(clips), -1)
+    deletion = values[:, : steps + 1]
+    insertion = torch.cat([deletion[:, -1:], values[:, steps + 1 :], deletion[:, :1]], 1)
+    return Curves(fill, (counts / tubes).double(), deletion, insertion)
+
+
+def _enlarge(tubes: Tensor, tube: tuple[int, int, int], clips: Tensor) -> Tensor:
+    """Tubes (n, T', H', W') as pixels (n, T, H, W) of the clips' type, cut to their size."""
+    for axis, length in enumerate(tube, start=1):
+        tubes = tubes.repeat_interleave(length, axis)
+    t, h, w = clips.shape[2:]
+    return tubes[:, :t, :h, :w].to(clips)

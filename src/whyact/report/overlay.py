@@ -1,232 +1,201 @@
-"""Pictures of an explanation: overlay frames and a contact sheet."""
+"""Heat and region outlines drawn over frames, and the overlay video made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import torch
+from matplotlib.font_manager import findfont
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyact.ops.warp import erode
 from whyact.types import Explanation
 
 REGION_COLORS = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#FFFFFF",
+    "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2", "#FFFFFF",
 )  # fmt: skip
 """Okabe and Ito's colour-blind-safe colours; region k has colour k modulo 8."""
 HEAT = "inferno"
+"""Perceptually uniform, and readable with any colour vision and in grey."""
 DRAWN_REGIONS = 4
+MAX_REGIONS = 32
+"""With more regions they are single cells, whose outlines would say no more than the heat."""
+_DARK, _LIGHT, _GREY, _NOW = "#15151a", "#f5f5f5", "#6b6b76", "#E69F00"
+
+Pixels = NDArray[np.uint8]
 
 
-def _rgb(color: str) -> tuple[int, int, int]:
-    r, g, b = (round(255 * c) for c in mpl.colors.to_rgb(color))
-    return r, g, b
+def region_color(region: int) -> str:
+    """The colour of a region, the same in every picture."""
+    return REGION_COLORS[region % len(REGION_COLORS)]
 
 
-def scaled_heat(heat: Tensor) -> NDArray[np.float64]:
-    """Heat (T, H, W) in [0, 1]: over the 99.5th percentile of the clip, 0 for an empty map."""
-    values = heat.double().numpy()
-    top = float(np.quantile(values, 0.995))
-    return np.clip(values / top, 0, 1) if top > 0 else np.zeros_like(values)
-
-
-def frames_of(video: Tensor) -> NDArray[np.uint8]:
+def frames_of(video: Tensor) -> Pixels:
     """(T, H, W, 3) uint8 from (3, T, H, W), uint8 or float in [0, 1]."""
     if video.is_floating_point():
         video = (video * 255).round()
-    return video.byte().permute(1, 2, 3, 0).cpu().numpy()
+    frames: Pixels = video.byte().permute(1, 2, 3, 0).cpu().numpy()
+    return frames
 
 
-def blend(frames: NDArray[np.uint8], heat: NDArray[np.float64], opacity: float = 0.65) -> Any:
-    """Frames (T, H, W, 3) with a heat map (T, H, W) in [0, 1] on top, more opaque where hotter."""
-    colors = mpl.colormaps[HEAT](heat)[..., :3] * 255
+def enlarged(frames: Pixels, size: tuple[int, int]) -> Pixels:
+    """Frames (T, H, W, 3) resized to (height, width)."""
+    height, width = size
+    images = (Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS) for f in frames)
+    return np.stack([np.asarray(image) for image in images])
+
+
+def display_size(frames: Pixels, side: int) -> tuple[int, int]:
+    """(height, width) with the frames' shape and a height of ``side``; both are even."""
+    height, width = frames.shape[1:3]
+    return side // 2 * 2, max(2, round(side * width / height / 2) * 2)
+
+
+def scaled_heat(heat: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Heat (T, H, W) at (height, width), in [0, 1] of the clip's 99.5th percentile; 0 if empty."""
+    values = heat.float()
+    top = float(np.quantile(values.numpy(), 0.995)) or float(values.max())
+    values = (values / top).clamp(0, 1) if top > 0 else torch.zeros_like(values)
+    large: NDArray[np.float32] = F.interpolate(values[:, None], size, mode="bilinear")[:, 0].numpy()
+    return large
+
+
+def blend(frames: Pixels, heat: NDArray[np.float32], opacity: float = 0.75) -> Pixels:
+    """Frames (T, H, W, 3) with heat (T, H, W) in [0, 1] on top, more opaque where hotter.
+
+    The frames lose most of their colour, so that what is coloured is heat.
+    """
+    grey = frames @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    base = 0.25 * frames + 0.6 * grey[..., None]
+    colors = mpl.colormaps[HEAT](0.1 + 0.9 * heat)[..., :3] * 255
     alpha = (opacity * heat**0.7)[..., None]
-    return (frames * (1 - alpha) + colors * alpha).astype(np.uint8)
+    mixed: Pixels = (base * (1 - alpha) + colors * alpha).clip(0, 255).astype(np.uint8)
+    return mixed
 
 
 def strongest_regions(explanation: Explanation, count: int = DRAWN_REGIONS) -> list[int]:
-    """The regions that contribute most over the clip, strongest first."""
-    if not explanation.assignment.numel():
+    """The regions that contribute most over the clip, strongest first.
+
+    Those below 2 % of the strongest are left out; there are none where a clip has one region a
+    frame, or one for every cell.
+    """
+    regions = explanation.assignment.shape[1]
+    if not 1 < regions <= MAX_REGIONS:
         return []
     totals = explanation.contributions.sum(0)
+    least = 0.02 * float(totals.max().clamp_min(0))
     order = totals.argsort(descending=True).tolist()
-    return [k for k in order if totals[k] > 0][:count]
+    return [k for k in order if totals[k] > least][:count]
 
 
-def outline_masks(explanation: Explanation, size: Sequence[int]) -> NDArray[np.bool_]:
-    """Where each region holds more than half of a pixel or most of it, (K, T, H, W)."""
-    weights = explanation.assignment.permute(1, 0, 2, 3).unsqueeze(0)
-    smooth = F.interpolate(weights, size=list(size), mode="trilinear")[0]
-    owner = smooth.argmax(0)
-    return np.stack([(owner == k).numpy() for k in range(len(smooth))])
+def region_margins(
+    explanation: Explanation, regions: Sequence[int], frames: int, size: tuple[int, int]
+) -> Tensor:
+    """By how much each region leads all others, (len(regions), T, height, width); above 0 inside.
+
+    Args:
+        explanation: with an assignment. regions: to look at.
+        frames: T. size: (height, width).
+    """
+    weights = explanation.assignment.permute(1, 0, 2, 3)[None].float()
+    large = F.interpolate(weights, (frames, *size), mode="trilinear")[0]
+    best = large.topk(2, dim=0).values
+    leads = [
+        torch.where(large[k] == best[0], best[0] - best[1], large[k] - best[0]) for k in regions
+    ]
+    return torch.stack(leads) if leads else large[:0]
 
 
-def draw_outlines(
-    image: Image.Image, masks: NDArray[np.bool_], regions: Sequence[int], width: int
-) -> None:
-    """Draw the borders of regions (K, H, W) of one frame onto an image of the masks' scale."""
-    pixels = np.array(image)
-    side = image.width / masks.shape[-1]
-    for k in regions:
-        big = np.asarray(
-            Image.fromarray(masks[k]).resize(image.size, Image.Resampling.NEAREST), dtype=bool
-        )
-        inner = big.copy()
-        for _ in range(max(width, round(side))):
-            shrunk = inner.copy()
-            shrunk[1:] &= inner[:-1]
-            shrunk[:-1] &= inner[1:]
-            shrunk[:, 1:] &= inner[:, :-1]
-            shrunk[:, :-1] &= inner[:, 1:]
-            inner = shrunk
-        pixels[big & ~inner] = _rgb(REGION_COLORS[k % len(REGION_COLORS)])
-    image.paste(Image.fromarray(pixels))
+def draw_outlines(page: Pixels, margins: Tensor, regions: Sequence[int], width: int = 2) -> None:
+    """Draw the borders of regions onto one frame (H, W, 3), in place.
+
+    Args:
+        page: to draw on. margins: (len(regions), H, W). regions: their numbers, strongest first.
+        width: of the lines in pixels.
+    """
+    for margin, k in reversed(list(zip(margins, regions, strict=True))):
+        inside = (margin > 0).float()
+        dark = (inside > 0) & (erode(inside, width + 1) == 0)
+        line = (inside > 0) & (erode(inside, width) == 0)
+        page[dark.numpy()] = 0
+        page[line.numpy()] = [round(255 * c) for c in mpl.colors.to_rgb(region_color(k))]
 
 
 def overlay_frames(
-    video: Tensor, explanation: Explanation, name: str, *, side: int = 448
-) -> NDArray[np.uint8]:
-    """Frames for the overlay video, (T, side + bar, 2 * side, 3): the clip beside its explanation.
+    video: Tensor, explanation: Explanation, name: str, *, probability: float | None = None,
+    side: int = 448,
+) -> Pixels:  # fmt: skip
+    """Frames of the overlay video: the clip, beside it the evidence, below it the evidence by time.
 
     Args:
         video: (3, T, H, W). explanation: of that clip. name: of the explained class.
-        side: height of a frame in the result.
+        probability: of that class. side: height of a frame in the result.
+
+    Returns:
+        (T, side + 120, 2 * width, 3) uint8.
     """
-    frames = frames_of(video)
-    heated = blend(frames, scaled_heat(explanation.heat))
-    masks = outline_masks(explanation, explanation.heat.shape) if explanation.path else None
+    small = frames_of(video)
+    size = display_size(small, side)
+    frames = enlarged(small, size)
+    heated = blend(frames, scaled_heat(explanation.heat, size))
     regions = strongest_regions(explanation)
-    width = round(side * frames.shape[2] / frames.shape[1] / 2) * 2
-    bar = 56
-    pages = []
-    for t in range(len(frames)):
-        page = Image.new("RGB", (2 * width, side + bar), "#111111")
-        page.paste(Image.fromarray(frames[t]).resize((width, side), Image.Resampling.LANCZOS))
-        right = Image.fromarray(heated[t]).resize((width, side), Image.Resampling.BICUBIC)
-        if masks is not None:
-            draw_outlines(right, masks[:, t], regions, 2)
-        page.paste(right, (width, 0))
-        _evidence_bar(page, explanation, name, t, len(frames), side, bar)
-        pages.append(np.asarray(page))
-    return np.stack(pages)
+    if regions:
+        margins = region_margins(explanation, regions, len(frames), size)
+        for t in range(len(frames)):
+            draw_outlines(heated[t], margins[:, t], regions)
+    pages = np.concatenate([frames, heated], axis=2)
+    bars = [
+        _caption(explanation, name, probability, regions, t, len(frames), pages.shape[2])
+        for t in range(len(frames))
+    ]
+    return np.concatenate([pages, np.stack(bars)], axis=1)
 
 
-def _evidence_bar(
-    page: Image.Image, explanation: Explanation, name: str, t: int, frames: int, top: int, bar: int
-) -> None:
+@lru_cache(maxsize=4)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
+
+
+def _caption(
+    e: Explanation, name: str, probability: float | None, regions: Sequence[int], t: int,
+    frames: int, width: int, height: int = 120,
+) -> Pixels:  # fmt: skip
+    page = Image.new("RGB", (width, height), _DARK)
     draw = ImageDraw.Draw(page)
-    draw.text((10, top + 6), f"{name}   logit {explanation.score:+.2f}", fill="white", font_size=16)
-    evidence = explanation.frame_evidence
+    chance = "" if probability is None else f" {probability:.0%}"
+    draw.text((12, 6), f"{name}{chance}", _LIGHT, _font(22))
+    share = "" if e.action_share is None else f"   actor's share {e.action_share:.0%}"
+    note = f"logit {e.score:+.2f}{share}   frame {t + 1} of {frames}"
+    draw.text((width - 12, 12), note, "#b8b8c0", _font(14), anchor="ra")
+    x = 12.0
+    for k in regions:
+        draw.rectangle((x, 40, x + 11, 51), region_color(k))
+        draw.text((x + 16, 38), f"region {k}", "#b8b8c0", _font(12))
+        x += 88
+    _evidence_bars(draw, e.frame_evidence, t, frames, (12, 58, width - 12, height - 8))
+    return np.asarray(page)
+
+
+def _evidence_bars(
+    draw: ImageDraw.ImageDraw, evidence: Tensor, now: int, frames: int,
+    box: tuple[int, int, int, int],
+) -> None:  # fmt: skip
+    """One bar a frame from the zero line up or down, the present one coloured."""
     if not len(evidence):
         return
-    low, high = min(0.0, float(evidence.min())), max(1e-6, float(evidence.max()))
-    step = page.width / frames
-    base, height = top + bar - 4, bar - 32
-    zero = base - height * (0 - low) / (high - low)
+    left, top, right, bottom = box
+    low, high = min(0.0, float(evidence.min())), max(0.0, float(evidence.max()))
+    unit = (bottom - top) / max(high - low, 1e-9)
+    zero = top + high * unit
+    step = (right - left) / frames
     for i in range(frames):
-        value = float(evidence[i * len(evidence) // frames])
-        end = base - height * (value - low) / (high - low)
-        color = "#E69F00" if i == t else "#777777"
-        draw.rectangle(
-            (i * step + 1, min(zero, end), (i + 1) * step - 1, max(zero, end) + 1), color
-        )
-
-
-def contact_sheet(
-    path: str | Path, video: Tensor, explanation: Explanation, *, name: str, source: str,
-    predicted: Sequence[tuple[str, float]] = (),
-) -> None:  # fmt: skip
-    """Write one picture of an explanation (PNG, PDF or SVG by the name's ending).
-
-    Rows: frames; heat; regions with identity colours; evidence per frame; prompts over time.
-
-    Args:
-        video: (3, T, H, W). name: of the explained class. source: shown in the title.
-        predicted: (class, probability) pairs to list.
-    """
-    frames = frames_of(video)
-    shown = np.linspace(0, len(frames) - 1, min(8, len(frames))).round().astype(int)
-    heat = scaled_heat(explanation.heat)
-    has_prompts = explanation.prompt_weights.numel() > 0
-    heights = [1, 1, 1, 0.75, *([0.6] if has_prompts else [])]
-    figure = Figure(figsize=(1.75 * len(shown), 1.75 * sum(heights) + 0.9), dpi=110)
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        len(heights), len(shown), height_ratios=heights, hspace=0.12, wspace=0.04,
-        left=0.075, right=0.985, bottom=0.06, top=1 - 0.62 / figure.get_figheight(),
-    )  # fmt: skip
-    regions = strongest_regions(explanation)
-    masks = outline_masks(explanation, explanation.heat.shape) if regions else None
-    heated = blend(frames, heat)
-    for column, t in enumerate(shown):
-        rows = [frames[t], heated[t], _region_view(frames[t], masks, regions, int(t))]
-        for row, picture in enumerate(rows):
-            axis = figure.add_subplot(grid[row, column])
-            axis.imshow(picture)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            if row == 0:
-                axis.set_title(f"frame {t}", fontsize=8)
-            if column == 0:
-                axis.set_ylabel(("clip", "evidence for", "regions")[row]
-                                + (f"\n{name}" if row == 1 else ""), fontsize=9)  # fmt: skip
-    _timeline(figure.add_subplot(grid[3, :]), explanation, regions, len(frames))
-    if has_prompts:
-        _prompts(figure.add_subplot(grid[4, :]), explanation)
-    figure.suptitle(_title(explanation, name, source, predicted), fontsize=10, x=0.075, ha="left")
-    figure.savefig(path)
-
-
-def _title(e: Explanation, name: str, source: str, predicted: Sequence[tuple[str, float]]) -> str:
-    best = ", ".join(f"{n} {p:.0%}" for n, p in predicted[:3])
-    share = "not measured" if e.action_share is None else f"{e.action_share:.0%}"
-    first = f"{source}: why “{name}” (logit {e.score:+.2f})"
-    return f"{first}\npredicted {best}; share of the drop that is the actor's: {share}"
-
-
-def _region_view(
-    frame: NDArray[np.uint8], masks: NDArray[np.bool_] | None, regions: Sequence[int], t: int
-) -> NDArray[np.uint8]:
-    scale = max(1, 224 // frame.shape[0])
-    dim = Image.fromarray((frame * 0.75).astype(np.uint8))
-    image = dim.resize((frame.shape[1] * scale, frame.shape[0] * scale), Image.Resampling.LANCZOS)
-    if masks is not None:
-        draw_outlines(image, masks[:, t], regions, 3)
-    return np.asarray(image)
-
-
-def _timeline(axis: Any, e: Explanation, regions: Sequence[int], frames: int) -> None:
-    steps = len(e.frame_evidence)
-    where = (np.arange(steps) + 0.5) * frames / max(1, steps) - 0.5
-    rest = e.contributions.sum(1).numpy() if e.contributions.numel() else np.zeros(steps)
-    bottom = np.zeros(steps)
-    for k in regions:
-        part = e.contributions[:, k].clamp_min(0).numpy()
-        color = REGION_COLORS[k % len(REGION_COLORS)]
-        axis.bar(where, part, 0.85 * frames / max(1, steps), bottom=bottom, color=color,
-                 edgecolor="#444444", linewidth=0.4, label=f"region {k}")  # fmt: skip
-        bottom += part
-    if steps:
-        axis.plot(where, rest, color="black", marker="o", markersize=3, linewidth=1, label="all")
-    axis.axhline(0, color="#888888", linewidth=0.6)
-    axis.set_xlim(-0.5, frames - 0.5)
-    axis.set_ylabel("contribution", fontsize=8)
-    axis.tick_params(labelsize=7)
-    if steps:
-        axis.legend(fontsize=7, loc="upper right", ncols=6, framealpha=0.8)
-
-
-def _prompts(axis: Any, e: Explanation) -> None:
-    weights = e.prompt_weights.flatten(1).T.numpy()
-    axis.imshow(weights, aspect="auto", cmap="cividis", interpolation="nearest")
-    axis.set_ylabel("prompts x bank", fontsize=8)
-    axis.set_xlabel("time step", fontsize=8)
-    axis.set_yticks([])
-    axis.tick_params(labelsize=7)
+        end = zero - float(evidence[i * len(evidence) // frames]) * unit
+        corners = (left + i * step + 1, min(zero, end), left + (i + 1) * step - 2, max(zero, end))
+        draw.rectangle(corners, _NOW if i == now else _GREY)
+    draw.line((left, zero, right, zero), "#9a9aa4")

@@ -16,8 +16,9 @@ from whyact.explainers.native import action_share, explain_output, region_tracks
 from whyact.ops.encode import write_video
 from whyact.ops.fill import fill_region
 from whyact.ops.motion import foreground
-from whyact.report.overlay import contact_sheet, overlay_frames
+from whyact.report.overlay import overlay_frames
 from whyact.report.schema import to_json
+from whyact.report.sheet import contact_sheet
 from whyact.tasks.inputs import find_clips, read_test_clip
 from whyact.training.checkpoint import load_model
 from whyact.types import Explanation, WhyactError
@@ -117,8 +118,12 @@ def write_explanation(
     ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
     picture, data = folder / f"{stem}.png", folder / f"{stem}.json"
     movie = folder / f"{stem}.mp4"
-    write_video(movie, overlay_frames(video, explanation, name), PLAYBACK_RATE)
-    contact_sheet(picture, video, explanation, name=name, source=source, predicted=ranked)
+    chance = probabilities[explanation.target]
+    pages = overlay_frames(video, explanation, name, probability=chance)
+    write_video(movie, pages, PLAYBACK_RATE)
+    contact_sheet(
+        picture, video, explanation, name=name, source=source, predicted=ranked, times=times
+    )
     values = to_json(
         explanation,
         source=source,

@@ -264,7 +264,8 @@ class TrainingConfig:
         clip_norm: gradient clipping; 0 is off.
         mixed_precision: ``auto`` takes bf16 or fp16 where the device has it.
         average: decay of the weights' moving average that is evaluated; 0 is off.
-        select: best checkpoint by this metric on ``data.val``.
+        select: best checkpoint by this metric on ``data.val``: ``top1``, ``top5``, ``mean_class``,
+            ``macro_f1``, ``map`` for several labels, or ``last`` for the final weights.
         eval_every: epochs between validations.
         checkpoint_steps: optimiser steps between checkpoints; 0 saves at each epoch's end.
         deterministic: ask torch and cuDNN for deterministic algorithms.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import nn
 
 from whyact.config import Config
@@ -21,12 +21,19 @@ from whyact.metrics.recognition import recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import build_objectives
-from whyact.tasks.evaluate import evaluate
-from whyact.training.checkpoint import check_label_map, load_weights, read_metadata
-from whyact.training.loop import Loop, make_accelerator
+from whyact.tasks.evaluate import evaluate, read_predictions
+from whyact.training.checkpoint import (
+    check_label_map,
+    check_same_run,
+    load_weights,
+    read_metadata,
+    settle,
+)
+from whyact.training.loop import Loop
 from whyact.training.predictions import Predictions, predict_dataset
 from whyact.training.record import environment
 from whyact.training.seeding import derive, seed_everything, set_determinism
+from whyact.training.setup import make_accelerator
 from whyact.training.token_cache import TokenDecoder, cache_tokens
 from whyact.types import WhyactError
 
@@ -63,7 +70,8 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         return _train_folds(config, resume)
     folder = Path(config.output) / config.name
     checkpoint = folder / "checkpoints" / "last"
-    if checkpoint.exists() and not resume:
+    started = settle(checkpoint)
+    if started and not resume:
         raise WhyactError(
             f"{folder} holds a run already. Go on with --resume, take another --name, "
             "or delete the folder."
@@ -73,49 +81,52 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     nondeterministic = set_determinism(config.training.deterministic)
     accelerator = make_accelerator(config.training)
     loop = _prepare(config, accelerator, folder)
-    if checkpoint.exists():
+    if started:
         _, classes, _ = read_metadata(checkpoint)
         check_label_map(checkpoint, classes, loop.dataset.classes)
         load_weights(loop.model, checkpoint, config.model)
+        check_same_run(checkpoint, config)
         loop.resume(checkpoint)
+    record = _record(config, loop.dataset) | environment(accelerator.device, nondeterministic)
+    record["processes"] = accelerator.num_processes
     if accelerator.is_main_process:
-        _write_record(
-            config, folder, loop.dataset, environment(accelerator.device, nondeterministic)
-        )
+        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        _write_json(folder / "record.json", record)
     progress = loop.run()
-    scores: dict[str, dict[str, Any]] = {}
     if accelerator.is_main_process:
-        if progress.unreadable:
-            (folder / "unreadable.json").write_text(json.dumps(progress.unreadable, indent=1))
+        unreadable = {"unreadable": progress.unreadable, "seconds": progress.seconds}
+        _write_json(folder / "record.json", record | unreadable)
         scores = evaluate(folder, splits=config.data.test, device=str(accelerator.device))
+        _write_json(folder / "result.json", scores)
     accelerator.wait_for_everyone()
-    return RunResult(folder, scores)
+    return RunResult(folder, json.loads((folder / "result.json").read_text()))
+
+
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed = config.seed
     seed_everything(seed)
     objectives = build_objectives(config.objectives, config.objective_settings)
-    dataset = build_dataset(
-        config.data, config.data.train, train=True, seed=derive(seed, "data"),
-        foreground=objectives.needs_foreground,
-    )  # fmt: skip
-    val = build_dataset(config.data, config.data.val, train=False, seed=derive(seed, "data"))
+    if config.training.cache_tokens:
+        objectives.refuse_pixels("training.cache_tokens")
+    # The first process makes what is missing; the others find it.
+    with accelerator.main_process_first():
+        dataset = _dataset(config, config.data.train, True, objectives.needs_foreground)
+        val = _dataset(config, config.data.val, False)
+        _check_test_splits(config, dataset, val)
     model = build_model(
         config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed
     )
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:
-        objectives.refuse_pixels("training.cache_tokens")
-        root = Path(config.output) / ".cache"
         model.to(device)
-        dataset, grid = cache_tokens(
-            config=config, source=dataset, model=model, root=root, train=True, device=device
-        )
-        val, _ = cache_tokens(
-            config=config, source=val, model=model, root=root, train=False, device=device
-        )
+        with accelerator.main_process_first():
+            dataset, grid = _tokens(config, dataset, model, True, device)
+            val, _ = _tokens(config, val, model, False, device)
 
         def wrap(m: VideoModel) -> nn.Module:
             return TokenDecoder(m, grid)
@@ -143,11 +154,38 @@ def _evaluation_batch(config: Config) -> int:
     return min(32, config.training.device_batch_size or config.training.batch_size)
 
 
-def _write_record(
-    config: Config, folder: Path, dataset: ClipDataset, around: dict[str, Any]
-) -> None:
-    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    record = {
+def _dataset(config: Config, split: str, train: bool, foreground: bool = False) -> ClipDataset:
+    return build_dataset(
+        config.data, split, train=train, seed=derive(config.seed, "data"), foreground=foreground
+    )
+
+
+def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -> None:
+    """Find out before training, not after it, what is wrong with the test splits."""
+    for split in config.data.test:
+        test = _dataset(config, split, False)
+        check_label_map(Path(f"data.test '{split}'"), dataset.classes, test.classes)
+        if list(test.ids) == list(val.ids) and test.fingerprint == val.fingerprint:
+            raise WhyactError(
+                f"data.test '{split}' and data.val '{config.data.val}' are the same clips; a test "
+                "split never selects anything. Select on others, e.g. a part of the training set."
+            )
+
+
+def _tokens(
+    config: Config, dataset: ClipDataset, model: VideoModel, train: bool, device: torch.device
+) -> tuple[ClipDataset, tuple[int, int]]:
+    """Cached tokens of a split; all folds of a cross-validated set share one cache."""
+    shared = folds(config.data) > 1
+    cached, grid = cache_tokens(
+        config=config, source=_dataset(config, "all", train) if shared else dataset, model=model,
+        root=Path(config.output) / ".cache", train=train, device=device,
+    )  # fmt: skip
+    return (cached.subset(dataset) if shared else cached), grid
+
+
+def _record(config: Config, dataset: ClipDataset) -> dict[str, Any]:
+    return {
         "seed": config.seed,
         "data": {
             "clips": len(dataset),
@@ -155,9 +193,7 @@ def _write_record(
             "label_map": label_map_hash(dataset.classes),
             "classes": list(dataset.classes),
         },
-        **around,
     }
-    (folder / "record.json").write_text(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _train_folds(config: Config, resume: bool) -> RunResult:
@@ -176,20 +212,14 @@ def _train_folds(config: Config, resume: bool) -> RunResult:
         one.name = f"{config.name}/fold_{fold}"
         done = Path(one.output) / one.name / "result.json"
         if not (resume and done.is_file()):
-            result = train(one, resume=resume)
-            done.write_text(json.dumps(result.scores, indent=1))
+            train(one, resume=resume)
         table[str(fold)] = json.loads(done.read_text())[config.data.test[0]]
-        pooled.append(_saved_predictions(done.parent, config.data.test[0]))
+        pooled.append(read_predictions(done.parent / "evaluation" / config.data.test[0]))
     logits, labels = torch.cat([p.logits for p in pooled]), torch.cat([p.labels for p in pooled])
     scores = recognition_scores(logits, labels)
     scores["expected"] = sum(p.expected for p in pooled)
     scores["mean_over_folds"] = sum(row["top1"] for row in table.values()) / count
-    summary = {"pooled": scores, "folds": table, "config": asdict(replace(config))}
-    (folder / "folds.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False))
+    if PartialState().is_main_process:
+        summary = {"pooled": scores, "folds": table, "config": asdict(config)}
+        _write_json(folder / "folds.json", summary)
     return RunResult(folder, {"pooled": scores, **{f"fold {k}": v for k, v in table.items()}})
-
-
-def _saved_predictions(folder: Path, split: str) -> Predictions:
-    from whyact.tasks.evaluate import read_predictions
-
-    return read_predictions(folder / "evaluation" / split)

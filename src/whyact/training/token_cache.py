@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from whyact.config import Config
 from whyact.data.protocol import ClipDataset
+from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
 from whyact.types import ActionOutput, Clip, Failure, WhyactError
 
@@ -46,13 +48,18 @@ class TokenDataset:
         tokens: (views, n, T', N, D) float16; training takes a view drawn from (seed, epoch, index),
             evaluation the view asked for.
         labels: (views, n) of every view (a flip may swap them); -1 marks unreadable clips.
+        nuisance: (n,) scene of every clip, -1 where unknown.
         train: draw views. seed: of the draw.
+        rows: where each clip of the source is in the arrays; in order if None.
     """
 
     def __init__(
-        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, train: bool, seed: int
-    ) -> None:
+        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, nuisance: Tensor,
+        train: bool, seed: int, rows: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
         self.source, self.tokens, self.view_labels = source, tokens, labels
+        self.nuisance = nuisance
+        self.rows = range(len(source)) if rows is None else rows
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
         self.labels, self.groups, self.ids = source.labels, source.groups, source.ids
@@ -72,22 +79,38 @@ class TokenDataset:
         if self.train:
             rng = np.random.default_rng([self.seed, view, index])
             view = int(rng.integers(len(self.tokens)))
-        label = int(self.view_labels[view, index])
+        row = self.rows[index]
+        label = int(self.view_labels[view, row])
         if label < 0:
             return Failure(self.ids[index], "unreadable when its tokens were cached.")
-        return Clip(video=self.tokens[view, index], label=label, id=self.ids[index])
+        return Clip(
+            video=self.tokens[view, row],
+            label=label,
+            id=self.ids[index],
+            nuisance=int(self.nuisance[row]),
+        )
+
+    def subset(self, source: ClipDataset) -> TokenDataset:
+        """The tokens of another split of the same files; clips are found by their ids."""
+        place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
+        return TokenDataset(
+            source=source, tokens=self.tokens, labels=self.view_labels, nuisance=self.nuisance,
+            train=self.train, seed=self.seed, rows=[place[name] for name in source.ids],
+        )  # fmt: skip
 
 
-def _key(config: Config, source: ClipDataset, views: int, model: VideoModel) -> str:
+def _key(config: Config, source: ClipDataset, views: int, model: VideoModel, train: bool) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     data = asdict(config.data)
     for unrelated in ("root", "annotations", "train", "val", "test", "fold", "workers"):
         data.pop(unrelated)
-    settings = {"data": data, "backbone": asdict(config.model.backbone), "views": views,
-                "weights": digest.hexdigest(), "source": source.fingerprint,
-                "train": source.views == 1 and views > 1, "seed": config.seed}  # fmt: skip
+    settings = {
+        "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
+        "backbone": asdict(config.model.backbone), "weights": digest.hexdigest(), "views": views,
+        "seed": config.seed if train else None,
+    }  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -115,13 +138,16 @@ def cache_tokens(
     if not model.frozen:
         raise WhyactError("training.cache_tokens needs model.backbone.frozen: true.")
     views = config.training.cache_tokens if train else source.views
-    folder = root / "tokens" / _key(config, source, views, model)
+    folder = root / "tokens" / _key(config, source, views, model, train)
     if not folder.is_dir():
         _fill(folder, source, model.eval(), views, device, batch_size)
     grid = json.loads((folder / "grid.json").read_text())
     tokens = torch.from_numpy(np.load(folder / "tokens.npy", mmap_mode="c"))
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
-    made = TokenDataset(source=source, tokens=tokens, labels=labels, train=train, seed=config.seed)
+    made = TokenDataset(
+        source=source, tokens=tokens, labels=labels, train=train, seed=config.seed,
+        nuisance=torch.from_numpy(np.load(folder / "nuisance.npy")),
+    )  # fmt: skip
     return made, (grid[0], grid[1])
 
 
@@ -137,6 +163,7 @@ def _fill(
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     jobs = [(v, i) for v in range(views) for i in range(len(source))]
     labels = np.full((views, len(source)), -1, np.int64)
+    nuisance = np.full(len(source), -1, np.int64)
     array: Any = None
     grid = (0, 0)
     try:
@@ -155,21 +182,14 @@ def _fill(
                 if isinstance(c.label, Tensor):
                     raise WhyactError("training.cache_tokens works on single-label sets only.")
                 array[v, i], labels[v, i] = row.half().cpu().numpy(), c.label
+                nuisance[i] = c.nuisance
         if array is None:
             raise WhyactError("training.cache_tokens: no clip could be read.")
         array.flush()
         np.save(scratch / "labels.npy", labels)
+        np.save(scratch / "nuisance.npy", nuisance)
         (scratch / "grid.json").write_text(json.dumps(grid))
-        if not folder.exists():
+        with contextlib.suppress(OSError):  # another process was faster; its tokens are the same
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def subset(cached: TokenDataset, source: ClipDataset, positions: Sequence[int]) -> TokenDataset:
-    """The rows of a cache that belong to another split of the same files."""
-    rows = torch.as_tensor(list(positions))
-    return TokenDataset(
-        source=source, tokens=cached.tokens[:, rows], labels=cached.view_labels[:, rows],
-        train=cached.train, seed=cached.seed,
-    )  # fmt: skip

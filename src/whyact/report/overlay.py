@@ -112,7 +112,7 @@ def region_margins(
     return torch.stack(leads) if leads else large[:0]
 
 
-def draw_outlines(page: Pixels, margins: Tensor, regions: Sequence[int], width: int = 2) -> None:
+def draw_outlines(page: Pixels, margins: Tensor, regions: Sequence[int], width: int = 4) -> None:
     """Draw the borders of regions onto one frame (H, W, 3), in place.
 
     Args:
@@ -121,9 +121,9 @@ def draw_outlines(page: Pixels, margins: Tensor, regions: Sequence[int], width: 
     """
     for margin, k in reversed(list(zip(margins, regions, strict=True))):
         inside = (margin > 0).float()
-        dark = (inside > 0) & (erode(inside, width + 1) == 0)
+        dark = (inside > 0) & (erode(inside, width + 2) == 0)
         line = (inside > 0) & (erode(inside, width) == 0)
-        page[dark.numpy()] = 0
+        page[dark.numpy()] //= 3
         page[line.numpy()] = [round(255 * c) for c in mpl.colors.to_rgb(region_color(k))]
 
 

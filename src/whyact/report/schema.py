@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whyact.types import Explanation
+from whyact.types import Explanation, Step, WhyactError
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+"""The first number changes when a reader of the last version would fail, the second otherwise."""
+
+KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "schema": str, "source": str, "method": str, "class": str, "class_index": int,
+    "logit": float, "bias": float, "predicted": list, "times": list, "frame_evidence": list,
+    "contributions": list, "regions": list, "prompt_weights": list, "path": list,
+    "action_share": (float, type(None)), "drops": (dict, type(None)),
+    "mask": (str, type(None)), "heat_shape": list, "heat_per_frame": list,
+    "completeness_gap": (float, type(None)),
+}  # fmt: skip
 
 
 def _rounded(values: Any, digits: int = 6) -> Any:
@@ -23,10 +34,12 @@ def to_json(
     """An explanation as JSON values.
 
     Args:
+        explanation: of a clip.
         source: of the clip. classes: names. probabilities: (Y,). times: of the frames, seconds.
         tracks: as `whyact.explainers.native.region_tracks` gives them.
     """
     best = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])[:5]
+    regions = explanation.assignment.shape[1]
     return {
         "schema": SCHEMA_VERSION,
         "source": source,
@@ -39,17 +52,71 @@ def to_json(
         "times": _rounded(list(times)),
         "frame_evidence": _rounded(explanation.frame_evidence.tolist()),
         "contributions": explanation.contributions.tolist(),
-        "regions": [
-            {k: _rounded(v) for k, v in track.items()} for track in tracks
-        ],
+        "regions": [{k: _rounded(v) for k, v in track.items()} for track in tracks],
         "prompt_weights": _rounded(explanation.prompt_weights.tolist(), 4),
-        "path": [
-            {"kind": s.kind, "from": list(s.source), "to": list(s.target), "gate": s.gate}
-            for s in explanation.path
-        ],
+        "path": [_step(s, regions) for s in explanation.path],
         "action_share": explanation.action_share,
+        "drops": explanation.extra.get("drops"),
+        "mask": explanation.extra.get("mask"),
         "heat_shape": list(explanation.heat.shape),
         "heat_per_frame": _rounded(explanation.heat.sum((1, 2)).tolist()),
         "completeness_gap": explanation.extra.get("completeness_gap"),
-        "drops": explanation.extra.get("drops"),
+    }
+
+
+def _step(step: Step, regions: int) -> dict[str, Any]:
+    def node(place: tuple[int, int]) -> dict[str, Any]:
+        t, i = place
+        kind, index = ("region", i) if i < regions else ("prompt", i - regions)
+        return {"step": t, "node": kind, "index": index}
+
+    return {
+        "kind": step.kind, "from": node(step.source), "to": node(step.target), "gate": step.gate,
     }  # fmt: skip
+
+
+def validate(values: Mapping[str, Any]) -> None:
+    """Check that values are an explanation of this version of the schema.
+
+    Raises:
+        WhyactError: another version, a key that is missing, unknown or of another type, or numbers
+            that contradict each other. It names the key.
+    """
+    version = str(values.get("schema", "none"))
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise WhyactError(
+            f"Expected an explanation of schema {SCHEMA_VERSION}, got {version}; read it with the "
+            "version of whyact that wrote it."
+        )
+    for key, kind in KEYS.items():
+        if key not in values:
+            raise WhyactError(f"The explanation has no key '{key}'.")
+        if not isinstance(values[key], kind) or isinstance(values[key], bool):
+            raise WhyactError(
+                f"The explanation's '{key}' is of type {type(values[key]).__name__}; "
+                "see docs/explanation-schema.md."
+            )
+    unknown = sorted(set(values) - set(KEYS))
+    if unknown and version == SCHEMA_VERSION:
+        raise WhyactError(f"The explanation has an unknown key '{unknown[0]}'.")
+    _check_numbers(values)
+
+
+def _check_numbers(values: Mapping[str, Any]) -> None:
+    rows = values["contributions"]
+    if rows and rows[0]:
+        total = math.fsum(v for row in rows for v in row) + values["bias"]
+        if abs(total - values["logit"]) > 1e-4 * max(1.0, abs(values["logit"])):
+            raise WhyactError(
+                f"'contributions' and 'bias' add up to {total:.6f}, but 'logit' is "
+                f"{values['logit']:.6f}."
+            )
+        if len(values["regions"]) not in (0, len(rows[0])):
+            raise WhyactError(
+                f"'regions' has {len(values['regions'])} entries for {len(rows[0])} contributions."
+            )
+    share = values["action_share"]
+    if share is not None and not 0 <= share <= 1:
+        raise WhyactError(f"'action_share' must be in [0, 1], but it is {share}.")
+    if len(values["heat_per_frame"]) != values["heat_shape"][0]:
+        raise WhyactError("'heat_per_frame' must have one number a frame of 'heat_shape'.")

@@ -28,7 +28,7 @@ from whyact.types import Explanation, Step
 MAX_FRAMES = 16
 PROMPT_ROWS = 8
 _INK, _MUTED, _ACTOR, _SCENE = "#1b1b1f", "#66666f", "#0072B2", "#D9A441"
-_LEFT, _RIGHT = 1.05, 1.55
+_LEFT, _RIGHT = 1.2, 1.5
 """Inches left and right of the frames, for labels and legends."""
 _STYLE: Any = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.edgecolor": "#b9b9c0",
           "axes.labelcolor": _INK, "xtick.color": _MUTED, "ytick.color": _MUTED,
@@ -67,7 +67,7 @@ def _figure(
     small = frames_of(video)
     shown = np.linspace(0, len(small) - 1, min(MAX_FRAMES, len(small))).round().astype(int)
     height, width = display_size(small, 224)
-    frame = 13.2 / max(8, len(shown))
+    frame = max(1.05, 13.2 / max(8, len(shown)))
     row = frame * height / width
     has_prompts, has_time = e.prompt_weights.numel() > 0, len(e.frame_evidence) > 0
     regions = strongest_regions(e)
@@ -82,7 +82,7 @@ def _figure(
     total = 0.15 + sum(a + b for a, b in parts.values())
     inner = frame * len(shown)
     page = (_LEFT + max(inner, 9.0) + _RIGHT, total)
-    figure = Figure(figsize=page, dpi=110)
+    figure = Figure(figsize=page, dpi=120)
     FigureCanvasAgg(figure)
     top = total - 0.15
     boxes: dict[str, tuple[float, float]] = {}
@@ -138,30 +138,33 @@ def _share(
 ) -> None:
     """Whose the evidence is, as one bar of two parts."""
     wide, tall = page
-    x = right - 0.1
-    figure.text(x / wide, top / tall, "the logit drops with", size=9.5, va="top", color=_MUTED)
+    x = right + 0.05
+
+    def write(down: float, text: str, color: str) -> None:
+        figure.text(x / wide, (top - down) / tall, text, size=9.5, va="top", color=color)
+
+    write(0, "logit lost without", _MUTED)
     if e.action_share is None:
-        figure.text(x / wide, (top - 0.34) / tall, "not measured", size=9.5, va="top")
+        write(0.26, "actor or scene:\nnot measured", _INK)
         return
-    axis = figure.add_axes((x / wide, (top - 0.56) / tall, 1.45 / wide, 0.28 / tall))
+    axis = figure.add_axes((x / wide, (top - 0.45) / tall, 1.35 / wide, 0.19 / tall))
     axis.barh(0, e.action_share, color=_ACTOR)
     axis.barh(0, 1 - e.action_share, left=e.action_share, color=_SCENE)
     axis.set_xlim(0, 1)
+    axis.margins(y=0)
     axis.set_axis_off()
-    down = (top - 0.62) / tall
-    figure.text(x / wide, down, f"actor {e.action_share:.0%}", size=9.5, va="top", color=_ACTOR)
-    figure.text((x + 1.45) / wide, down, f"scene {1 - e.action_share:.0%}", size=9.5, va="top",
-                ha="right", color="#8a6414")  # fmt: skip
+    write(0.53, f"the actor {e.action_share:.0%}", _ACTOR)
+    write(0.75, f"the scene {1 - e.action_share:.0%}", "#8a6414")
 
 
 def _path_text(path: Sequence[Step], regions: int) -> str:
-    """The reasoning path as words, from the first sender on."""
+    """The reasoning path as words, from the first sender on; time steps count from 1."""
     if not path:
         return ""
 
     def node(place: tuple[int, int]) -> str:
         t, i = place
-        return (f"region {i}" if i < regions else f"prompt {i - regions}") + f" (step {t})"
+        return (f"region {i}" if i < regions else f"prompt {i - regions}") + f" (step {t + 1})"
 
     text = node(path[0].source)
     for step in path:
@@ -182,7 +185,7 @@ def _pictures(
             axis = place(_LEFT + column * frame + 0.02, frame - 0.04, f"row{row}")
             picture = pictures[column]
             if row == 2:
-                picture = (picture * 0.55).astype(np.uint8)
+                picture = (picture * 0.7).astype(np.uint8)
             axis.imshow(picture, aspect="auto")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -192,7 +195,7 @@ def _pictures(
             if row == 2 and margins is not None:
                 for k, margin in zip(regions, margins[:, t].numpy(), strict=True):
                     if margin.min() < 0 < margin.max():
-                        axis.contour(margin, [0], colors=[region_color(k)], linewidths=1.6)
+                        axis.contour(margin, [0], colors=[region_color(k)], linewidths=1.5)
             if column == 0:
                 axis.set_ylabel(labels[row], fontsize=9.5, rotation=0, ha="right", va="center",
                                 labelpad=8)  # fmt: skip
@@ -216,7 +219,7 @@ def _timeline(axis: Any, e: Explanation, regions: Sequence[int], frames: int) ->
         parts = e.contributions.double().numpy()
         series = [(f"region {k}", region_color(k), parts[:, k]) for k in regions]
         others = [k for k in range(parts.shape[1]) if k not in regions]
-        series.append(("others", "#c9c9d1", parts[:, others].sum(1)))
+        series.append(("others" if regions else "all", "#c9c9d1", parts[:, others].sum(1)))
         up, down = np.zeros(steps), np.zeros(steps)
         for label, color, values in series:
             axis.bar(where, values, width, bottom=np.where(values > 0, up, down), color=color,
@@ -226,7 +229,16 @@ def _timeline(axis: Any, e: Explanation, regions: Sequence[int], frames: int) ->
     else:
         total = e.frame_evidence.double().numpy()
         axis.bar(where, total, width, color="#c9c9d1", label="evidence")
-    axis.plot(where, total, color=_INK, marker="o", markersize=3.5, linewidth=1.2, label="sum")
+    axis.plot(
+        where,
+        total,
+        color=_INK,
+        marker="o",
+        markersize=3.5,
+        linewidth=1.2,
+        label="sum",
+        clip_on=False,
+    )
     axis.axhline(0, color=_MUTED, linewidth=0.8)
     axis.set_xlim(-0.5, frames - 0.5)
     axis.set_xticks(range(frames), [str(i + 1) for i in range(frames)])
@@ -245,7 +257,7 @@ def _prompts(axis: Any, e: Explanation, frames: int) -> None:
     extent = (-0.5, frames - 0.5, len(rows) - 0.5, -0.5)
     image = axis.imshow(weights[rows], aspect="auto", cmap="cividis", interpolation="nearest",
                         extent=extent, vmin=0, vmax=max(1e-9, weights.max()))  # fmt: skip
-    names = [f"prompt {r // bank} · {r % bank}" for r in rows]
+    names = [f"prompt {r // bank}, entry {r % bank}" for r in rows]
     axis.set_yticks(range(len(rows)), names)
     axis.set_xticks(range(frames), [str(i + 1) for i in range(frames)])
     axis.tick_params(labelsize=7.5, length=0)
@@ -253,7 +265,8 @@ def _prompts(axis: Any, e: Explanation, frames: int) -> None:
     axis.grid(which="minor", axis="y", color="white", linewidth=1)
     axis.spines[:].set_visible(False)
     axis.set_xlabel(
-        f"frame   (prompt · entry of its bank: the {len(rows)} heaviest of {prompts * bank})",
+        f"frame   (how much each prompt takes of the bank's entries: the {len(rows)} largest of "
+        f"{prompts * bank})",
         fontsize=8, color=_MUTED, labelpad=1,
     )  # fmt: skip
     inset = axis.inset_axes((1.01, 0.0, 0.014, 1.0))

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from whyact.config_io import nearest
 from whyact.explainers.native import action_share, explain_output, region_tracks
+from whyact.models.recognizer import ActionRecognizer
+from whyact.nn.graph_prompt_gnn import GraphPromptGnn
 from whyact.ops.encode import write_video
 from whyact.ops.fill import fill_region
 from whyact.ops.motion import foreground
@@ -21,7 +23,7 @@ from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
 from whyact.tasks.inputs import find_clips, read_test_clip
 from whyact.training.checkpoint import load_model
-from whyact.types import Explanation, WhyactError
+from whyact.types import Batch, Explanation, WhyactError
 
 PLAYBACK_RATE = 4.0
 """Frames a second of overlay videos: slow enough to look at."""
@@ -44,33 +46,92 @@ class Explained:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Share:
+    """How much of a logit the actor and the scene carry.
+
+    Attributes:
+        actor: the actor's share of both drops, in [0, 1]; None where neither drops, or where no
+            actor was found.
+        drops: of the logit when ``actor`` and when ``background`` is filled in.
+        mask: where the actor came from: ``given`` or ``motion``.
+    """
+
+    actor: float | None
+    drops: dict[str, float]
+    mask: str
+
+
 @torch.no_grad()
 def measure_shares(
-    model: nn.Module, video: Tensor, target: int, mask: Tensor | None = None
-) -> tuple[float | None, dict[str, float]]:
-    """How much of a logit the actor and the background carry, by filling each in.
+    model: nn.Module, clips: Tensor, targets: Tensor, scores: Tensor, mask: Tensor | None = None
+) -> list[Share]:
+    """How much of each logit the actor and the background carry, by filling each in.
 
     The actor is filled with the background that other frames show behind it, the background with
-    a blur of itself, which keeps its colours' mean but none of its objects.
+    a blur of itself, which keeps its colours' mean but none of its objects. Two forward passes.
 
     Args:
         model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
-        video: (1, 3, T, H, W). target: class. mask: (1, T, H, W) of the actor; found by motion if
-            None.
-
-    Returns:
-        The actor's share of both drops (None where neither drops), and the two drops.
+        clips: (B, 3, T, H, W). targets: (B,) classes. scores: (B,) logits of the clips as they are.
+        mask: (B, T, H, W) of the actor; found by motion (`whyact.ops.motion`) if None.
     """
-    actor = (foreground(video) if mask is None else mask.float()).clamp(0, 1)
-    clips = torch.cat(
-        [video, fill_region(video, actor, "plate"), fill_region(video, 1 - actor, "blur")]
-    )
-    scores = model(clips).logits[:, target].tolist()
-    drops = {"actor": scores[0] - scores[1], "background": scores[0] - scores[2]}
-    return action_share(scores), drops
+    actor = (foreground(clips) if mask is None else mask.to(clips)).clamp(0, 1)
+    rest = fill_region(clips, actor, "plate"), fill_region(clips, 1 - actor, "blur")
+    places = targets[:, None]
+    without = [model(clip).logits.gather(1, places).squeeze(1) for clip in rest]
+    found = actor.amax((1, 2, 3)) > 0.5
+    shares = []
+    for b, values in enumerate(torch.stack([scores, *without], 1).tolist()):
+        drops = {"actor": values[0] - values[1], "background": values[0] - values[2]}
+        share = action_share(values) if bool(found[b]) else None
+        shares.append(Share(share, drops, "motion" if mask is None else "given"))
+    return shares
+
+
+def graph_rounds(model: nn.Module) -> int:
+    """Rounds of messages in the model's clip graph; 0 without one."""
+    graph = model.graph_prompt_gnn if isinstance(model, ActionRecognizer) else None
+    return len(graph.rounds) if isinstance(graph, GraphPromptGnn) else 0
 
 
 @torch.no_grad()
+def explain_clips(
+    model: nn.Module,
+    clips: Tensor,
+    *,
+    targets: Tensor | None = None,
+    mask: Tensor | None = None,
+    shares: bool = True,
+) -> tuple[list[Explanation], Tensor]:
+    """Explain clips of equal size in one forward pass, and two more for the shares.
+
+    Args:
+        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
+        clips: (B, 3, T, H, W), uint8 or float in [0, 1].
+        targets: (B,) classes; the predicted ones if None.
+        mask: (B, T, H, W) of the actors, for the shares; found by motion if None.
+        shares: measure them.
+
+    Returns:
+        The explanations, and the probabilities (B, Y) of all classes.
+    """
+    if not clips.is_floating_point():
+        clips = clips.float() / 255
+    output = model(clips)
+    t, h, w = clips.shape[2:]
+    found = explain_output(output, (t, h, w), targets, path_length=graph_rounds(model))
+    if shares:
+        chosen = torch.tensor([e.target for e in found], device=clips.device)
+        scores = output.logits.gather(1, chosen[:, None]).squeeze(1)
+        measured = measure_shares(model, clips, chosen, scores, mask)
+        found = [
+            replace(e, action_share=s.actor, extra={**e.extra, "drops": s.drops, "mask": s.mask})
+            for e, s in zip(found, measured, strict=True)
+        ]
+    return found, output.logits.float().softmax(1).cpu()
+
+
 def explain_clip(
     model: nn.Module,
     video: Tensor,
@@ -79,26 +140,15 @@ def explain_clip(
     mask: Tensor | None = None,
     shares: bool = True,
 ) -> tuple[Explanation, list[float]]:
-    """Explain one clip.
-
-    Args:
-        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
-        video: (3, T, H, W), uint8 or float in [0, 1]. target: class; the predicted one if None.
-        mask: (T, H, W) of the actor, for the shares. shares: measure them (three more passes).
-
-    Returns:
-        The explanation, and the probabilities of all classes.
-    """
-    clip = video[None].float() / (1 if video.is_floating_point() else 255)
-    output = model(clip)
-    wanted = None if target is None else torch.tensor([target])
-    explanation = explain_output(output, tuple(clip.shape[2:]), wanted)[0]  # type: ignore[arg-type]
-    if shares:
-        batch_mask = None if mask is None else mask[None]
-        share, drops = measure_shares(model, clip, explanation.target, batch_mask)
-        extra = {**explanation.extra, "drops": drops}
-        explanation = replace(explanation, action_share=share, extra=extra)
-    return explanation, output.logits[0].softmax(0).tolist()
+    """Explain one clip (3, T, H, W); otherwise as `explain_clips`, for a single class and mask."""
+    found, chances = explain_clips(
+        model,
+        video[None],
+        targets=None if target is None else torch.tensor([target]),
+        mask=None if mask is None else mask[None],
+        shares=shares,
+    )
+    return found[0], chances[0].tolist()
 
 
 def write_explanation(
@@ -112,13 +162,18 @@ def write_explanation(
     probabilities: Sequence[float],
     classes: Sequence[str],
 ) -> Explained:
-    """Write ``<stem>.mp4``, ``<stem>.png`` and ``<stem>.json`` into a folder."""
+    """Write ``<stem>.mp4``, ``<stem>.png`` and ``<stem>.json`` into a folder.
+
+    Args:
+        folder: made if missing. stem: of the files' names. source: of the clip.
+        video: (3, T, H, W). times: (T,) of the frames in seconds; empty where unknown.
+        explanation: of the clip. probabilities: (Y,). classes: names in label order.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name = classes[explanation.target]
-    ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
-    picture, data = folder / f"{stem}.png", folder / f"{stem}.json"
-    movie = folder / f"{stem}.mp4"
     chance = probabilities[explanation.target]
+    ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
+    movie, picture, data = (folder / f"{stem}.{end}" for end in ("mp4", "png", "json"))
     pages = overlay_frames(video, explanation, name, probability=chance)
     write_video(movie, pages, PLAYBACK_RATE)
     contact_sheet(
@@ -132,8 +187,48 @@ def write_explanation(
         times=times,
         tracks=region_tracks(explanation),
     )
-    data.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+    data.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     return Explained(source, movie, picture, data, explanation)
+
+
+def explain_batch(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    classes: Sequence[str],
+    output: str | Path,
+    targets: Tensor | None = None,
+    shares: bool = True,
+) -> list[Explained]:
+    """Explain clips of a data set, with their true masks where the batch has them.
+
+    The files of a clip are named by its place in the batch and its true class.
+
+    Args:
+        model: in evaluation mode. batch: on the model's device. classes: names in label order.
+        output: folder. targets: (B,) classes to explain; the predicted ones if None.
+        shares: measure the actor's and the scene's.
+    """
+    found, chances = explain_clips(
+        model, batch.video, targets=targets, mask=batch.mask, shares=shares
+    )
+    results = []
+    for b, explanation in enumerate(found):
+        label = batch.label[b]
+        truth = classes[int(label.argmax() if label.ndim else label)]
+        results.append(
+            write_explanation(
+                Path(output),
+                f"{b:03d}-{truth}",
+                source=f"{batch.ids[b]} (true: {truth})",
+                video=batch.video[b].cpu(),
+                times=(),
+                explanation=explanation,
+                probabilities=chances[b].tolist(),
+                classes=classes,
+            )
+        )
+    return results
 
 
 def explain(
@@ -166,18 +261,12 @@ def explain(
     for path in track(find_clips(paths), "Explain", transient=True):
         try:
             video, times = read_test_clip(loaded.config.data, path)
-        except WhyactError as error:
-            results.append(Explained(str(path), error=str(error)))
-            continue
-        explanation, chances = explain_clip(
-            loaded.model, video.to(device), target=target, shares=shares
-        )
-        stem = path.stem if path.stem not in stems else f"{path.stem}-{len(stems)}"
-        stems.add(stem)
-        results.append(
-            write_explanation(
+            explanation, chances = explain_clip(
+                loaded.model, video.to(device), target=target, shares=shares
+            )
+            files = write_explanation(
                 Path(output),
-                stem,
+                _unused(path.stem, stems),
                 source=path.name,
                 video=video,
                 times=times.tolist(),
@@ -185,5 +274,17 @@ def explain(
                 probabilities=chances,
                 classes=loaded.classes,
             )
-        )
+        except WhyactError as error:
+            files = Explained(str(path), error=str(error))
+        results.append(files)
     return results
+
+
+def _unused(stem: str, taken: set[str]) -> str:
+    """The stem, with a number behind it where files of that name were written in this call."""
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name

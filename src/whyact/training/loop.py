@@ -232,8 +232,8 @@ class Loop:
             total, terms, output = self.objectives(self.network, ready, generator)
         if not torch.isfinite(total):
             raise WhyactError(
-                f"The loss is {float(total)} at step {p.step + 1} "
-                f"({ {k: round(float(v), 4) for k, v in terms.items()} }). Lower "
+                f"The loss is {total.item()} at step {p.step + 1} "
+                f"({ {k: round(v.item(), 4) for k, v in terms.items()} }). Lower "
                 "training.learning_rate or set training.mixed_precision to no."
             )
         self.accelerator.backward(total * weight)

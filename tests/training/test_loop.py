@@ -1,0 +1,176 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
+from whyact.training.loop import Loop
+from whyact.training.setup import cosine_with_warmup
+from whyact.types import WhyactError
+
+SCRIPT = Path(__file__).with_name("toy_runs.py")
+ROOT = Path(__file__).parents[2]
+
+
+def weights(loop: Loop) -> torch.Tensor:
+    return torch.cat([v.flatten().double() for v in loop.evaluated.state_dict().values()])
+
+
+def run_script(folder: Path, settings: str, *launcher: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *launcher, str(SCRIPT), str(folder), settings],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_schedule_warms_up_linearly_then_follows_half_a_cosine():
+    scale = [cosine_with_warmup(s, warmup=2, total=10) for s in range(11)]
+    assert scale[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert scale[6] == pytest.approx(0.5)
+    assert scale[10] == pytest.approx(0.0)
+
+
+def test_a_short_run_warms_up_over_its_first_third():
+    assert cosine_with_warmup(0, warmup=1000, total=9) == pytest.approx(1 / 3)
+    assert cosine_with_warmup(3, warmup=1000, total=9) == pytest.approx(1.0)
+
+
+def test_training_lowers_the_loss(tmp_path):
+    loop = toy_loop(tmp_path, toy_config(epochs=8, learning_rate=5e-3, frozen=False))
+    loop.run()
+    logged = rows(tmp_path)
+    assert [r["epoch"] for r in logged] == list(range(1, 9))
+    assert logged[-1]["step"] == 24
+    assert logged[-1]["train/loss"] < 0.5 * logged[0]["train/loss"]
+
+
+@pytest.mark.parametrize("stop", [1, 4, 6])
+def test_resuming_gives_the_weights_of_a_run_never_stopped(tmp_path, stop):
+    """Every random part is on: dropout, views, batch statistics, a moving average."""
+
+    def start(name: str) -> Loop:
+        on = {"hsic": 0.5, "background_mix": 1.0}
+        config = toy_config(on, average=0.9, checkpoint_steps=1, device_batch_size=2, frozen=False)
+        config.model.dropout = 0.3
+        return toy_loop(tmp_path / name, config)
+
+    whole = start("whole")
+    whole.run()
+    broken = start("broken")
+    update = broken._update
+
+    def failing(group):
+        if broken.progress.step == stop:
+            raise KeyboardInterrupt
+        return update(group)
+
+    broken._update = failing
+    with pytest.raises(KeyboardInterrupt):
+        broken.run()
+    resumed = start("broken")
+    resumed.resume(tmp_path / "broken" / "checkpoints" / "last")
+    assert resumed.progress.step == stop
+    resumed.run()
+    assert torch.equal(weights(resumed), weights(whole))
+    for a, b in zip(rows(tmp_path / "broken"), rows(tmp_path / "whole"), strict=True):
+        assert a == pytest.approx(b)
+
+
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
+    settings = '"checkpoint_steps": 2, "objectives": {"background_mix": 1.0}'
+    killed = run_script(tmp_path / "killed", f'{{{settings}, "kill_at": 5}}')
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    config = toy_config({"background_mix": 1.0}, checkpoint_steps=2)
+    resumed = toy_loop(tmp_path / "killed", config)
+    resumed.resume(tmp_path / "killed" / "checkpoints" / "last")
+    assert resumed.progress.step == 4
+    resumed.run()
+    whole = toy_loop(tmp_path / "whole", config)
+    whole.run()
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path):
+    settings = '{"objectives": {"hsic": 1.0, "deep_supervision": 0.5}, "batch_size": 6}'
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    two = run_script(tmp_path / "two", settings, *launch)
+    assert two.returncode == 0, two.stderr
+    config = toy_config({"hsic": 1.0, "deep_supervision": 0.5}, batch_size=6)
+    toy_loop(tmp_path / "one", config).run()
+    for a, b in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_accumulation_gives_the_losses_of_one_large_batch(tmp_path):
+    for name, size in (("whole", 0), ("parts", 2)):
+        toy_loop(tmp_path / name, toy_config(device_batch_size=size)).run()
+    for a, b in zip(rows(tmp_path / "parts"), rows(tmp_path / "whole"), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_unreadable_clips_leave_every_other_clip_the_same_share(tmp_path):
+    """With one batch of all clips, accumulation over uneven parts must not change the result."""
+    for name, size in (("whole", 0), ("parts", 3)):
+        config = toy_config(batch_size=12, device_batch_size=size)
+        loop = toy_loop(tmp_path / name, config, ToyClips(broken=(0, 1, 2, 5)))
+        loop.run()
+        assert set(loop.progress.unreadable) == {"toy/0", "toy/1", "toy/2", "toy/5"}
+    for a, b in zip(rows(tmp_path / "parts"), rows(tmp_path / "whole"), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_a_batch_without_any_readable_clip_names_the_files(tmp_path):
+    loop = toy_loop(tmp_path, toy_config(batch_size=12), ToyClips(broken=tuple(range(12))))
+    with pytest.raises(WhyactError, match=r"No clip .* read: toy/\d+: broken on purpose"):
+        loop.run()
+
+
+def test_best_is_chosen_by_the_metric_and_last_is_the_end(tmp_path):
+    scores = iter([0.2, 0.6, 0.4])
+    loop = toy_loop(tmp_path, toy_config(), validate=lambda model: {"top1": next(scores)})
+    seen = []
+    save = loop.save
+    loop.save = lambda name: (seen.append((name, loop.progress.epoch)), save(name))
+    loop.run()
+    assert seen == [("best", 1), ("last", 1), ("best", 2), ("last", 2), ("last", 3)]
+    assert loop.progress.best == 0.6
+
+
+def test_select_last_takes_the_final_weights(tmp_path):
+    scores = iter([0.9, 0.6, 0.4])
+    config = toy_config(select="last")
+    loop = toy_loop(tmp_path, config, validate=lambda model: {"top1": next(scores)})
+    loop.run()
+    best = loop.progress.best
+    assert best == loop.progress.step == 9
+
+
+def test_an_unknown_metric_to_select_by_lists_the_measured_ones(tmp_path):
+    loop = toy_loop(tmp_path, toy_config(select="top2"))
+    with pytest.raises(WhyactError, match=r"select is 'top2'.*\['top1'\].*'last'"):
+        loop.run()
+
+
+def test_a_set_smaller_than_the_batch_is_one_batch(tmp_path):
+    loop = toy_loop(tmp_path, toy_config(batch_size=256, device_batch_size=8))
+    assert (loop.batch_size, loop.steps_per_update, loop.total) == (8, 1, 3)
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+    with pytest.raises(WhyactError, match="batch_size 4 is no multiple of 3"):
+        toy_loop(tmp_path, toy_config(device_batch_size=3))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    loop = toy_loop(tmp_path, toy_config())
+    next(p for p in loop.model.parameters() if p.requires_grad).data.fill_(float("nan"))
+    with pytest.raises(WhyactError, match="loss is nan at step 1"):
+        loop.run()

@@ -1,0 +1,37 @@
+import torch
+
+from tests.toys import ToyModel
+from tests.training.toy_runs import ToyClips
+from whyact.training.predictions import predict_dataset
+
+CPU = torch.device("cpu")
+
+
+def test_every_clip_is_scored_once_in_order_and_failures_are_counted():
+    clips, model = ToyClips(7, broken=(2,)), ToyModel()
+    found = predict_dataset(model, clips, device=CPU, batch_size=3)
+    assert found.index.tolist() == [0, 1, 3, 4, 5, 6]
+    assert found.labels.tolist() == [i % 3 for i in found.index.tolist()]
+    assert found.expected == 7 and [f.id for f in found.failures] == ["toy/2"]
+    for row, index in zip(found.logits, found.index.tolist(), strict=True):
+        alone = model(clips[(index, 0)].video[None].float() / 255).logits[0]
+        assert torch.allclose(row, alone, atol=1e-6)
+
+
+def test_logits_are_averaged_over_views_even_across_batches():
+    clips, model = ToyClips(3), ToyModel()
+    clips.views = 2
+    found = predict_dataset(model, clips, device=CPU, batch_size=3)
+    both = [model(clips[(1, v)].video[None].float() / 255).logits[0] for v in range(2)]
+    assert torch.allclose(found.logits[1], (both[0] + both[1]) / 2, atol=1e-6)
+
+
+def test_the_model_goes_back_to_the_mode_it_was_in():
+    model = ToyModel().train()
+    predict_dataset(model, ToyClips(2), device=CPU)
+    assert model.training
+
+
+def test_a_set_without_a_readable_clip_gives_no_scores():
+    found = predict_dataset(ToyModel(), ToyClips(2, broken=(0, 1)), device=CPU)
+    assert found.logits.shape == (0, 3) and len(found.failures) == 2

@@ -105,6 +105,7 @@ class GradCam:
             "grid": grid, "prefix": prefix, "channels_last": channels_last,
         }  # fmt: skip
 
+    @torch.enable_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass, and a backward pass down to the layer.
 
@@ -123,8 +124,7 @@ class GradCam:
 
         handle = self.layer.register_forward_hook(keep)
         try:
-            with torch.enable_grad():
-                logits = logits_of(self.model, clips.detach().requires_grad_())
+            logits = logits_of(self.model, clips.detach().requires_grad_())
         finally:
             handle.remove()
         if len(outputs) != 1:

@@ -105,6 +105,7 @@ def test_action_share() -> None:
     assert action_share([5.0, 2.0, 6.0]) == 1.0  # a rise is no drop
     assert action_share([5.0, 5.5, 1.0]) == 0.0
     assert action_share([5.0, 5.5, 6.0]) is None
+    assert action_share([5.0, 4.99999, 5.0]) is None  # rounding is no evidence
 
 
 def test_explainer_costs_one_pass_and_does_not_depend_on_the_batch() -> None:

@@ -156,8 +156,10 @@ def action_share(scores: Sequence[float]) -> float | None:
             in.
 
     Returns:
-        Drop without the actor over the sum of both drops, in [0, 1]; None where neither drops.
+        Drop without the actor over the sum of both drops, in [0, 1]; None where neither drops by
+        more than rounding does.
     """
     original, without_actor, without_background = scores
     actor, background = max(0.0, original - without_actor), max(0.0, original - without_background)
-    return actor / (actor + background) if actor + background > 0 else None
+    least = TOLERANCE * max(1.0, abs(original))
+    return actor / (actor + background) if actor + background > least else None

@@ -1,0 +1,185 @@
+"""Prediction and explanation of files, with an untrained checkpoint."""
+
+import json
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+from tests.toys import ToyModel
+from torch import Tensor, nn
+
+from whyact.config import Config
+from whyact.models.builders import build_model
+from whyact.ops.encode import write_video
+from whyact.report.schema import validate
+from whyact.tasks.explain import (
+    explain,
+    explain_batch,
+    explain_clips,
+    graph_rounds,
+    measure_shares,
+)
+from whyact.tasks.predict import predict
+from whyact.training.checkpoint import load_model, save_checkpoint
+from whyact.types import ActionOutput, Batch, WhyactError
+
+CLASSES = ("wave", "push left", "kick")
+
+
+def tiny_config() -> Config:
+    """Eight frames of 32 pixels."""
+    config = Config()
+    config.data.type = "folder"
+    config.data.clip.frames = 8
+    config.data.transform.short_side, config.data.transform.size = 36, 32
+    config.data.transform.flip_pairs = [["push left", "push right"]]
+    config.model.backbone.width = 16
+    config.model.spatial_graph.regions = 4
+    return config
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny_config()
+    model = build_model(config.model, classes=len(CLASSES), scenes=2, seed=3)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():  # zero weights would explain nothing
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    save_checkpoint(
+        folder, weights=model.state_dict(), config=config, classes=CLASSES, scenes=("a", "b"),
+        state={},
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two good clips of the same name in two folders, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("clips with blank")
+    generator = torch.Generator().manual_seed(0)
+    for place in ("a", "b"):
+        frames = torch.randint(0, 255, (20, 40, 64, 3), generator=generator, dtype=torch.uint8)
+        write_video(folder / place / "hand über.mp4", frames, 10)
+    (folder / "broken.mp4").write_text("no video")
+    return folder
+
+
+def test_files_of_every_clip_and_the_error_of_a_bad_one(
+    checkpoint: Path, videos: Path, tmp_path: Path
+) -> None:
+    found = explain(checkpoint, [str(videos)], output=tmp_path / "out")
+    bad, *good = sorted(found, key=lambda one: one.error is None)
+    assert bad.error is not None and "broken.mp4" in bad.error and bad.video is None
+    assert [one.picture.name for one in good if one.picture] == ["hand über.png", "hand über-2.png"]
+    for one in good:
+        assert one.video and one.picture and one.data and one.explanation and one.error is None
+        values = json.loads(one.data.read_text(encoding="utf-8"))
+        validate(values)
+        assert values["source"] == "hand über.mp4" and values["heat_shape"] == [8, 32, 32]
+        assert len(values["times"]) == 8 and values["times"] == sorted(values["times"])
+        assert len(values["path"]) == 2  # the rounds of the default graph
+        assert values["mask"] == "motion"
+        with av.open(str(one.video)) as container:
+            frames = list(container.decode(video=0))
+            assert len(frames) == 8 and container.streams.video[0].codec_context.name == "h264"
+        with Image.open(one.picture) as image:
+            assert image.width > 1000
+
+
+def test_a_class_can_be_asked_for(checkpoint: Path, videos: Path, tmp_path: Path) -> None:
+    clip = str(videos / "a" / "*.mp4")
+    (one,) = explain(checkpoint, [clip], action="push left", output=tmp_path, shares=False)
+    assert one.explanation and one.explanation.target == 1
+    assert one.explanation.action_share is None
+    assert json.loads(one.data.read_text())["class"] == "push left"  # type: ignore[union-attr]
+    with pytest.raises(WhyactError, match=r"no class 'push lift'. Did you mean 'push left'\?"):
+        explain(checkpoint, [clip], action="push lift", output=tmp_path)
+
+
+def test_prediction_and_explanation_see_the_same_clip(
+    checkpoint: Path, videos: Path, tmp_path: Path
+) -> None:
+    found = predict(checkpoint, [str(videos)], top_k=2)
+    assert sum(one.error is not None for one in found) == 1
+    named = next(one for one in found if one.source.endswith("a/hand über.mp4"))
+    assert len(named.classes) == 2 and named.classes[0][1] >= named.classes[1][1]
+    (one,) = explain(checkpoint, [str(videos / "a")], output=tmp_path, shares=False)
+    told = json.loads(one.data.read_text())["predicted"]  # type: ignore[union-attr]
+    assert [p["class"] for p in told[:2]] == [name for name, _ in named.classes]
+    assert told[0]["probability"] == pytest.approx(named.classes[0][1], abs=1e-5)
+    assert len(predict(checkpoint, [str(videos / "a")], top_k=9)[0].classes) == 3
+
+
+def test_a_batch_with_masks(checkpoint: Path, tmp_path: Path) -> None:
+    model = load_model(checkpoint).model
+    video = torch.rand(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 8, 32, 32, dtype=torch.bool)
+    mask[0, :, 8:24, 8:24] = True
+    batch = Batch(
+        video=video, label=torch.tensor([2, 0]), ids=("x/1", "x/2"), nuisance=torch.zeros(2).long(),
+        mask=mask,
+    )  # fmt: skip
+    first, second = explain_batch(model, batch, classes=CLASSES, output=tmp_path)
+    assert first.picture == tmp_path / "000-kick.png" and first.source == "x/1 (true: kick)"
+    assert second.data and json.loads(second.data.read_text())["mask"] == "given"
+    assert second.explanation and second.explanation.action_share is None  # no actor there
+    assert graph_rounds(model) == 2 and graph_rounds(nn.Linear(1, 1)) == 0
+
+
+class Halves(nn.Module):
+    """The logit of class 0 is 3 times the left half's mean and once the right half's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.toy = ToyModel(classes=2)
+        self.calls: list[int] = []
+
+    def forward(self, x: Tensor) -> ActionOutput:
+        from dataclasses import replace
+
+        self.calls.append(len(x))
+        left, right = x[..., :8].mean((1, 2, 3, 4)), x[..., 8:].mean((1, 2, 3, 4))
+        score = 3 * left + right
+        output = self.toy(x)
+        contributions = torch.zeros(len(x), x.shape[2], 2, 2)
+        contributions[:, 0, 0, 0], contributions[:, 0, 0, 1] = score, -score
+        return replace(
+            output, logits=torch.stack([score, -score], 1), contributions=contributions,
+            bias=torch.zeros(2),
+        )  # fmt: skip
+
+
+def test_shares_by_hand() -> None:
+    """A white left half is the actor; it never moves, so its plate is filled from around it."""
+    clips = torch.zeros(2, 3, 4, 16, 16)
+    clips[..., :8] = 1.0
+    clips[1] = 0.5
+    mask = torch.zeros(2, 4, 16, 16)
+    mask[..., :8] = 1
+    model = Halves()
+    scores = torch.tensor([3.0, 2.0])
+    black, flat = measure_shares(model, clips, torch.tensor([0, 0]), scores, mask)
+    assert model.calls == [2, 2]
+    # Behind the actor everything is black: the drop is 3. The blurred background is a little
+    # brighter than the black one: the logit rises, which is no drop.
+    assert black.drops["actor"] == pytest.approx(3, abs=0.02)
+    assert black.drops["background"] < 0 and black.actor == 1 and black.mask == "given"
+    # Grey all over: nothing changes.
+    assert flat.drops["actor"] == pytest.approx(0, abs=1e-5)
+    assert flat.drops["background"] == pytest.approx(0, abs=1e-5)
+    assert flat.actor is None
+
+
+def test_cost_of_explaining() -> None:
+    model = Halves()
+    clips = torch.rand(2, 3, 4, 16, 16)
+    explain_clips(model, clips, shares=False)
+    assert model.calls == [2]
+    found, chances = explain_clips(model, (clips * 255).byte(), mask=torch.ones(2, 4, 16, 16))
+    assert model.calls == [2, 2, 2, 2]
+    assert chances.shape == (2, 2) and torch.allclose(chances.sum(1), torch.ones(2))
+    assert found[0].extra["mask"] == "given"

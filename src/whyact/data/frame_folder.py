@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
 
 from whyact.data.errors import VideoError
 
@@ -42,10 +44,11 @@ def read_image(file: Path) -> Tensor:
         VideoError: it cannot be read.
     """
     try:
-        return decode_image(str(file), ImageReadMode.RGB)
-    except (RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise VideoError(file, f"not a readable image: {reason}") from error
+        with Image.open(file) as image:
+            pixels = np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:  # PIL raises all of them on damage
+        raise VideoError(file, f"not a readable image: {error}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def read_images(folder: Path, indices: Iterable[int]) -> dict[int, Tensor]:

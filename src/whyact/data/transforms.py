@@ -74,7 +74,7 @@ class TrainTransform:
     """
 
     def __init__(
-        self, *, short_side: int, size: int, crop: str = "random_resized", min_area: float = 0.5,
+        self, *, short_side: int, size: int, stretch: bool = False, crop: str = "random_resized", min_area: float = 0.5,
         flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
         classes: Sequence[str] = (), color_jitter: float = 0.0,
     ) -> None:  # fmt: skip

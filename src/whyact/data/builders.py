@@ -39,8 +39,9 @@ def transforms(config: DataConfig, classes: Sequence[str]) -> tuple[TrainTransfo
     """The training and the test pipeline of a config; prediction and explanation use the latter."""
     t = config.transform
     train = TrainTransform(
-        short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop, min_area=t.min_area, flip=t.flip,
-        flip_pairs=[(a, b) for a, b in t.flip_pairs], classes=classes, color_jitter=t.color_jitter,
+        short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
+        min_area=t.min_area, flip=t.flip, flip_pairs=[(a, b) for a, b in t.flip_pairs],
+        classes=classes, color_jitter=t.color_jitter,
     )  # fmt: skip
     return train, TestTransform(
         short_side=t.short_side, stretch=t.stretch, size=t.size, crops=config.crops

@@ -74,8 +74,8 @@ class TrainTransform:
     """
 
     def __init__(
-        self, *, short_side: int, size: int, stretch: bool = False, crop: str = "random_resized", min_area: float = 0.5,
-        flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
+        self, *, short_side: int, size: int, stretch: bool = False, crop: str = "random_resized",
+        min_area: float = 0.5, flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
         classes: Sequence[str] = (), color_jitter: float = 0.0,
     ) -> None:  # fmt: skip
         if crop not in ("random_resized", "random", "center"):
@@ -120,7 +120,7 @@ class TrainTransform:
         s = self.color_jitter
         if not s:
             return video
-        frames = video.transpose(0, 1)
+        frames: Tensor = video.transpose(0, 1)
         frames = F.adjust_brightness(frames, float(rng.uniform(1 - s, 1 + s)))
         frames = F.adjust_contrast(frames, float(rng.uniform(1 - s, 1 + s)))
         frames = F.adjust_saturation(frames, float(rng.uniform(1 - s, 1 + s)))

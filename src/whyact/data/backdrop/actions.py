@@ -45,10 +45,9 @@ class Pose:
 
 @dataclass(frozen=True)
 class Style:
-    """How one person does it: amplitude (about 1), which side leads, and small offsets."""
+    """How one person does it: amplitude (about 1) and the phase of small sways."""
 
     amplitude: float
-    swap_sides: bool
     sway: float
 
 
@@ -73,13 +72,13 @@ def _stride(p: float, s: Style, swing: float, bend: float, elbow: float, lean: f
 
 
 def _walk(p: float, s: Style) -> Pose:
-    return replace(_stride(p, s, 0.45, 0.55, 0.2, 0.04), travel=0.35 * (p - 0.5) * s.amplitude)
+    return _stride(p, s, 0.45, 0.55, 0.2, 0.04)
 
 
 def _run(p: float, s: Style) -> Pose:
     pose = _stride(1.5 * p, s, 0.9, 1.5, 1.6, 0.28)
     bounce = 0.05 * abs(math.sin(3 * math.pi * p))
-    return replace(pose, travel=0.35 * (p - 0.5) * s.amplitude, lift=bounce)
+    return replace(pose, lift=bounce)
 
 
 def _jump(p: float, s: Style) -> Pose:
@@ -180,6 +179,8 @@ MOTIONS: dict[str, Motion] = {
     "stand_up": _reversed(_sit_down), "pick_up": _pick_up, "put_down": _reversed(_pick_up),
     "push_left": _push, "push_right": _push,
 }  # fmt: skip
+TRAVEL = {"walk": 0.35, "run": 0.35}
+"""Body heights covered in a cycle by the actions that go somewhere."""
 PERIODIC = ("walk", "run", "jump", "kick", "punch", "wave", "clap")
 FACING = {"push_left": -1, "push_right": 1}
 
@@ -199,6 +200,21 @@ def idle(p: float, s: Style) -> Pose:
     """Standing with a slight sway."""
     sway = 0.04 * math.sin(2 * math.pi * p + s.sway)
     return Pose(lean=sway, arm_near=(0.08 + sway, 0.15), arm_far=(-0.08 + sway, 0.15))
+
+
+def other_side(pose: Pose) -> Pose:
+    """The same posture with the near and the far limbs exchanged."""
+    return replace(
+        pose, arm_near=pose.arm_far, arm_far=pose.arm_near,
+        leg_near=pose.leg_far, leg_far=pose.leg_near,
+    )  # fmt: skip
+
+
+def acting_limbs(action: str, swap_sides: bool) -> set[str]:
+    """The limbs of `ACTING`, on the side that this person uses."""
+    swap = {"arm_near": "arm_far", "arm_far": "arm_near", "leg_near": "leg_far",
+            "leg_far": "leg_near"}  # fmt: skip
+    return {swap.get(limb, limb) if swap_sides else limb for limb in ACTING[action]}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
 from whyact.types import Clip
 
-BACKDROP_VERSION = "1.0"
+BACKDROP_VERSION = "1.1"
 """Raised with every change of the content; caches of another version are never read."""
 CHUNK = 50
 

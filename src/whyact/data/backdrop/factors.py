@@ -28,6 +28,7 @@ class Actor:
     Attributes:
         action: index. facing: 1 right, -1 left. phase: where in the cycle the clip starts.
         cycles: cycles in the clip. amplitude, height, x, ground, foreshorten: size and place.
+        swap_sides: the far arm and leg do what the near ones do otherwise.
         colors: skin, hair, shirt, trousers.
         start, stop: the interval of the action as shares of the clip.
     """

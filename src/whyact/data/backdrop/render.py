@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from whyact.data.backdrop.actions import (
-    ACTING,
     ACTIONS,
     MOTIONS,
     PERIODIC,
+    TRAVEL,
     Body,
     Pose,
     Style,
+    acting_limbs,
     draw_body,
     idle,
+    other_side,
     segments,
 )
 from whyact.data.backdrop.factors import (
@@ -82,19 +84,28 @@ def _cameras(factors: Factors, frames: int, rng: np.random.Generator) -> list[_C
 
 
 def pose_at(actor: Actor, time: float, sway: float) -> Pose:
-    """The posture of an actor at ``time`` in [0, 1] of the clip."""
-    style = Style(actor.amplitude, actor.swap_sides, sway)
-    if not actor.start <= time <= actor.stop:
-        return idle(time, style)
+    """The posture of an actor at ``time`` in [0, 1] of the clip.
+
+    Outside its interval an actor of a periodic action stands; the others keep the first or the
+    last posture, so that what they sit on or carry does not appear from nowhere.
+    """
+    style = Style(actor.amplitude, sway)
     name = ACTIONS[actor.action]
     progress = (time - actor.start) / max(1e-6, actor.stop - actor.start)
+    acts, progress = 0 <= progress <= 1, min(1.0, max(0.0, progress))
+    rest = idle(time, style)
     if name in PERIODIC:
-        return MOTIONS[name](actor.phase + actor.cycles * progress, style)
-    if name.startswith("push"):
+        pose = MOTIONS[name](actor.phase + actor.cycles * progress, style) if acts else rest
+        travel = TRAVEL.get(name, 0.0) * actor.cycles * (progress - 0.5) * actor.amplitude
+        pose = replace(pose, travel=travel)
+    elif name.startswith("push"):
         pose = MOTIONS[name](progress, style)
-        return pose
-    # One-way and there-and-back actions happen once; tempo moves their speed around mid-clip.
-    return MOTIONS[name](min(1.0, max(0.0, 0.5 + (progress - 0.5) * actor.cycles)), style)
+    else:
+        # These happen once, there and back or one way; tempo moves their speed around mid-clip.
+        pose = MOTIONS[name](min(1.0, max(0.0, 0.5 + (progress - 0.5) * actor.cycles)), style)
+    if not acts and name not in PERIODIC:
+        pose = replace(pose, lean=pose.lean + rest.lean)
+    return other_side(pose) if actor.swap_sides else pose
 
 
 class _Figure:
@@ -139,8 +150,8 @@ class _Figure:
                 shifted = [line[0] + edge, line[1], line[2] + edge, line[3]]
                 _capsule(canvas, shifted, width * 0.35, lit)
             for mask, wanted in masks:
-                if not wanted or name in wanted:
-                    _capsule(mask, line, width + rim, 255)
+                # Other limbs in front hide a wanted one.
+                _capsule(mask, line, width + rim, 255 if not wanted or name in wanted else 0)
         self._details(canvas, parts)
 
     def _details(self, canvas: ImageDraw.ImageDraw, parts: list[Part]) -> None:
@@ -260,7 +271,7 @@ def render(factors: Factors, *, frames: int, size: int) -> BackdropSample:
             pose = pose_at(figure.actor, time, float(sway))
             parts = figure.parts(pose, figure.place(camera, (middle, middle)))
             whole, limbs = Image.new("L", (big, big)), Image.new("L", (big, big))
-            acting = set(ACTING[ACTIONS[figure.actor.action]])
+            acting = acting_limbs(ACTIONS[figure.actor.action], figure.actor.swap_sides)
             masks = [(ImageDraw.Draw(whole), set[str]()), (ImageDraw.Draw(limbs), acting)]
             figure.draw(canvas, masks, parts)
             coverage.append((whole, limbs))

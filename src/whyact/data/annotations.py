@@ -10,6 +10,7 @@ from pathlib import Path
 from whyact.data.video import IMAGES, VIDEOS
 from whyact.types import WhyactError
 
+SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
 UT_INTERACTION = ("handshake", "hug", "kick", "point", "punch", "push")
 
 
@@ -53,11 +54,15 @@ def read_folder(*, root: str, annotations: str = "", split: str = "", fold: int 
         root: folder. split: subfolder, used where it exists. annotations, fold: unused.
 
     Raises:
-        WhyactError: no class folders, or no videos in them.
+        WhyactError: no class folders, or no videos in them; other splits exist, but not this one.
     """
     base = _existing(root)
     base = base / split if split and (base / split).is_dir() else base
     folders = sorted(p for p in base.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if split and folders and all(p.name in SPLIT_NAMES for p in folders):
+        raise WhyactError(
+            f"{base}: no folder for split '{split}', only {', '.join(p.name for p in folders)}."
+        )
     classes = tuple(p.name for p in folders)
     # Everything in a class folder counts as a clip, so that a damaged file is reported, not missed.
     records = tuple(
@@ -72,7 +77,8 @@ def read_folder(*, root: str, annotations: str = "", split: str = "", fold: int 
 
 
 def _split_row(line: str) -> list[str]:
-    """Fields of a list row: commas if there are any outside quotes, else blanks."""
+    """Fields of a list row: commas if there are any outside quotes, else blanks or tabs."""
+    line = line.replace("\t", " ")
     by_comma = next(csv.reader([line], skipinitialspace=True))
     if len(by_comma) > 1:
         return [f.strip() for f in by_comma]
@@ -93,34 +99,44 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
         WhyactError: names the file, the row and the value.
     """
     base, source = _existing(root), _list_file(Path(annotations or root), split)
-    records, several = [], False
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
+    records: list[tuple[str, list[int]]] = []
+    rows: dict[Path, int] = {}
+    for number, line in enumerate(_lines(source), 1):
         if not line.strip():
             continue
         path, *values = _split_row(line)
         labels = [_label(v, source, number) for v in values]
-        if (base / path).is_dir() and len(labels) > 1:
-            labels = labels[1:]  # the first is the number of frames
-        if not labels:
+        if not path or not labels:
             raise WhyactError(
                 f"{source}, row {number}: expected 'path label', got '{line}'. "
                 "Quote paths that hold blanks."
             )
-        several = several or len(labels) > 1
+        if len(labels) > 1 and _is_frame_folder(base / path):
+            labels = labels[1:]  # the first is the number of frames
+        if (first := rows.setdefault(Path(path), number)) != number:
+            raise WhyactError(f"{source}, row {number}: '{path}' is listed twice (row {first}).")
         records.append((path, labels))
     if not records:
         raise WhyactError(f"{source}: the list is empty.")
-    seen: set[str] = set()
-    for path, _ in records:
-        if path in seen:
-            raise WhyactError(f"{source}: '{path}' is listed twice.")
-        seen.add(path)
+    several = any(len(labels) > 1 for _, labels in records)
     classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v in records) + 1)
     return Listing(
         classes,
         tuple(Record(base / p, p, tuple(v) if several else v[0], Path(p).stem) for p, v in records),
         several,
     )
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise WhyactError(f"{file}: expected text in UTF-8: {error}.") from error
+
+
+def _is_frame_folder(path: Path) -> bool:
+    """What exists tells; a missing one is told by its name, or a list of lost folders misreads."""
+    return path.is_dir() or not (path.exists() or path.suffix.lower() in VIDEOS)
 
 
 def _list_file(path: Path, split: str) -> Path:
@@ -135,7 +151,7 @@ def _list_file(path: Path, split: str) -> Path:
 
 
 def _label(value: str, source: Path, number: int) -> int:
-    if not value.isdigit():
+    if not value.isdecimal():
         raise WhyactError(
             f"{source}, row {number}: expected a label as a non-negative number, got '{value}'. "
             "Quote paths that hold blanks or commas."
@@ -146,7 +162,7 @@ def _label(value: str, source: Path, number: int) -> int:
 def _class_names(file: Path, least: int) -> tuple[str, ...]:
     if not file.is_file():
         return tuple(f"class {i}" for i in range(least))
-    names = tuple(n for n in file.read_text(encoding="utf-8").splitlines() if n.strip())
+    names = tuple(n.strip() for n in _lines(file) if n.strip())
     if len(names) < least:
         raise WhyactError(f"{file}: {len(names)} class names, but the list uses label {least - 1}.")
     return names
@@ -165,7 +181,7 @@ def read_ut_interaction(
         WhyactError: no such files, a fold outside 0 … 9, or an unknown split.
     """
     base = _existing(root)
-    found = [(p, re.fullmatch(r"(\d+)_(\d+)_(\d)", p.stem)) for p in sorted(base.glob("*.avi"))]
+    found = [(p, re.fullmatch(r"(\d+)_(\d+)_([0-5])", p.stem)) for p in sorted(base.glob("*.avi"))]
     clips = [(p, int(m[1]), int(m[2]), int(m[3])) for p, m in found if m]
     if not clips:
         raise WhyactError(f"{base}: expected files named N_sequence_class.avi, found none.")

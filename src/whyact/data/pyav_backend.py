@@ -46,6 +46,8 @@ def video_stream(container: Any, path: str) -> Any:
     """The first stream that is a film; decoded with one thread in loader processes."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:  # a song's cover
+            if stream.codec_context is None:
+                raise VideoError(path, "its codec is unknown to FFmpeg, or the file is damaged.")
             # Loader processes are parallel already.
             stream.thread_type = "AUTO" if get_worker_info() is None else "NONE"
             return stream

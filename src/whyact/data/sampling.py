@@ -11,6 +11,7 @@ from whyact.types import WhyactError
 
 Indices = NDArray[np.int64]
 Times = Sequence[float] | NDArray[np.float64]
+_ROUNDING = 6e-4  # seconds; some containers round time stamps to milliseconds
 
 
 def resample(times: Times, rate: float) -> Indices:
@@ -23,8 +24,8 @@ def resample(times: Times, rate: float) -> Indices:
     if rate <= 0 or n == 1:
         return np.arange(n)
     end = times[-1] + times[-1] / (n - 1)
-    ticks = np.arange(0, max(end, 1e-9), 1 / rate)
-    return np.clip(np.searchsorted(times, ticks + 1e-6, side="right") - 1, 0, n - 1)
+    ticks = np.arange(0, max(end - _ROUNDING, 1e-9), 1 / rate)
+    return np.clip(np.searchsorted(times, ticks + _ROUNDING, side="right") - 1, 0, n - 1)
 
 
 def _fit(steps: Indices, length: int, short: str) -> Indices:

@@ -15,7 +15,7 @@ from torch import Tensor
 from whyact.data.annotations import Listing
 from whyact.data.sampling import sample
 from whyact.data.transforms import TestTransform, TrainTransform
-from whyact.data.video import frame_files, probe, read_frames
+from whyact.data.video import VideoError, frame_files, probe, read_frames
 from whyact.types import Clip, Failure, WhyactError
 
 
@@ -85,7 +85,7 @@ class VideoDataset:
                 frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter,
                 rng=rng, view=0 if rng is not None else turn // crops, views=self.clips,
             )  # fmt: skip
-        except (WhyactError, OSError) as error:
+        except (VideoError, OSError) as error:  # a wrong setting is no failure of the file
             return Failure(record.id, str(error))
         label = self._label(index)
         if self.train_transform is not None and rng is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import multiprocessing
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from rich.progress import track
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
 from whyact.data.backdrop.factors import UNTRIMMED_LENGTH
 from whyact.data.backdrop.render import BackdropSample, generate_clip
-from whyact.data.backdrop.scenes import SCENES
+from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
 from whyact.types import Clip
@@ -29,6 +30,7 @@ from whyact.types import Clip
 BACKDROP_VERSION = "1.1"
 """Raised with every change of the content; caches of another version are never read."""
 CHUNK = 50
+CROSSED = len(ACTIONS) * len(TRAIN_SCENES)
 
 
 def _generate_chunk(start: int, stop: int, folder: str, settings: dict[str, Any]) -> list[str]:
@@ -239,14 +241,19 @@ def load_backdrop(
 
     Args:
         root: cache folder.
-        clips: of ``train``. eval_clips: of every other split.
+        clips: of ``train``. eval_clips: of every other split; ``probe`` is rounded up to whole
+            rounds of all pairs of action and scene, if it holds more than one.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
         augment_seed: of the flips. The others: see `generate_split`.
     """
+    if split != "train":
+        clips = eval_clips
+    if split == "probe" and clips > CROSSED:  # every action as often in every scene
+        clips = math.ceil(clips / CROSSED) * CROSSED
     folder = generate_split(
-        root=Path(root), split=split, clips=clips if split == "train" else eval_clips, seed=seed,
-        frames=frames, size=size, correlation=correlation, workers=workers,
+        root=Path(root), split=split, clips=clips, seed=seed, frames=frames, size=size,
+        correlation=correlation, workers=workers,
     )  # fmt: skip
     if foreground:
         add_foreground(folder, workers)

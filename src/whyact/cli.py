@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
     def add(name: str, text: str, configs: bool = False) -> argparse.ArgumentParser:
         made[name] = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        # Suppressed, so that it does not undo a --debug before the command.
+        made[name].add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
         if configs:
             made[name].add_argument(
                 "--config", action="append", default=[], metavar="FILE",
@@ -44,6 +49,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
     one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
     one.add_argument("--output", default="", help="folder of the record")
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
     for name, text in (("predict", "name the action in videos"), ("explain", "show why")):
         one = add(name, text)
         one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
@@ -87,7 +93,7 @@ def _train(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.train import train
 
     result = train(config, resume=args.resume)
-    if result.scores:
+    if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         _print_scores(result.scores, str(result.folder))
     return 0
 
@@ -98,8 +104,9 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     given = bool(args.config or args.flags)
     target = args.checkpoint or f"{config.output}/{config.name}"
     scores = evaluate(
-        target, splits=args.splits, data=config if given else None, output=args.output
-    )
+        target, splits=args.splits, data=config if given else None, output=args.output,
+        device=args.device,
+    )  # fmt: skip
     _print_scores(scores, target)
     return 0
 
@@ -126,8 +133,9 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
 
 
 def _ablate(args: argparse.Namespace, config: Config) -> int:
-    from whyact.tasks.ablate import ablate
+    from whyact.tasks.ablate import ablate, base_configs
 
+    config = load_config([*base_configs(args.grid), *args.config], args.flags)
     print(ablate(config, grid=args.grid, output=args.output, quick=args.quick))
     return 0
 
@@ -189,7 +197,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WhyactError as error:
         if args.debug:
             raise
-        Console(stderr=True).print(f"whyact: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"whyact: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return 2
     except KeyboardInterrupt:
         print("whyact: interrupted; go on with --resume where there is a run.", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -137,8 +138,25 @@ def _typed(parse: Any, where: str) -> Config:
     try:
         values = made.instantiate(parse(made))
     except ArgumentError as error:
-        raise WhyactError(f"{where}: {error}") from error
+        raise WhyactError(f"{where}: {_readable(str(error))}") from error
     return Config(**{f.name: values[f.name] for f in fields(Config)})
+
+
+def _readable(text: str) -> str:
+    """Jsonargparse's complaint about a value, in words that name the choices."""
+    found = re.search(r'key "([\w.]+)":\s+Expected an? (.+)\. Got value: (.*)', text, re.DOTALL)
+    if not found:
+        return " ".join(text.split())
+    name, kind, value = found[1], found[2], found[3].strip()
+    literal = re.search(r"Literal\[(.+?)\]", kind)
+    if not literal:
+        words = {"<class 'int'>": "a whole number", "<class 'float'>": "a number",
+                 "<class 'bool'>": "true or false", "<class 'str'>": "text"}  # fmt: skip
+        return f"{name}: expected {words.get(kind, kind)}, got '{value}'."
+    choices = literal[1].replace("'", "").split(", ")
+    close = difflib.get_close_matches(value, choices, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{name}: expected one of {', '.join(choices)}; got '{value}'.{hint}"
 
 
 def to_yaml(config: Config) -> str:

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 import torch
-
 from tests.training.toy_runs import ToyClips, toy_config
+
 from whyact.models.builders import build_model
 from whyact.training.checkpoint import (
     check_label_map,

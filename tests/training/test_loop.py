@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
+
 from whyact.training.loop import Loop
 from whyact.training.setup import cosine_with_warmup
 from whyact.types import WhyactError

@@ -1,7 +1,7 @@
 import torch
-
 from tests.toys import ToyModel
 from tests.training.toy_runs import ToyClips
+
 from whyact.training.predictions import predict_dataset
 
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
 from tests.training.toy_runs import ToyClips, toy_config, toy_loop
+
 from whyact.models.builders import build_model
 from whyact.objectives.builders import build_objectives
 from whyact.training.token_cache import TokenDecoder, cache_tokens

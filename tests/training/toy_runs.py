@@ -58,7 +58,7 @@ def toy_config(objectives: dict[str, float] | None = None, **training: Any) -> C
                 "device": "cpu",
                 **training,
             }
-        ),  # fmt: skip
+        ),
     )
     for name, weight in (objectives or {}).items():
         setattr(config.objectives, name, weight)

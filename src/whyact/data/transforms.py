@@ -32,10 +32,13 @@ def _scale(video: Tensor, side: int, stretch: bool) -> Tensor:
 
 
 def _resize(video: Tensor, h: int, w: int) -> Tensor:
+    # Masks are scaled like pixels and then cut at one half, so that they stay on their pixels.
+    mask = video.dtype == torch.bool
     flat = video.reshape(-1, 1, *video.shape[-2:])
-    mode = InterpolationMode.NEAREST if video.dtype == torch.bool else InterpolationMode.BILINEAR
-    out: Tensor = F.resize(flat.byte(), [h, w], interpolation=mode, antialias=True)
-    return out.to(video.dtype).reshape(*video.shape[:-2], h, w)
+    flat = flat.byte() * 255 if mask else flat
+    out: Tensor = F.resize(flat, [h, w], interpolation=InterpolationMode.BILINEAR, antialias=True)
+    out = out.reshape(*video.shape[:-2], h, w)
+    return out > 127 if mask else out
 
 
 def flip_map(classes: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[int, int]:

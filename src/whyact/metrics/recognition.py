@@ -14,6 +14,9 @@ from torchmetrics.functional.classification import (
     multilabel_average_precision,
 )
 
+MEASURES = ("top1", "top5", "mean_class", "macro_f1", "map")
+"""Shares that `recognition_scores` gives for single labels, and ``map`` for several."""
+
 
 def bootstrap_interval(
     values: Tensor, *, level: float = 0.95, draws: int = 2000, seed: int = 0

@@ -119,7 +119,9 @@ class _FeatureMap(nn.Module):
 
     def __init__(self, network: nn.Module, layer: str, video: bool) -> None:
         super().__init__()
-        self.trunk = create_feature_extractor(network, {layer: "map"})
+        # The shift reads T from the clip at hand, which tracing cannot see.
+        leaves = {"leaf_modules": [_ShiftedConv]}
+        self.trunk = create_feature_extractor(network, {layer: "map"}, tracer_kwargs=leaves)
         self.axes = 5 if video else 4
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,37 +12,80 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from accelerate import PartialState
 
 from whyact.config import Config
-from whyact.config_io import check_names, from_dict, merge
-from whyact.tasks.train import train
+from whyact.config_io import check_names, from_dict, merge, nearest
+from whyact.tasks.train import finished, train
 from whyact.types import WhyactError
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    path = Path(path)
+    if not path.is_file():
+        raise WhyactError(f"{path}: no such grid file.")
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = ("config", "common", "axes", "variants", "seeds", "quick")
+    if not isinstance(tree, dict) or not (tree.get("axes") or tree.get("variants")):
+        raise WhyactError(
+            f"{path}: expected 'axes:' (a list of values for each setting) or 'variants:' (a name "
+            "and settings for each)."
+        )
+    for key in tree:
+        if key not in known:
+            raise WhyactError(
+                f"{path}: there is no '{key}' in a grid. Did you mean '{nearest(key, known)}'?"
+            )
+    return tree
+
+
+def base_configs(path: str | Path) -> list[Path]:
+    """The configs that a grid file stands on: its ``config``, relative to the file."""
+    listed = _read(path).get("config", [])
+    return [Path(path).parent / c for c in ([listed] if isinstance(listed, str) else listed)]
 
 
 def read_grid(path: str | Path, quick: bool = False) -> tuple[dict[str, dict[str, Any]], list[int]]:
     """Variants and seeds of a grid file.
 
-    The file has ``variants`` (name → settings on top of the base config), ``seeds``, and ``quick``
-    (settings that shorten every run, with fewer ``seeds`` if it names them).
+    The file has ``axes`` (setting → values; every combination is a variant), ``variants`` (name →
+    settings; more of them), ``seeds``, ``config`` (files that it stands on), ``common`` (settings of
+    every variant), and ``quick`` (settings that shorten every run, with fewer ``seeds`` if it names
+    them). Settings may be nested or have dots: ``model.spatial_graph.type``.
 
     Raises:
         WhyactError: another layout, or settings that do not exist.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WhyactError(f"{path}: no such grid file.")
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(tree, dict) or not isinstance(tree.get("variants"), dict):
-        raise WhyactError(f"{path}: expected 'variants:' with a name and settings for each.")
-    variants = {str(k): dict(v or {}) for k, v in tree["variants"].items()}
+    tree = _read(path)
+    variants = {str(k): dict(v or {}) for k, v in (tree.get("variants") or {}).items()}
+    axes = {str(k): list(v) for k, v in (tree.get("axes") or {}).items()}
+    for values in itertools.product(*axes.values()) if axes else ():
+        chosen = dict(zip(axes, values, strict=True))
+        name = ",".join(f"{_short(k)}={v}" for k, v in chosen.items())
+        variants[re.sub(r"[^\w.,=+-]+", "_", name)] = chosen
     seeds = [int(s) for s in tree.get("seeds", [42])]
-    short = dict(tree.get("quick", {}))
+    common, short = (_nested(tree.get(key) or {}) for key in ("common", "quick"))
     if quick:
         seeds = [int(s) for s in short.pop("seeds", seeds[:1])]
-        variants = {k: merge(v, short) for k, v in variants.items()}
     for name, settings in variants.items():
         check_names(list(settings), f"{path}, variant {name}")
+        variants[name] = merge(merge(common, _nested(settings)), short if quick else {})
     return variants, seeds
+
+
+def _short(setting: str) -> str:
+    """The telling part of a setting's name: ``spatial_graph`` of ``model.spatial_graph.type``."""
+    return setting.removesuffix(".type").rsplit(".", 1)[-1]
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = _nested(value) if isinstance(value, Mapping) else value
+        for part in reversed(name.split(".")):
+            inner = {part: inner}
+        tree = merge(tree, inner)
+    return tree
 
 
 def ablate(
@@ -61,25 +106,36 @@ def ablate(
         for seed in seeds:
             run = from_dict(merge(asdict(config), settings), f"{grid}, variant {name}")
             run.seed, run.output, run.name = seed, str(output), f"{name}/seed_{seed}"
-            done = Path(output) / run.name / "result.json"
-            if not done.is_file():
-                scores = train(run, resume=True).scores
-                done.write_text(json.dumps(scores, indent=1))
-            rows.setdefault(name, []).append(json.loads(done.read_text()))
+            scores = finished(run) or train(run, resume=True).scores
+            rows.setdefault(name, []).append(scores)
     table = _markdown(rows)
-    (Path(output) / "table.json").write_text(json.dumps({"seeds": seeds, "rows": rows}, indent=1))
-    (Path(output) / "table.md").write_text(table)
+    if PartialState().is_main_process:
+        record = {"seeds": seeds, "variants": variants, "rows": rows, "summary": _summary(rows)}
+        (Path(output) / "table.json").write_text(json.dumps(record, indent=1))
+        (Path(output) / "table.md").write_text(table)
     return table
 
 
-def _markdown(rows: Mapping[str, list[dict[str, Any]]]) -> str:
-    splits = list(next(iter(rows.values()))[0])
-    lines = ["| variant | " + " | ".join(splits) + " | seeds |", "|---" * (len(splits) + 2) + "|"]
+def _summary(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Mean and standard deviation (None for one seed) of top-1 by variant and split."""
+    made: dict[str, dict[str, Any]] = {}
     for name, runs in rows.items():
-        cells = []
-        for split in splits:
-            values = [100 * run[split]["top1"] for run in runs]
-            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.1f}{spread}")
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(runs)} |")
+        for split in runs[0]:
+            values = [run[split]["top1"] for run in runs]
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            cell = {"mean": statistics.mean(values), "std": spread, "runs": len(values)}
+            made.setdefault(name, {})[split] = cell
+    return made
+
+
+def _markdown(rows: Mapping[str, list[dict[str, Any]]]) -> str:
+    summary = _summary(rows)
+    splits = list(next(iter(summary.values())))
+    lines = ["| variant | " + " | ".join(splits) + " | seeds |", "|---" * (len(splits) + 2) + "|"]
+    for name, cells in summary.items():
+        texts = [
+            f"{100 * c['mean']:.1f}" + (f" ± {100 * c['std']:.1f}" if c["std"] is not None else "")
+            for c in (cells[split] for split in splits)
+        ]
+        lines.append(f"| {name} | " + " | ".join(texts) + f" | {len(rows[name])} |")
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from whyact.config import Config
 from whyact.config_io import to_yaml
 from whyact.data.builders import build_dataset, folds
 from whyact.data.protocol import ClipDataset, label_map_hash
-from whyact.metrics.recognition import recognition_scores
+from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import build_objectives
@@ -25,6 +25,7 @@ from whyact.tasks.evaluate import evaluate, read_predictions
 from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
+    find_checkpoint,
     load_weights,
     read_metadata,
     settle,
@@ -66,6 +67,11 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
             f"data.val '{config.data.val}' is also in data.test; a test split never selects "
             "anything. Select on another split."
         )
+    if config.training.select not in (*MEASURES, "last"):
+        raise WhyactError(
+            f"training.select '{config.training.select}' is no measure; choose from "
+            f"{', '.join(MEASURES)}, or last for the final weights."
+        )
     if config.data.fold == -1:
         return _train_folds(config, resume)
     folder = Path(config.output) / config.name
@@ -100,6 +106,23 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         _write_json(folder / "result.json", scores)
     accelerator.wait_for_everyone()
     return RunResult(folder, json.loads((folder / "result.json").read_text()))
+
+
+def finished(config: Config) -> dict[str, dict[str, Any]]:
+    """Scores of a run that is done; empty where there is none.
+
+    Raises:
+        WhyactError: the run in that folder was made with other settings.
+    """
+    folder = Path(config.output) / config.name
+    file = folder / "result.json"
+    if not file.is_file():
+        return {}
+    scores: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    if config.data.fold == -1:
+        return scores
+    check_same_run(find_checkpoint(folder), config)
+    return scores if set(scores) == set(config.data.test) else {}
 
 
 def _write_json(file: Path, value: object) -> None:
@@ -204,22 +227,22 @@ def _train_folds(config: Config, resume: bool) -> RunResult:
         raise WhyactError(
             f"data.fold is -1, but data.type '{config.data.type}' has no folds; set it to 0."
         )
+    split = config.data.test[0]
     pooled: list[Predictions] = []
     table: dict[str, Any] = {}
     for fold in range(count):
         one = copy.deepcopy(config)
         one.data.fold = fold
         one.name = f"{config.name}/fold_{fold}"
-        done = Path(one.output) / one.name / "result.json"
-        if not (resume and done.is_file()):
-            train(one, resume=resume)
-        table[str(fold)] = json.loads(done.read_text())[config.data.test[0]]
-        pooled.append(read_predictions(done.parent / "evaluation" / config.data.test[0]))
+        result = (resume and finished(one)) or train(one, resume=resume).scores
+        table[str(fold)] = result[split]
+        pooled.append(read_predictions(folder / f"fold_{fold}" / "evaluation" / split))
     logits, labels = torch.cat([p.logits for p in pooled]), torch.cat([p.labels for p in pooled])
     scores = recognition_scores(logits, labels)
     scores["expected"] = sum(p.expected for p in pooled)
     scores["mean_over_folds"] = sum(row["top1"] for row in table.values()) / count
+    result = {"pooled": scores, **{f"fold {k}": v for k, v in table.items()}}
     if PartialState().is_main_process:
-        summary = {"pooled": scores, "folds": table, "config": asdict(config)}
-        _write_json(folder / "folds.json", summary)
-    return RunResult(folder, {"pooled": scores, **{f"fold {k}": v for k, v in table.items()}})
+        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        _write_json(folder / "result.json", result)
+    return RunResult(folder, result)

@@ -1,0 +1,232 @@
+"""What holds for every combination of modules, every variant and every baseline."""
+
+import itertools
+
+import pytest
+import torch
+
+from whyact.config import (
+    BackboneConfig,
+    DynamicPromptsConfig,
+    GraphPromptGnnConfig,
+    ModelConfig,
+    SpatialGraphConfig,
+)
+from whyact.models.builders import build_model
+from whyact.types import ActionOutput, WhyactError
+
+B, T, SIZE, CLASSES, SCENES, K, P, M = 2, 4, 32, 5, 3, 4, 3, 6
+BACKBONE = BackboneConfig(type="small", width=16)
+
+
+def config(graph="learned", prompts="generated", gnn="gated", **changes) -> ModelConfig:
+    return ModelConfig(
+        backbone=BACKBONE,
+        spatial_graph=SpatialGraphConfig(type=graph, regions=K, **changes.pop("graph_", {})),
+        dynamic_prompts=DynamicPromptsConfig(
+            type=prompts, prompts=P, bank=M, top_k=2, **changes.pop("prompts_", {})
+        ),
+        graph_prompt_gnn=GraphPromptGnnConfig(type=gnn, **changes.pop("gnn_", {})),
+        **changes,
+    )
+
+
+COMBINATIONS = {
+    f"{a}-{b}-{c}": config(a, b, c)
+    for a, b, c in itertools.product(("learned", "grid"), ("generated", "none"), ("gated", "none"))
+}
+VARIANTS = {
+    "retrieved": config(prompts="retrieved"),
+    "static": config(prompts="static"),
+    "addition": config(graph_={"fusion": "addition"}),
+    "no-layers": config(graph_={"layers": 0}),
+    "two-layers": config(graph_={"layers": 2}),
+    "window-2": config(gnn_={"window": 2, "layers": 1}),
+    **{f"cue-{c}": config(graph_={"cues": [c]}) for c in ("proximity", "coactivation", "position")},
+    "no-cues": config(graph_={"cues": []}),
+    **{
+        f"inject-{i}": config(prompts_={"inject": [i]}) for i in ("regions", "fusion", "classifier")
+    },
+}
+BASELINES = {
+    "pooled": ModelConfig(type="pooled", backbone=BACKBONE),
+    "cnn_lstm": ModelConfig(type="cnn_lstm", backbone=BACKBONE),
+    "pooled-difference": ModelConfig(
+        type="pooled", backbone=BackboneConfig(width=16, motion="difference")
+    ),
+}
+ALL = {**COMBINATIONS, **VARIANTS, **BASELINES}
+
+
+def build(name: str):
+    return build_model(ALL[name], classes=CLASSES, scenes=SCENES, seed=1)
+
+
+def clips(seed: int = 0) -> torch.Tensor:
+    return torch.rand(B, 3, T, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=ALL)
+def name(request) -> str:
+    return request.param
+
+
+def test_shapes(name):
+    output = build(name).eval()(clips())
+    h, w = output.grid
+    steps, regions, cells = output.assignment.shape[1:]
+    assert (h, w) == (4, 4) and cells == h * w and steps == T
+    assert output.logits.shape == (B, CLASSES)
+    assert output.frame_logits.shape == (B, T, CLASSES)
+    assert output.contributions.shape == (B, T, regions, CLASSES)
+    assert output.adjacency.shape == (B, T, regions, regions)
+    assert output.region_weights.shape == (B, T, regions)
+    assert output.action_code.shape[:3] == (B, T, regions)
+    if ALL[name].type == "whyact":
+        assert regions == K and output.action_code.shape[-1] == 64
+        assert output.nuisance_code.shape == output.action_code.shape
+        assert output.nuisance_logits.shape == (B, SCENES)
+        assert set(output.module_logits) == {
+            "spatial_graph", "dynamic_prompts", "graph_prompt_gnn"
+        }  # fmt: skip
+
+
+def test_contributions_add_up_to_the_logit(name):
+    model = build(name).eval()
+    for seed in range(3):
+        output = model(clips(seed))
+        total = output.contributions.sum((1, 2)) + output.bias
+        assert torch.allclose(total, output.logits, atol=1e-4)
+        assert torch.allclose(output.frame_logits.mean(1), output.logits, atol=1e-4)
+
+
+def test_weights_and_assignment_are_shares(name):
+    output = build(name).eval()(clips())
+    assert torch.allclose(output.assignment.sum(2), torch.ones(()), atol=1e-5)
+    assert torch.allclose(output.region_weights.sum((1, 2)), torch.ones(()), atol=1e-5)
+    rows = output.adjacency.sum(-1)
+    assert torch.allclose(rows, torch.ones(())) or torch.equal(rows, torch.zeros_like(rows))
+    for gates in output.edge_gates.values():
+        assert gates.ge(0).all() and gates.le(1).all()
+
+
+def test_every_parameter_gets_a_gradient(name):
+    model = build(name)
+    if ALL[name].type == "whyact" and len(ALL[name].dynamic_prompts.inject) < 3:
+        pytest.skip("prompts that guide nothing of the last scores leave the last update idle")
+    output = model(clips())
+    loss = output.logits.square().sum() + output.nuisance_logits.sum()
+    (loss + output.nuisance_code.square().sum()).backward()
+    assert [n for n, p in model.named_parameters() if p.numel() and p.grad is None] == []
+
+
+def test_clips_do_not_see_one_another(name):
+    model, video = build(name).eval(), clips()
+    both, second = model(video).logits[1], model(video[1:]).logits[0]
+    assert torch.allclose(both, second, atol=1e-5)
+
+
+def test_same_seed_same_weights(name):
+    first, second = build(name).state_dict(), build(name).state_dict()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_rows_of_the_output_are_the_output_of_the_rows(name):
+    output = build(name).eval()(clips())
+    one = output.rows(1, 2)
+    assert isinstance(one, ActionOutput)
+    assert torch.equal(one.logits[0], output.logits[1]) and torch.equal(one.bias, output.bias)
+    for key, gates in output.edge_gates.items():
+        assert torch.equal(one.edge_gates[key][0], gates[1])
+
+
+@pytest.mark.parametrize("gnn", ["gated", "none"])
+@pytest.mark.parametrize("prompts", ["generated", "none"])
+def test_permuting_the_regions_permutes_the_explanation_and_keeps_the_logits(prompts, gnn):
+    model = build_model(config("learned", prompts, gnn), classes=CLASSES, scenes=SCENES).eval()
+    before = model(clips())
+    order = torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        model.spatial_graph.queries.copy_(model.spatial_graph.queries[order])
+    after = model(clips())
+    assert torch.allclose(after.logits, before.logits, atol=1e-5)
+    assert torch.allclose(after.contributions, before.contributions[:, :, order], atol=1e-5)
+    assert torch.allclose(after.assignment, before.assignment[:, :, order], atol=1e-5)
+
+
+def test_removing_a_module_does_not_change_the_others():
+    full, without = build("learned-generated-gated"), build("learned-none-gated")
+    for slot in ("backbone", "spatial_graph", "graph_prompt_gnn", "head"):
+        a, b = getattr(full, slot).state_dict(), getattr(without, slot).state_dict()
+        assert all(torch.equal(a[k], b[k]) for k in a), slot
+
+
+def test_static_prompts_do_not_see_the_clip_and_generated_ones_do():
+    static = build("static").eval()
+    assert torch.equal(static(clips(0)).prompt_weights, static(clips(1)).prompt_weights)
+    generated = build("learned-generated-gated").eval()
+    assert not torch.allclose(
+        generated(clips(0)).prompt_weights, generated(clips(1)).prompt_weights
+    )
+
+
+def test_prompts_see_no_later_frame():
+    model, video = build("learned-generated-none").eval(), clips()
+    # Regions are refined over the whole clip, so the state is asked with fixed regions.
+    regions = model.spatial_graph(*model.encode(video))
+    codes = regions.action_code.clone()
+    codes[:, -1] += 1
+    changed = type(regions)(
+        regions.assignment, codes, regions.nuisance_code, regions.adjacency, regions.position,
+        regions.mass,
+    )  # fmt: skip
+    first, second = model.dynamic_prompts(regions), model.dynamic_prompts(changed)
+    assert torch.equal(first.prompts[:, :-1], second.prompts[:, :-1])
+    assert not torch.allclose(first.prompts[:, -1], second.prompts[:, -1])
+
+
+def test_retrieved_prompts_mix_k_of_the_bank():
+    weights = build("retrieved").eval()(clips()).prompt_weights
+    assert ((weights > 0).sum(-1) == 2).all()
+
+
+def test_a_specification_changes_the_prompts_and_null_prompts_refuse_it():
+    wanted = torch.zeros(B, CLASSES)
+    wanted[:, 1] = 1
+    model = build("learned-generated-gated").eval()
+    with torch.no_grad():
+        model.dynamic_prompts.specify.weight.mul_(20)
+    assert not torch.allclose(model(clips()).prompts, model(clips(), wanted).prompts)
+    empty = torch.zeros(B, CLASSES)
+    assert torch.allclose(model(clips()).logits, model(clips(), empty).logits)
+    with pytest.raises(WhyactError, match="needs prompts"):
+        build("learned-none-none").eval()(clips(), wanted)
+
+
+def test_temporal_gates_stay_inside_the_clip_and_the_window():
+    gates = build("window-2").eval()(clips()).edge_gates["temporal"]
+    assert gates.shape == (B, T, 4, K, K)  # offsets -2, -1, 1, 2
+    for i, offset in enumerate((-2, -1, 1, 2)):
+        inside = torch.tensor([0 <= t + offset < T for t in range(T)])
+        assert (gates[:, ~inside, i] == 0).all() and (gates[:, inside, i] > 0).all()
+
+
+def test_wrong_settings_list_the_choices():
+    with pytest.raises(WhyactError, match="at least 64"):
+        build_model(config(code_width=32), classes=2)
+    with pytest.raises(WhyactError, match="Unknown edge cues"):
+        build_model(config(graph_={"cues": ["colour"]}), classes=2)
+    with pytest.raises(WhyactError, match="resnet18"):
+        build_model(ModelConfig(backbone=BackboneConfig(type="resnet_18")), classes=2)
+    with pytest.raises(WhyactError, match="top_k must be in"):
+        build_model(config(prompts_={}).__class__(
+            backbone=BACKBONE, dynamic_prompts=DynamicPromptsConfig(bank=2, top_k=3)), classes=2
+        )  # fmt: skip
+
+
+def test_wrong_videos_are_refused_with_their_shape():
+    model = build("pooled")
+    with pytest.raises(WhyactError, match=r"\(B, 3, T, H, W\), got \(2, 3, 4\)"):
+        model(torch.zeros(2, 3, 4))
+    with pytest.raises(WhyactError, match="divide uint8 by 255"):
+        model(torch.zeros(1, 3, 2, 32, 32, dtype=torch.uint8))

@@ -1,0 +1,81 @@
+"""Motion in the features, and the contract of backbones from other packages."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from whyact.nn.backbone import SmallBackbone, TemporalShift, with_differences
+from whyact.nn.pretrained import efficientnet_lite0, torchvision_backbone
+from whyact.types import WhyactError
+
+
+def test_temporal_shift_by_hand():
+    x = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]).view(3, 4, 1, 1)
+    shifted = TemporalShift(share=0.25)(x, 3).view(3, 4).tolist()
+    assert shifted == [[5, 0, 3, 4], [9, 2, 7, 8], [0, 6, 11, 12]]
+
+
+def test_differences_by_hand():
+    x = torch.tensor([1.0, 4.0, 9.0]).view(1, 1, 3, 1, 1)
+    assert with_differences(x).view(2, 3).tolist() == [[1, 4, 9], [0, 3, 5]]
+
+
+def test_the_grid_is_fine_enough_for_an_outline():
+    features = SmallBackbone(width=16)(torch.rand(1, 3, 2, 112, 112))
+    assert features.shape == (1, 16, 2, 14, 14)
+
+
+@pytest.mark.parametrize("motion", ["shift", "difference"])
+def test_motion_is_seen_and_none_does_not_see_it(motion):
+    video = torch.rand(1, 3, 4, 32, 32)
+    backwards = video.flip(2)
+    seeing = SmallBackbone(width=16, motion=motion).eval()
+    blind = SmallBackbone(width=16, motion="none").eval()
+    assert not torch.allclose(seeing(video).mean(2), seeing(backwards).mean(2), atol=1e-5)
+    assert torch.allclose(blind(video).mean(2), blind(backwards).mean(2), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "motion", "grid"),
+    [("resnet18", "shift", (2, 2)), ("mobilenet_v3_small", "difference", (2, 2))],
+)
+def test_image_networks_run_per_frame(name, motion, grid):
+    backbone = torchvision_backbone(name=name, motion=motion).eval()
+    features = backbone(torch.rand(1, 3, 3, 64, 64))
+    assert features.shape == (1, backbone.width, 3, *grid)
+
+
+def test_video_networks_report_their_width_and_time():
+    backbone = torchvision_backbone(name="r3d_18").eval()
+    assert backbone(torch.rand(1, 3, 8, 32, 32)).shape == (1, backbone.width, 1, 2, 2)
+
+
+def test_weights_load_from_a_file_and_wrong_ones_are_refused(tmp_path):
+    import torchvision
+
+    torch.manual_seed(5)
+    network = torchvision.models.resnet18(num_classes=7)
+    torch.save(network.state_dict(), tmp_path / "r18.pt")
+    save_file(network.state_dict(), tmp_path / "r18.safetensors")
+    video = torch.rand(1, 3, 1, 64, 64)
+    outputs = [
+        torchvision_backbone(name="resnet18", weights=str(tmp_path / f)).eval()(video)
+        for f in ("r18.pt", "r18.safetensors")
+    ]
+    expected = torch.nn.Sequential(*list(network.eval().children())[:-2])(video[:, :, 0])
+    for found in outputs:
+        assert torch.allclose(found[:, :, 0], expected, atol=1e-5)
+    with pytest.raises(WhyactError, match="state dict of another network"):
+        torchvision_backbone(name="mobilenet_v3_small", weights=str(tmp_path / "r18.pt"))
+    with pytest.raises(WhyactError, match="no such weight file"):
+        torchvision_backbone(name="resnet18", weights=str(tmp_path / "none.pt"))
+
+
+def test_efficientnet_lite0_cuts_at_a_block_and_refuses_shift():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    cut = efficientnet_lite0(layer="blocks.10").eval()
+    assert cut(torch.rand(1, 3, 2, 64, 64)).shape == (1, 112, 2, 4, 4)
+    with pytest.raises(WhyactError, match=r"has no layer 'blocks.99'"):
+        efficientnet_lite0(layer="blocks.99")
+    with pytest.raises(WhyactError, match="difference or none"):
+        efficientnet_lite0(motion="shift")

@@ -1,0 +1,65 @@
+"""Gates that act, on a toy graph whose messages are known."""
+
+import torch
+
+from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph, _Edges, shift_frames
+
+
+def test_a_gate_scales_the_message_of_a_receiver_with_one_edge():
+    """The fault to avoid: dividing by the gates would cancel them for a single edge."""
+    edges = _Edges(2, 2)
+    with torch.no_grad():
+        edges.message.weight.copy_(torch.eye(2))
+    sender = torch.tensor([[3.0, -1.0]])
+    for gate in (0.0, 0.25, 1.0):
+        assert torch.allclose(edges.messages(torch.tensor([[gate]]), sender), gate * sender)
+
+
+def test_gates_follow_the_formula():
+    edges = _Edges(1, 1)
+    with torch.no_grad():
+        edges.receiver.weight.fill_(2.0)
+        edges.sender.weight.fill_(1.0)
+        edges.bias.fill_(-1.0)
+    gates = edges.gates(torch.tensor([[1.0]]), torch.tensor([[0.5], [1.5]]))
+    assert torch.allclose(gates, torch.tensor([[0.0, 2.0]]).sigmoid())
+
+
+def test_shift_frames_brings_the_neighbour_and_zeros_outside():
+    x = torch.arange(3.0).view(1, 3, 1) + 1
+    assert shift_frames(x, 1).flatten().tolist() == [2, 3, 0]
+    assert shift_frames(x, -1).flatten().tolist() == [0, 1, 2]
+    assert shift_frames(x, 5).flatten().tolist() == [0, 0, 0]
+
+
+def test_information_travels_one_window_a_layer():
+    torch.manual_seed(0)
+    for layers, window, reach in ((1, 1, 1), (2, 1, 2), (1, 2, 2)):
+        graph = GraphPromptGnn(code_width=8, layers=layers, window=window).eval()
+        nodes = torch.randn(1, 6, 2, 8)
+        prompts = torch.zeros(1, 6, 0, 8)
+        adjacency = torch.full((1, 6, 2, 2), 0.5)
+        changed = nodes.clone()
+        changed[:, 0] = torch.randn(1, 2, 8)
+        delta = (graph(changed, prompts, adjacency).action_code
+                 - graph(nodes, prompts, adjacency).action_code)  # fmt: skip
+        moved = [bool(delta[0, t].abs().max() > 1e-6) for t in range(6)]
+        assert moved == [t <= reach for t in range(6)]
+
+
+def test_a_missing_spatial_edge_carries_nothing():
+    torch.manual_seed(0)
+    graph = GraphPromptGnn(code_width=8, layers=1, window=1)
+    nodes, prompts = torch.randn(1, 1, 2, 8), torch.zeros(1, 1, 0, 8)
+    adjacency = torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])
+    changed = nodes.clone()
+    changed[:, :, 1] += 1
+    delta = (graph(changed, prompts, adjacency).action_code
+             - graph(nodes, prompts, adjacency).action_code)  # fmt: skip
+    assert delta[0, 0, 0].abs().max() == 0 and delta[0, 0, 1].abs().max() > 0
+
+
+def test_the_null_twin_is_the_identity():
+    nodes, prompts = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 1, 8)
+    refined = NoGraph()(nodes, prompts, torch.zeros(1, 2, 3, 3))
+    assert refined.action_code is nodes and refined.prompts is prompts and not refined.edge_gates

@@ -1,0 +1,65 @@
+"""Regions and edges on inputs whose answers are derived by hand."""
+
+import math
+
+import pytest
+import torch
+
+from whyact.nn.spatial_graph import GridSpatialGraph, RegionAdjacency, cell_positions, pool
+from whyact.types import WhyactError
+
+
+def test_cell_positions_are_centres():
+    places = cell_positions((2, 4), torch.zeros(()))
+    assert places.tolist()[:4] == [[-0.75, -0.5], [-0.25, -0.5], [0.25, -0.5], [0.75, -0.5]]
+    assert places[4:, 1].tolist() == [0.5] * 4
+
+
+def test_pool_is_the_mean_weighted_by_the_assignment():
+    assignment = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.5, 0.25]])
+    tokens = torch.tensor([[1.0], [3.0], [9.0]])
+    assert torch.allclose(pool(assignment, tokens), torch.tensor([[1.0], [5.0]]))
+
+
+def test_proximity_follows_the_gaussian_by_hand():
+    graph = RegionAdjacency(cues=["proximity"])
+    with torch.no_grad():
+        graph.log_reach.fill_(0.0)  # reach 1
+    position = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    near, far = 1.0, math.exp(-0.5)
+    expected = torch.tensor([[near, far], [far, near]]) / (near + far)
+    assert torch.allclose(graph(torch.zeros(2, 3), position), expected)
+
+
+def test_coactivation_ignores_opposite_features():
+    graph = RegionAdjacency(cues=["coactivation"])
+    regions = torch.tensor([[1.0, 0.0], [-2.0, 0.0], [3.0, 0.0]])
+    found = graph(regions, torch.zeros(3, 2))
+    assert torch.allclose(found, torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [0.5, 0, 0.5]]))
+
+
+def test_position_tells_left_from_right():
+    torch.manual_seed(0)
+    graph = RegionAdjacency(cues=["position"])
+    position = torch.tensor([[-0.5, 0.0], [0.5, 0.0]])
+    found = graph(torch.zeros(2, 3), position)
+    assert not torch.isclose(found[0, 1], found[1, 0])
+
+
+def test_cues_add_up():
+    both = RegionAdjacency(cues=["coactivation", "proximity"])
+    regions = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    position = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    # Equal weights: row 0 has 1 + 1 for itself and 0 + 1 for the other.
+    assert torch.allclose(both(regions, position), torch.tensor([[2, 1], [1, 2]]) / 3)
+
+
+def test_the_grid_twin_has_fixed_blocks_and_no_edges():
+    twin = GridSpatialGraph(token_width=4, code_width=64, regions=8)
+    regions = twin(torch.rand(1, 2, 32, 4), (4, 8))
+    owner = regions.assignment[0, 0].argmax(0).view(4, 8)
+    assert owner[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert owner[3].tolist() == [4, 4, 5, 5, 6, 6, 7, 7]
+    assert regions.adjacency.abs().sum() == 0
+    with pytest.raises(WhyactError, match="cannot hold 2 x 4 blocks"):
+        twin(torch.rand(1, 2, 3, 4), (1, 3))

@@ -68,12 +68,36 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise WhyactError(f"{path}: no such config file.")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise WhyactError(f"{path}: not valid YAML: {error}") from error
+    if tree is None:
+        return {}
     if not isinstance(tree, dict):
         raise WhyactError(f"{path}: expected settings as 'name: value', got {type(tree).__name__}.")
+    tree = nested(tree)
     check_names(list(_flatten(tree)), str(path))
+    return tree
+
+
+def nested(settings: Mapping[Any, Any]) -> dict[str, Any]:
+    """Settings with dots in their names as a tree; a group without any setting is left out."""
+    tree: dict[str, Any] = {}
+    groups = {n.rsplit(".", 1)[0] for n in names() if "." in n}
+
+    def add(items: Mapping[Any, Any], prefix: str) -> None:
+        nonlocal tree
+        for key, value in items.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, Mapping) and value:
+                add(value, f"{name}.")
+            elif name not in groups or value not in (None, {}):
+                inner = value
+                for part in reversed(name.split(".")):
+                    inner = {part: inner}
+                tree = merge(tree, inner)
+
+    add(settings, "")
     return tree
 
 
@@ -93,8 +117,27 @@ def from_dict(tree: Mapping[str, Any], where: str = "config") -> Config:
     Raises:
         WhyactError: an unknown name, or a value of the wrong type or outside the choices.
     """
+    tree = nested(tree)
     check_names(list(_flatten(tree)), where)
-    return _typed(lambda p: p.parse_object(cast(Any, dict(tree))), where)
+    _check_groups(tree, where)
+    return _typed(lambda p: p.parse_object(cast(Any, tree)), where)
+
+
+def _check_groups(tree: Mapping[str, Any], where: str, kind: type = Config, at: str = "") -> None:
+    hints = get_type_hints(kind)
+    for key, value in tree.items():
+        if value is None:
+            raise WhyactError(f"{where}: {at}{key}: expected a value, got none.")
+        if not is_dataclass(hints[key]):
+            continue
+        if not isinstance(value, Mapping):
+            raise WhyactError(f"{where}: {_no_value(f'{at}{key}', value)}")
+        _check_groups(value, where, cast(type, hints[key]), f"{at}{key}.")
+
+
+def _no_value(group: str, value: object) -> str:
+    inside = next(n for n in names() if n.startswith(f"{group}."))
+    return f"{group} is a group of settings, such as {inside}; it cannot be '{value}'."
 
 
 def load_config(paths: Sequence[str | Path] = (), flags: Sequence[str] = ()) -> Config:
@@ -121,14 +164,15 @@ def load_config(paths: Sequence[str | Path] = (), flags: Sequence[str] = ()) -> 
 
 
 def _with_defaults(p: ArgumentParser, tree: dict[str, Any], flags: list[str]) -> Namespace:
-    p.set_defaults({k: v for k, v in _leaves(tree)})
+    p.set_defaults({k: v for k, v in leaves(tree)})
     return p.parse_args(flags)
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a tree, with dots in their names, and their values."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
@@ -144,6 +188,9 @@ def _typed(parse: Any, where: str) -> Config:
 
 def _readable(text: str) -> str:
     """Jsonargparse's complaint about a value, in words that name the choices."""
+    group = re.search(r'Parser key "([\w.]+)":\s+Unable to load config \'(.*?)\'', text, re.DOTALL)
+    if group:
+        return _no_value(group[1], group[2])
     found = re.search(r'key "([\w.]+)":\s+Expected an? (.+)\. Got value: (.*)', text, re.DOTALL)
     if not found:
         return " ".join(text.split())
@@ -151,7 +198,8 @@ def _readable(text: str) -> str:
     literal = re.search(r"Literal\[(.+?)\]", kind)
     if not literal:
         words = {"<class 'int'>": "a whole number", "<class 'float'>": "a number",
-                 "<class 'bool'>": "true or false", "<class 'str'>": "text"}  # fmt: skip
+                 "<class 'bool'>": "true or false", "<class 'str'>": "text",
+                 "<class 'list'>": "a list in brackets, such as [a, b]"}  # fmt: skip
         return f"{name}: expected {words.get(kind, kind)}, got '{value}'."
     choices = literal[1].replace("'", "").split(", ")
     close = difflib.get_close_matches(value, choices, n=1)

@@ -15,7 +15,7 @@ import yaml
 from accelerate import PartialState
 
 from whyact.config import Config
-from whyact.config_io import check_names, from_dict, merge, nearest
+from whyact.config_io import check_names, from_dict, leaves, merge, nearest, nested
 from whyact.tasks.train import finished, train
 from whyact.types import WhyactError
 
@@ -24,19 +24,42 @@ def _read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise WhyactError(f"{path}: no such grid file.")
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise WhyactError(f"{path}: not valid YAML: {error}") from error
     known = ("config", "common", "axes", "variants", "seeds", "quick")
     if not isinstance(tree, dict) or not (tree.get("axes") or tree.get("variants")):
         raise WhyactError(
             f"{path}: expected 'axes:' (a list of values for each setting) or 'variants:' (a name "
             "and settings for each)."
         )
-    for key in tree:
+    for key, value in tree.items():
         if key not in known:
             raise WhyactError(
-                f"{path}: there is no '{key}' in a grid. Did you mean '{nearest(key, known)}'?"
+                f"{path}: there is no '{key}' in a grid. Did you mean '{nearest(str(key), known)}'?"
             )
-    return tree
+        _check_part(path, key, value)
+    return {key: value for key, value in tree.items() if value is not None}
+
+
+def _check_part(path: Path, key: str, value: Any) -> None:
+    """Fail where a part of a grid has another form than `read_grid` says."""
+    seeds = value.get("seeds") if key == "quick" and isinstance(value, dict) else None
+    for name, seeds in (("seeds", value if key == "seeds" else None), ("quick.seeds", seeds)):
+        whole = isinstance(seeds, list) and seeds and all(type(s) is int for s in seeds)
+        if seeds is not None and not whole:
+            raise WhyactError(f"{path}: {name}: expected a list such as [0, 1, 2], got '{seeds}'.")
+    if value is None or key in ("seeds", "config"):
+        return
+    if not isinstance(value, dict):
+        raise WhyactError(f"{path}: {key}: expected 'name: value' below it, got '{value}'.")
+    inner, form = {"axes": (list, "a list of values"), "variants": (dict, "settings")}.get(
+        key, (object, "")
+    )
+    for name, one in value.items():
+        if not isinstance(one, inner) and not (key == "variants" and one is None):
+            raise WhyactError(f"{path}: {key}: expected {form} for '{name}', got '{one}'.")
 
 
 def base_configs(path: str | Path) -> list[Path]:
@@ -62,30 +85,30 @@ def read_grid(path: str | Path, quick: bool = False) -> tuple[dict[str, dict[str
     for values in itertools.product(*axes.values()) if axes else ():
         chosen = dict(zip(axes, values, strict=True))
         name = ",".join(f"{_short(k)}={v}" for k, v in chosen.items())
-        variants[re.sub(r"[^\w.,=+-]+", "_", name)] = chosen
+        name = re.sub(r"[^\w.,=+-]+", "_", name)
+        if name in variants:
+            raise WhyactError(f"{path}: two variants would be called '{name}'; list them by name.")
+        variants[name] = chosen
     seeds = [int(s) for s in tree.get("seeds", [42])]
-    common, short = (_nested(tree.get(key) or {}) for key in ("common", "quick"))
-    if quick:
-        seeds = [int(s) for s in short.pop("seeds", seeds[:1])]
+    short = dict(tree.get("quick", {}))
+    fewer = short.pop("seeds", seeds[:1])
+    common = _settings(tree.get("common", {}), f"{path}, common")
+    short = _settings(short, f"{path}, quick")
     for name, settings in variants.items():
-        check_names(list(settings), f"{path}, variant {name}")
-        variants[name] = merge(merge(common, _nested(settings)), short if quick else {})
-    return variants, seeds
+        own = _settings(settings, f"{path}, variant {name}")
+        variants[name] = merge(merge(common, own), short if quick else {})
+    return variants, [int(s) for s in fewer] if quick else seeds
+
+
+def _settings(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    tree = nested(given)
+    check_names([name for name, _ in leaves(tree)], where)
+    return tree
 
 
 def _short(setting: str) -> str:
     """The telling part of a setting's name: ``spatial_graph`` of ``model.spatial_graph.type``."""
     return setting.removesuffix(".type").rsplit(".", 1)[-1]
-
-
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = _nested(value) if isinstance(value, Mapping) else value
-        for part in reversed(name.split(".")):
-            inner = {part: inner}
-        tree = merge(tree, inner)
-    return tree
 
 
 def ablate(
@@ -98,16 +121,19 @@ def ablate(
             ``table.{json,md}``. quick: the grid's short form.
 
     Returns:
-        The table in Markdown: mean ± standard deviation of top-1 over the seeds, for each split.
+        The table in Markdown: mean ± standard deviation of top-1 (mAP for several labels) over the seeds, for
+        each split.
     """
     variants, seeds = read_grid(grid, quick)
-    rows: dict[str, list[dict[str, Any]]] = {}
+    runs: list[tuple[str, Config]] = []  # all before the first is trained, which may take hours
     for name, settings in variants.items():
         for seed in seeds:
             run = from_dict(merge(asdict(config), settings), f"{grid}, variant {name}")
             run.seed, run.output, run.name = seed, str(output), f"{name}/seed_{seed}"
-            scores = finished(run) or train(run, resume=True).scores
-            rows.setdefault(name, []).append(scores)
+            runs.append((name, run))
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, run in runs:
+        rows.setdefault(name, []).append(finished(run) or train(run, resume=True).scores)
     table = _markdown(rows)
     if PartialState().is_main_process:
         record = {"seeds": seeds, "variants": variants, "rows": rows, "summary": _summary(rows)}
@@ -117,11 +143,11 @@ def ablate(
 
 
 def _summary(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation (None for one seed) of top-1 by variant and split."""
+    """Mean and standard deviation (None for one seed) of top-1, or mAP, by variant and split."""
     made: dict[str, dict[str, Any]] = {}
     for name, runs in rows.items():
         for split in runs[0]:
-            values = [run[split]["top1"] for run in runs]
+            values = [run[split].get("top1", run[split].get("map")) for run in runs]
             spread = statistics.stdev(values) if len(values) > 1 else None
             cell = {"mean": statistics.mean(values), "std": spread, "runs": len(values)}
             made.setdefault(name, {})[split] = cell

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from whyact.config import Config
 from whyact.data.backdrop import SPLITS
+from whyact.data.backdrop.arrays import split_size
 from whyact.data.backdrop.export import contact_sheets, write_videos
 from whyact.types import WhyactError
 
@@ -33,7 +34,7 @@ def write_backdrop(
         write_videos(
             folder,
             split=split,
-            clips=b.clips if split == "train" else b.eval_clips,
+            clips=split_size(split, b.clips, b.eval_clips),
             seed=b.seed,
             frames=config.data.clip.frames,
             size=config.data.transform.size,

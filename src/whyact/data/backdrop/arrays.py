@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
-from whyact.data.backdrop.factors import UNTRIMMED_LENGTH
+from whyact.data.backdrop.factors import UNTRIMMED_LENGTH, check_sizes, draw_factors
 from whyact.data.backdrop.render import BackdropSample, generate_clip
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.ops.motion import foreground
@@ -69,7 +69,12 @@ def generate_split(
     Args:
         root: cache folder. split, seed, frames, size, correlation: see `generate_clip`.
         clips: how many. workers: processes.
+
+    Raises:
+        WhyactError: an unknown split, or sizes that cannot be drawn.
     """
+    check_sizes(frames=frames, size=size, clips=clips)
+    draw_factors(split=split, index=0, seed=seed, correlation=correlation)
     settings: dict[str, Any] = {
         "split": split, "seed": seed, "frames": frames, "size": size, "correlation": correlation,
     }  # fmt: skip
@@ -232,6 +237,15 @@ class BackdropDataset:
         return torch.from_numpy((self.mask[index] >> 4) > 0)
 
 
+def split_size(split: str, clips: int, eval_clips: int) -> int:
+    """How many clips a split has, see `load_backdrop`."""
+    if split == "train":
+        return clips
+    if split == "probe" and eval_clips > CROSSED:  # every action as often in every scene
+        return math.ceil(eval_clips / CROSSED) * CROSSED
+    return eval_clips
+
+
 def load_backdrop(
     *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
     frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
@@ -247,12 +261,9 @@ def load_backdrop(
         foreground: clips bring their label-free foreground and background.
         augment_seed: of the flips. The others: see `generate_split`.
     """
-    if split != "train":
-        clips = eval_clips
-    if split == "probe" and clips > CROSSED:  # every action as often in every scene
-        clips = math.ceil(clips / CROSSED) * CROSSED
+    count = split_size(split, clips, eval_clips)
     folder = generate_split(
-        root=Path(root), split=split, clips=clips, seed=seed, frames=frames, size=size,
+        root=Path(root), split=split, clips=count, seed=seed, frames=frames, size=size,
         correlation=correlation, workers=workers,
     )  # fmt: skip
     if foreground:

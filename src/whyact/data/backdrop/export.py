@@ -16,7 +16,7 @@ from rich.progress import track
 from whyact.data.backdrop.actions import ACTIONS
 from whyact.data.backdrop.arrays import describe
 from whyact.data.backdrop.factors import SPLITS
-from whyact.data.backdrop.render import generate_clip
+from whyact.data.backdrop.render import PLATE, SUPERSAMPLE, generate_clip
 from whyact.data.backdrop.scenes import SCENES, paint
 from whyact.ops.encode import write_video
 
@@ -67,14 +67,18 @@ def _sheet(rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path: Path) 
 
 
 def contact_sheets(out: Path, *, seed: int = 0, size: int = 112) -> list[Path]:
-    """Write ``actions.png`` (8 frames each), ``scenes.png`` and ``splits.png``."""
+    """Write ``actions.png`` (8 frames each), ``scenes.png`` and ``splits.png``.
+
+    Scenes are shown whole; a clip sees about half of one's width.
+    """
     actions = [
         (name, list(generate_clip(split="swap", index=i, seed=seed, frames=8, size=size).video))
         for i, name in enumerate(ACTIONS)
     ]
-    rng = np.random.default_rng(seed)
+    rng, plate = np.random.default_rng(seed), int(size * SUPERSAMPLE * PLATE)
     scenes = [
-        (name, [np.asarray(paint(i, rng, size)) for _ in range(8)]) for i, name in enumerate(SCENES)
+        (name, [np.asarray(paint(i, rng, plate).resize((size, size))) for _ in range(8)])
+        for i, name in enumerate(SCENES)
     ]
     splits = []
     for split in SPLITS:

@@ -19,6 +19,8 @@ TEST_SPLITS = SPLITS[3:]
 UNTRIMMED_LENGTH = 4
 """A clip of ``untrimmed`` has this many times the frames of the others."""
 NOISE_SCENE = -1
+SMALLEST = 18
+"""Pixels a side below which some scenes cannot be painted."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,22 @@ def _people(rng: np.random.Generator, split: str, index: int) -> tuple[Actor, ..
     )
 
 
+def check_sizes(*, frames: int, size: int, clips: int = 1) -> None:
+    """Refuse what cannot be drawn; the message names the setting.
+
+    Raises:
+        WhyactError: no frame, no clip, or less than `SMALLEST` pixels a side.
+    """
+    wanted = (
+        ("frames a clip (data.clip.frames)", frames, 1),
+        ("pixels a side (data.transform.size)", size, SMALLEST),
+        ("clips a split (data.backdrop.clips, eval_clips)", clips, 1),
+    )
+    for name, value, least in wanted:
+        if value < least:
+            raise WhyactError(f"Backdrop needs at least {least} {name}, got {value}.")
+
+
 def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Factors:
     """Draw one clip's factors; the same arguments always give the same factors.
 
@@ -164,12 +182,14 @@ def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Fa
     ``multi`` and ``untrimmed``, which say so in their names or have uncorrelated scenes.
 
     Raises:
-        WhyactError: an unknown split, or a correlation outside [0, 1].
+        WhyactError: an unknown split, a correlation outside [0, 1], or a negative seed.
     """
     if split not in SPLITS:
         raise WhyactError(f"Unknown Backdrop split '{split}'; choose from {list(SPLITS)}.")
     if not 0 <= correlation <= 1:
         raise WhyactError(f"Backdrop's correlation must be in [0, 1], got {correlation}.")
+    if seed < 0:
+        raise WhyactError(f"Backdrop's seed must be 0 or above, got {seed}.")
     # scufo is scuba with one frame tiled: the same clips, so that the two can be paired.
     rng = stream(seed, "scuba" if split == "scufo" else split, index)
     actors = _people(rng, split, index)

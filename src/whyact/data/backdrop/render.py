@@ -28,6 +28,7 @@ from whyact.data.backdrop.factors import (
     UNTRIMMED_LENGTH,
     Actor,
     Factors,
+    check_sizes,
     draw_factors,
 )
 from whyact.data.backdrop.scenes import paint, paint_noise
@@ -320,7 +321,11 @@ def generate_clip(
 
     ``untrimmed`` clips have `UNTRIMMED_LENGTH` times the frames; ``scufo`` tiles the middle frame
     of the ``scuba`` clip with the same index.
+
+    Raises:
+        WhyactError: an unknown split, or sizes that cannot be drawn.
     """
+    check_sizes(frames=frames, size=size)
     factors = draw_factors(split=split, index=index, seed=seed, correlation=correlation)
     length = frames * UNTRIMMED_LENGTH if split == "untrimmed" else frames
     sample = render(factors, frames=length, size=size)

@@ -45,12 +45,10 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 def _check_part(path: Path, key: str, value: Any) -> None:
     """Fail where a part of a grid has another form than `read_grid` says."""
-    seeds = value.get("seeds") if key == "quick" and isinstance(value, dict) else None
-    for name, seeds in (("seeds", value if key == "seeds" else None), ("quick.seeds", seeds)):
-        whole = isinstance(seeds, list) and seeds and all(type(s) is int for s in seeds)
-        if seeds is not None and not whole:
-            raise WhyactError(f"{path}: {name}: expected a list such as [0, 1, 2], got '{seeds}'.")
-    if value is None or key in ("seeds", "config"):
+    if value is None or key == "config":
+        return
+    if key == "seeds":
+        _check_seeds(path, key, value)
         return
     if not isinstance(value, dict):
         raise WhyactError(f"{path}: {key}: expected 'name: value' below it, got '{value}'.")
@@ -60,6 +58,13 @@ def _check_part(path: Path, key: str, value: Any) -> None:
     for name, one in value.items():
         if not isinstance(one, inner) and not (key == "variants" and one is None):
             raise WhyactError(f"{path}: {key}: expected {form} for '{name}', got '{one}'.")
+    if key == "quick" and value.get("seeds") is not None:
+        _check_seeds(path, "quick.seeds", value["seeds"])
+
+
+def _check_seeds(path: Path, name: str, seeds: Any) -> None:
+    if not (isinstance(seeds, list) and seeds and all(type(s) is int for s in seeds)):
+        raise WhyactError(f"{path}: {name}: expected a list such as [0, 1, 2], got '{seeds}'.")
 
 
 def base_configs(path: str | Path) -> list[Path]:
@@ -72,9 +77,9 @@ def read_grid(path: str | Path, quick: bool = False) -> tuple[dict[str, dict[str
     """Variants and seeds of a grid file.
 
     The file has ``axes`` (setting → values; every combination is a variant), ``variants`` (name →
-    settings; more of them), ``seeds``, ``config`` (files that it stands on), ``common`` (settings of
-    every variant), and ``quick`` (settings that shorten every run, with fewer ``seeds`` if it names
-    them). Settings may be nested or have dots: ``model.spatial_graph.type``.
+    settings; more of them), ``seeds``, ``config`` (files that it stands on), ``common`` (settings
+    of every variant), and ``quick`` (settings that shorten every run, with fewer ``seeds`` if it
+    names them). Settings may be nested or have dots: ``model.spatial_graph.type``.
 
     Raises:
         WhyactError: another layout, or settings that do not exist.
@@ -121,8 +126,8 @@ def ablate(
             ``table.{json,md}``. quick: the grid's short form.
 
     Returns:
-        The table in Markdown: mean ± standard deviation of top-1 (mAP for several labels) over the seeds, for
-        each split.
+        The table in Markdown: mean ± standard deviation of top-1 (mAP for several labels) over the
+        seeds, for each split.
     """
     variants, seeds = read_grid(grid, quick)
     runs: list[tuple[str, Config]] = []  # all before the first is trained, which may take hours

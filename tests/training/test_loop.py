@@ -106,14 +106,14 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     config = toy_config({"hsic": 1.0, "deep_supervision": 0.5}, batch_size=6)
     toy_loop(tmp_path / "one", config).run()
     for a, b in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
 def test_accumulation_gives_the_losses_of_one_large_batch(tmp_path):
     for name, size in (("whole", 0), ("parts", 2)):
         toy_loop(tmp_path / name, toy_config(device_batch_size=size)).run()
     for a, b in zip(rows(tmp_path / "parts"), rows(tmp_path / "whole"), strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
 def test_unreadable_clips_leave_every_other_clip_the_same_share(tmp_path):
@@ -124,7 +124,7 @@ def test_unreadable_clips_leave_every_other_clip_the_same_share(tmp_path):
         loop.run()
         assert set(loop.progress.unreadable) == {"toy/0", "toy/1", "toy/2", "toy/5"}
     for a, b in zip(rows(tmp_path / "parts"), rows(tmp_path / "whole"), strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
 def test_a_batch_without_any_readable_clip_names_the_files(tmp_path):

@@ -126,7 +126,8 @@ class ClipConfig:
         stride: of dense sampling, in frames of ``frame_rate``.
         frame_rate: common rate in frames a second, by time stamp; 0 keeps each video's own.
         tempo_jitter: dense training clips are sped up or slowed down by up to this share.
-        short: what to do when a video is shorter than the clip: ``loop`` or ``pad`` (last frame).
+        short: what dense sampling does when a video is shorter than the clip: ``loop`` or ``pad``
+            (last frame). Segments of a short video repeat its frames.
     """
 
     frames: int = 16
@@ -260,7 +261,7 @@ class TrainingConfig:
         batch_size: global, over all processes and accumulation steps.
         device_batch_size: per process and step; 0 takes ``batch_size / processes``.
         learning_rate, weight_decay, beta1, beta2: of AdamW.
-        warmup_steps: linear warm-up before the cosine schedule.
+        warmup_steps: linear warm-up before the cosine schedule; at most a third of the run.
         clip_norm: gradient clipping; 0 is off.
         mixed_precision: ``auto`` takes bf16 or fp16 where the device has it.
         average: decay of the weights' moving average that is evaluated; 0 is off.
@@ -290,7 +291,7 @@ class TrainingConfig:
     eval_every: int = 1
     checkpoint_steps: int = 0
     deterministic: bool = True
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     cache_tokens: int = 0
 

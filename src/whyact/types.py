@@ -70,8 +70,7 @@ class Batch:
         ids: B names.
         nuisance: (B,) int64, -1 where unknown.
         mask: (B, T, H, W) bool, or None where a clip of the batch has none.
-        index: (B,) int64, position of each clip in its data set; -1 where it has none. Randomness
-            that belongs to a clip is drawn from this, so it does not depend on the batch.
+        index: (B,) int64, position of each clip in its data set; -1 where it has none.
         foreground: (B, T, H, W) float in [0, 1], label-free estimate of the actor
             (`whyact.ops.motion`), or None where no objective asked for it.
         background: (B, 3, T, H, W), the clips without their actors (`whyact.ops.paste`), or None

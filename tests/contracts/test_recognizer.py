@@ -190,6 +190,13 @@ def test_retrieved_prompts_mix_k_of_the_bank():
     assert ((weights > 0).sum(-1) == 2).all()
 
 
+def test_retrieved_prompts_mix_k_of_the_bank_where_scores_tie():
+    model = build("retrieved").eval()
+    with torch.no_grad():
+        model.dynamic_prompts.bank.copy_(model.dynamic_prompts.bank[:1].expand(M, -1))
+    assert ((model(clips()).prompt_weights > 0).sum(-1) == 2).all()
+
+
 def test_a_specification_changes_the_prompts_and_null_prompts_refuse_it():
     wanted = torch.zeros(B, CLASSES)
     wanted[:, 1] = 1

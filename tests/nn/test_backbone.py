@@ -45,6 +45,27 @@ def test_image_networks_run_per_frame(name, motion, grid):
     assert features.shape == (1, backbone.width, 3, *grid)
 
 
+FAMILIES = {
+    "alexnet": 256, "densenet121": 1024, "googlenet": 1024, "inception_v3": 2048,
+    "maxvit_t": 512, "mnasnet0_5": 1280, "regnet_x_400mf": 400, "shufflenet_v2_x0_5": 1024,
+    "squeezenet1_0": 512, "swin_t": 768, "vit_b_32": 768,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_last_map_of_every_family_of_image_networks_is_found(name):
+    backbone = torchvision_backbone(name=name).eval()
+    with torch.no_grad():
+        features = backbone(torch.rand(1, 3, 1, 224, 224))
+    assert features.shape[:3] == (1, FAMILIES[name], 1) and backbone.width == FAMILIES[name]
+    assert min(features.shape[3:]) >= 5
+
+
+def test_a_layer_that_does_not_exist_is_named():
+    with pytest.raises(WhyactError, match=r"'resnet18' has no layer 'layer9'"):
+        torchvision_backbone(name="resnet18", layer="layer9")
+
+
 def test_video_networks_report_their_width_and_time():
     backbone = torchvision_backbone(name="r3d_18").eval()
     assert backbone(torch.rand(1, 3, 8, 32, 32)).shape == (1, backbone.width, 1, 2, 2)

@@ -176,3 +176,15 @@ def test_missing_masks_and_bad_settings_are_named() -> None:
     with pytest.raises(WhyactError, match="background_mix_alpha must be above 0"):
         BackgroundMix(alpha=0)
     assert ForegroundPaste().needs_foreground and not ForegroundPaste(mask="true").needs_foreground
+
+
+@pytest.mark.parametrize("usable", [0, 1])
+def test_without_two_usable_actors_nothing_is_pasted(usable: int) -> None:
+    batch = masked_batch()
+    foreground = batch.foreground.clone()
+    foreground[usable:] = 0
+    objective = ForegroundPaste(share=0.5)
+    views = objective.views(replace(batch, foreground=foreground), seeded())
+    assert len(views["pasted"].batch) == 0
+    outputs = {"clip": toy_output(6, classes=3), "pasted": toy_output(6, classes=3).rows(0, 0)}
+    assert objective.loss(outputs, batch, views).item() == 0

@@ -165,6 +165,7 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
         size = read_image(files[0]).shape
         times = np.arange(len(files)) / FOLDER_RATE
         return VideoInfo(times, size[2], size[1], 0, "images", pyav_version(), 0.0, none)
+    _check_length(path, stamp[1])
     with opened(path) as container:
         stream = video_stream(container, path)
         codec, base = stream.codec_context.name, float(stream.time_base or 0)
@@ -184,13 +185,16 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
     return VideoInfo(times, width, height, turn, codec, pyav_version(), start, keys)
 
 
-def _packets(container: Any, stream: Any, path: str) -> list[Any]:
-    """All packets of the stream; read, not decoded."""
-    announced, present = announced_bytes(Path(path)), Path(path).stat().st_size
+def _check_length(path: str, present: int) -> None:
+    announced = announced_bytes(Path(path))
     if announced is not None and announced > present:
         raise VideoError(
             path, f"truncated: its header announces {announced} bytes, it has {present}."
         )
+
+
+def _packets(container: Any, stream: Any, path: str) -> list[Any]:
+    """All packets of the stream; read, not decoded."""
     try:
         return [p for p in container.demux(stream) if p.size]
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from whyact.nn.backbone import SmallBackbone
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.head import AdditiveHead, NuisanceHead
-from whyact.nn.pretrained import efficientnet_lite0, torchvision_backbone
+from whyact.nn.pretrained import Volumetric, efficientnet_lite0, torchvision_backbone
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.types import WhyactError
 
@@ -159,6 +159,11 @@ def build_model(
     backbone = _seeded(seed, "backbone", lambda: make(config.backbone))
     if config.type == "whyact":
         return _recognizer(config, backbone, classes=classes, scenes=scenes, seed=seed)
+    if config.type == "cnn3d" and not isinstance(backbone, Volumetric):
+        raise WhyactError(
+            f"model.type cnn3d needs a 3-D network in model.backbone.type, such as r3d_18 or "
+            f"r2plus1d_18; '{config.backbone.type}' is none. For a 2-D network take pooled."
+        )
     baselines = {"pooled": PooledModel, "cnn3d": PooledModel, "cnn_lstm": CnnLstm}
     baseline = _pick("type", baselines, config.type)
     model = _seeded(

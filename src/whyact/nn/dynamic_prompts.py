@@ -49,6 +49,13 @@ class DynamicPrompts(nn.Module):
             raise WhyactError(f"Unknown injections {unknown}; choose from {list(INJECTIONS)}.")
         if strategy not in STRATEGIES:
             raise WhyactError(f"Unknown strategy '{strategy}'; choose from {list(STRATEGIES)}.")
+        if prompts < 1:
+            raise WhyactError(
+                f"model.dynamic_prompts.prompts must be at least 1, got {prompts}; "
+                "set model.dynamic_prompts.type to none to go without."
+            )
+        if not max_strength >= 0:
+            raise WhyactError(f"max_strength must be at least 0, got {max_strength}.")
         if not 1 <= top_k <= bank:
             raise WhyactError(f"top_k must be in 1 … {bank} (the bank's size), got {top_k}.")
         self.strategy, self.top_k, self.max_strength = strategy, top_k, max_strength
@@ -103,8 +110,8 @@ class DynamicPrompts(nn.Module):
         asked = self.slots * (1 + state.unsqueeze(2)) + state.unsqueeze(2)
         scores = asked @ self.bank.T
         if self.strategy == "retrieved":
-            floor = scores.topk(self.top_k, dim=-1).values[..., -1:]
-            scores = scores.masked_fill(scores < floor, -math.inf)
+            best = scores.topk(self.top_k, dim=-1).indices
+            scores = torch.full_like(scores, -math.inf).scatter(-1, best, scores.gather(-1, best))
         return scores.softmax(-1)
 
     def _bounded(self, name: str, raw: Tensor) -> Tensor:

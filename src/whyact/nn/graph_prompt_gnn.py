@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyact.nn.contracts import Refined
+from whyact.types import WhyactError
 
 
 class _Edges(nn.Module):
@@ -119,9 +120,12 @@ class GraphPromptGnn(nn.Module):
         self, *, code_width: int, layers: int = 2, window: int = 1, gate_width: int = 32
     ) -> None:
         super().__init__()
-        self.rounds = nn.ModuleList(
-            _Round(code_width, gate_width, window) for _ in range(max(1, layers))
-        )
+        if layers < 1 or window < 1:
+            raise WhyactError(
+                "model.graph_prompt_gnn needs at least 1 layer and a window of at least 1, got "
+                f"layers {layers}, window {window}; set its type to none to go without it."
+            )
+        self.rounds = nn.ModuleList(_Round(code_width, gate_width, window) for _ in range(layers))
 
     def forward(self, nodes: Tensor, prompts: Tensor, adjacency: Tensor) -> Refined:
         """Refine nodes.

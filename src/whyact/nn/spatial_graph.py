@@ -126,6 +126,11 @@ class LearnedSpatialGraph(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise WhyactError(f"Unknown fusion '{fusion}'; choose from {list(FUSIONS)}.")
+        if regions < 1 or layers < 0 or temperature <= 0:
+            raise WhyactError(
+                "model.spatial_graph needs at least 1 region, 0 layers and a temperature above 0, "
+                f"got regions {regions}, layers {layers}, temperature {temperature}."
+            )
         width = code_width
         self.fusion = fusion
         self.temperature = temperature
@@ -194,6 +199,8 @@ class GridSpatialGraph(nn.Module):
 
     def __init__(self, *, token_width: int, code_width: int = 64, regions: int = 8) -> None:
         super().__init__()
+        if regions < 1:
+            raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
         self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
         self.columns = regions // self.rows
         self.embed = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, code_width))

@@ -69,8 +69,10 @@ def draw_partners(
         generator: on the CPU.
 
     Returns:
-        (n,) partners.
+        (n,) partners; none for no rows.
     """
+    if not len(rows):
+        return rows
     score = torch.rand(len(rows), len(candidates), generator=generator)
     ours, theirs = label[rows], label[candidates]
     same = ours[:, None] == theirs[None]

@@ -37,6 +37,8 @@ def predict(
         checkpoint: of a run. paths: files, folders, globs. top_k: classes to list.
         device: torch device.
     """
+    if top_k < 1:
+        raise WhyactError(f"Asked for the {top_k} most probable classes; ask for at least 1.")
     loaded = load_model(checkpoint, device)
     results = []
     for path in find_clips(paths):

@@ -81,7 +81,11 @@ class Loop:
         self.clock = time.monotonic()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
         if self.total == 0:
-            raise WhyactError("Nothing to train: training.epochs is 0 or the training split empty.")
+            raise WhyactError(
+                f"Nothing to train: {self.settings.epochs} epochs (training.epochs) of "
+                f"{len(dataset)} clips in steps of at least {self._unit()} clips "
+                "(processes x training.device_batch_size)."
+            )
         s = self.settings
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
@@ -98,15 +102,19 @@ class Loop:
 
     def _batch_size(self) -> tuple[int, int]:
         """The global batch, cut for a small set, and the accumulation steps that it takes."""
-        s, processes = self.settings, self.accelerator.num_processes
-        unit = processes * (s.device_batch_size or 1)
+        s, unit = self.settings, self._unit()
         if s.batch_size % unit:
             raise WhyactError(
                 f"training.batch_size {s.batch_size} is no multiple of {unit}, which is "
-                f"{processes} processes x training.device_batch_size {s.device_batch_size or 1}."
+                f"{self.accelerator.num_processes} processes x training.device_batch_size "
+                f"{s.device_batch_size or 1}."
             )
         size = min(s.batch_size, len(self.dataset) // unit * unit)
         return size, (max(1, size // unit) if s.device_batch_size else 1)
+
+    def _unit(self) -> int:
+        """Clips that all processes read together in one micro-step, at least."""
+        return self.accelerator.num_processes * (self.settings.device_batch_size or 1)
 
     def _batches(self, epoch: int) -> list[list[tuple[int, int]]]:
         if not self.batch_size:

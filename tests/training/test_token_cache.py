@@ -1,22 +1,25 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.training.toy_runs import ToyClips, toy_config, toy_loop
 
 from whyact.models.builders import build_model
 from whyact.objectives.builders import build_objectives
+from whyact.ops.motion import foreground
 from whyact.training.token_cache import TokenDecoder, cache_tokens
 from whyact.types import Clip, Failure, WhyactError
 
 CPU = torch.device("cpu")
 
 
-def cached(tmp_path, source, config=None, train=True):
+def cached(tmp_path, source, config=None, train=True, moving=False):
     config = config or toy_config(cache_tokens=3)
     model = build_model(config.model, classes=3, scenes=2, seed=config.seed)
     made, grid = cache_tokens(
-        config=config, source=source, model=model, root=tmp_path, train=train, device=CPU
-    )
+        config=config, source=source, model=model, root=tmp_path, train=train, device=CPU,
+        moving=moving,
+    )  # fmt: skip
     return model.eval(), made, grid
 
 
@@ -91,6 +94,18 @@ def test_an_unreadable_clip_stays_a_failure(tmp_path):
 def test_a_backbone_that_learns_cannot_be_cached(tmp_path):
     with pytest.raises(WhyactError, match=r"needs model\.backbone\.frozen: true"):
         cached(tmp_path, ToyClips(2), toy_config(cache_tokens=2, frozen=False))
+
+
+def test_the_foreground_is_kept_on_the_token_grid_where_it_is_asked_for(tmp_path):
+    source = ToyClips(3)
+    _, plain, _ = cached(tmp_path, source)
+    _, made, (h, w) = cached(tmp_path, source, moving=True)
+    assert plain[(0, 0)].foreground is None
+    for view in range(3):
+        pixels = source[(1, view)].video[None].float() / 255
+        cells = F.avg_pool2d(foreground(pixels)[0], (32 // h, 32 // w)) * 255
+        assert (made.foreground[view, 1].float() - cells).abs().max() <= 0.5
+    assert made.subset(made.source)[(1, 0)].foreground.shape == (4, h, w)
 
 
 def test_objectives_that_need_pixels_are_refused():

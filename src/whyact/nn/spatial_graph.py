@@ -30,6 +30,16 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     return share @ tokens
 
 
+def embedding(token_width: int, width: int) -> nn.Sequential:
+    """Normalise tokens (..., D) and map them to (..., width).
+
+    The linear layer does what a gain and an offset of the normalisation would; without them no
+    gradient has to reach the tokens of a frozen backbone.
+    """
+    norm = nn.LayerNorm(token_width, elementwise_affine=False)
+    return nn.Sequential(norm, nn.Linear(token_width, width))
+
+
 class RegionAdjacency(nn.Module):
     """Adds up the edge cues of a frame's regions and normalises each row.
 
@@ -134,7 +144,7 @@ class LearnedSpatialGraph(nn.Module):
         width = code_width
         self.fusion = fusion
         self.temperature = temperature
-        self.embed = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, width))
+        self.embed = embedding(token_width, width)
         self.place = nn.Linear(2, width)
         self.key = nn.Linear(width, width, bias=False)
         self.queries = nn.Parameter(torch.randn(regions, width))
@@ -203,7 +213,7 @@ class GridSpatialGraph(nn.Module):
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
         self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
         self.columns = regions // self.rows
-        self.embed = nn.Sequential(nn.LayerNorm(token_width), nn.Linear(token_width, code_width))
+        self.embed = embedding(token_width, code_width)
         self.codes = RegionCodes(inputs=code_width, code_width=code_width)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:

@@ -32,20 +32,16 @@ class ObjectiveSet:
         return tuple(objective.name for objective, _ in self.terms)
 
     def refuse_pixels(self, setting: str) -> None:
-        """Fail where an objective changes or reads pixels, which ``setting`` takes away.
+        """Fail where an objective changes pixels, which ``setting`` takes away.
 
         Raises:
             WhyactError: naming the setting and the objectives.
         """
-        readers = [
-            o.name
-            for o, _ in self.terms
-            if o.needs_foreground or type(o).views is not Objective.views
-        ]
-        if readers:
+        changers = [o.name for o, _ in self.terms if type(o).views is not Objective.views]
+        if changers:
             raise WhyactError(
-                f"{setting} trains on stored tokens, but these objectives need the clips' pixels: "
-                f"{', '.join(readers)}. Set their weights to 0, or {setting} to 0."
+                f"{setting} trains on stored tokens, but these objectives change the clips' "
+                f"pixels: {', '.join(changers)}. Set their weights to 0, or {setting} to 0."
             )
 
     @property

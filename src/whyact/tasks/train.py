@@ -148,7 +148,8 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     if config.training.cache_tokens:
         model.to(device)
         with accelerator.main_process_first():
-            dataset, grid = _tokens(config, dataset, model, True, device)
+            moving = objectives.needs_foreground
+            dataset, grid = _tokens(config, dataset, model, True, device, moving)
             val, _ = _tokens(config, val, model, False, device)
 
         def wrap(m: VideoModel) -> nn.Module:
@@ -196,13 +197,18 @@ def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -
 
 
 def _tokens(
-    config: Config, dataset: ClipDataset, model: VideoModel, train: bool, device: torch.device
+    config: Config,
+    dataset: ClipDataset,
+    model: VideoModel,
+    train: bool,
+    device: torch.device,
+    moving: bool = False,
 ) -> tuple[ClipDataset, tuple[int, int]]:
     """Cached tokens of a split; all folds of a cross-validated set share one cache."""
     shared = folds(config.data) > 1
     cached, grid = cache_tokens(
         config=config, source=_dataset(config, "all", train) if shared else dataset, model=model,
-        root=Path(config.output) / ".cache", train=train, device=device,
+        root=Path(config.output) / ".cache", train=train, device=device, moving=moving,
     )  # fmt: skip
     return (cached.subset(dataset) if shared else cached), grid
 

@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from whyact.config import Config
 from whyact.data.protocol import ClipDataset
 from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
+from whyact.ops.motion import foreground
 from whyact.types import ActionOutput, Clip, Failure, WhyactError
 
 
@@ -49,16 +51,19 @@ class TokenDataset:
             evaluation the view asked for.
         labels: (views, n) of every view (a flip may swap them); -1 marks unreadable clips.
         nuisance: (n,) scene of every clip, -1 where unknown.
+        foreground: (views, n, T', h, w) uint8, `Batch.foreground` times 255 on the token grid, or
+            None where no objective asked for it.
         train: draw views. seed: of the draw.
         rows: where each clip of the source is in the arrays; in order if None.
     """
 
     def __init__(
         self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, nuisance: Tensor,
-        train: bool, seed: int, rows: Sequence[int] | None = None,
+        train: bool, seed: int, foreground: Tensor | None = None,
+        rows: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.source, self.tokens, self.view_labels = source, tokens, labels
-        self.nuisance = nuisance
+        self.nuisance, self.foreground = nuisance, foreground
         self.rows = range(len(source)) if rows is None else rows
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
@@ -88,6 +93,7 @@ class TokenDataset:
             label=label,
             id=self.ids[index],
             nuisance=int(self.nuisance[row]),
+            foreground=None if self.foreground is None else self.foreground[view, row],
         )
 
     def subset(self, source: ClipDataset) -> TokenDataset:
@@ -95,11 +101,14 @@ class TokenDataset:
         place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
         return TokenDataset(
             source=source, tokens=self.tokens, labels=self.view_labels, nuisance=self.nuisance,
-            train=self.train, seed=self.seed, rows=[place[name] for name in source.ids],
+            train=self.train, seed=self.seed, foreground=self.foreground,
+            rows=[place[name] for name in source.ids],
         )  # fmt: skip
 
 
-def _key(config: Config, source: ClipDataset, views: int, model: VideoModel, train: bool) -> str:
+def _key(
+    config: Config, source: ClipDataset, views: int, model: VideoModel, train: bool, moving: bool
+) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -109,7 +118,7 @@ def _key(config: Config, source: ClipDataset, views: int, model: VideoModel, tra
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
         "backbone": asdict(config.model.backbone), "weights": digest.hexdigest(), "views": views,
-        "seed": config.seed if train else None,
+        "seed": config.seed if train else None, "foreground": moving,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -117,7 +126,7 @@ def _key(config: Config, source: ClipDataset, views: int, model: VideoModel, tra
 @torch.no_grad()
 def cache_tokens(
     *, config: Config, source: ClipDataset, model: VideoModel, root: Path, train: bool,
-    device: torch.device, batch_size: int = 4,
+    device: torch.device, moving: bool = False, batch_size: int = 4,
 ) -> tuple[TokenDataset, tuple[int, int]]:  # fmt: skip
     """Compute a data set's tokens, or find them under ``root``.
 
@@ -127,7 +136,8 @@ def cache_tokens(
     Args:
         config: of the run; ``training.cache_tokens`` views of every training clip are made.
         source: clips. model: whose frozen backbone makes the tokens. root: folder of caches.
-        train: random views. device: of the backbone. batch_size: clips a forward pass.
+        train: random views. device: of the backbone.
+        moving: keep the label-free foreground of every view too. batch_size: clips a forward pass.
 
     Returns:
         The tokens as a data set, and their grid.
@@ -138,15 +148,16 @@ def cache_tokens(
     if not model.frozen:
         raise WhyactError("training.cache_tokens needs model.backbone.frozen: true.")
     views = config.training.cache_tokens if train else source.views
-    folder = root / "tokens" / _key(config, source, views, model, train)
+    folder = root / "tokens" / _key(config, source, views, model, train, moving)
     if not folder.is_dir():
-        _fill(folder, source, model.eval(), views, device, batch_size)
+        _fill(folder, source, model.eval(), views, device, moving, batch_size)
     grid = json.loads((folder / "grid.json").read_text())
     tokens = torch.from_numpy(np.load(folder / "tokens.npy", mmap_mode="c"))
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
     made = TokenDataset(
         source=source, tokens=tokens, labels=labels, train=train, seed=config.seed,
         nuisance=torch.from_numpy(np.load(folder / "nuisance.npy")),
+        foreground=torch.from_numpy(np.load(folder / "foreground.npy")) if moving else None,
     )  # fmt: skip
     return made, (grid[0], grid[1])
 
@@ -157,6 +168,7 @@ def _fill(
     model: VideoModel,
     views: int,
     device: torch.device,
+    moving: bool,
     size: int,
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +177,7 @@ def _fill(
     labels = np.full((views, len(source)), -1, np.int64)
     nuisance = np.full(len(source), -1, np.int64)
     array: Any = None
+    actors: Any = None
     grid = (0, 0)
     try:
         for start in track(range(0, len(jobs), size), "Backbone tokens", transient=True):
@@ -178,6 +191,11 @@ def _fill(
             if array is None:
                 shape = (views, len(source), *tokens.shape[1:])
                 array = np.lib.format.open_memmap(scratch / "tokens.npy", "w+", np.float16, shape)
+                actors = np.zeros((*shape[:3], *grid), np.uint8)
+            if moving:
+                cells = F.adaptive_avg_pool3d(foreground(video)[:, None], actors.shape[2:])[:, 0]
+                for (v, i, _), row in zip(good, cells, strict=True):
+                    actors[v, i] = (row * 255).round().byte().cpu().numpy()
             for (v, i, c), row in zip(good, tokens, strict=True):
                 if isinstance(c.label, Tensor):
                     raise WhyactError("training.cache_tokens works on single-label sets only.")
@@ -188,6 +206,8 @@ def _fill(
         array.flush()
         np.save(scratch / "labels.npy", labels)
         np.save(scratch / "nuisance.npy", nuisance)
+        if moving:
+            np.save(scratch / "foreground.npy", actors)
         (scratch / "grid.json").write_text(json.dumps(grid))
         with contextlib.suppress(OSError):  # another process was faster; its tokens are the same
             scratch.rename(folder)

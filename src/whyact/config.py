@@ -185,14 +185,19 @@ class DataConfig:
     """Where clips come from.
 
     Attributes:
-        type: a name of the table in `whyact.data.builders`: ``backdrop``, ``folder``, ``list``,
-            ``ut_interaction``, …
+        type: ``backdrop``, or a name of the table in `whyact.data.catalog`: ``folder``, ``list``,
+            ``ut_interaction``, ``something_v1``, ``something_v2``, ``ucf101``, ``hmdb51``,
+            ``kinetics400``, ``kinetics600``, ``charades``.
         root: folder of the videos; for ``backdrop`` the cache of generated arrays.
         annotations: folder of the official lists, or the list file; empty for ``root``.
         train, val: names of the splits that are trained and selected on.
         test: names of the splits that are reported; never used to select anything.
-        fold: which fold of a cross-validated set; ``-1`` runs all of them.
-        clips, crops: test protocol, views a video.
+        folding: ``official`` (the set's own splits), ``group`` (leave one group out) or ``random``
+            (seeded folds; clips of one group stay together).
+        fold: which fold, from 0; ``-1`` runs all of them.
+        fold_count, fold_seed: of random folds.
+        protocol: test views of a video, CLIPSxCROPS such as ``10x3`` (``-max`` for the maximum
+            over views instead of the mean), or a name of the table in `whyact.data.views`.
         workers: loader processes.
     """
 
@@ -202,9 +207,11 @@ class DataConfig:
     train: str = "train"
     val: str = "val"
     test: list[str] = field(default_factory=lambda: ["iid", "swap"])
+    folding: Literal["official", "group", "random"] = "official"
     fold: int = 0
-    clips: int = 1
-    crops: int = 1
+    fold_count: int = 5
+    fold_seed: int = 0
+    protocol: str = "1x1"
     workers: int = 0
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)

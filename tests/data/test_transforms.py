@@ -179,7 +179,7 @@ def test_training_at_the_centre_equals_the_test_pipeline() -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(WhyactError, match=r"data\.crops is 5; choose from \[1, 3, 10\]"):
+    with pytest.raises(WhyactError, match=r"crops is 5; choose from \[1, 3, 10\]"):
         TestTransform(short_side=8, size=8, crops=5)
     with pytest.raises(WhyactError, match=r"short_side \(8\) must be at least .*size \(16\)"):
         TestTransform(short_side=8, size=16)

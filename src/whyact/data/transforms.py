@@ -11,9 +11,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from whyact.data.views import CROPS
 from whyact.types import WhyactError
-
-CROPS = (1, 3, 10)
 
 
 def resize_short(video: Tensor, side: int) -> Tensor:
@@ -145,7 +144,7 @@ class TestTransform:
         self, *, short_side: int, size: int, stretch: bool = False, crops: int = 1
     ) -> None:
         if crops not in CROPS:
-            raise WhyactError(f"data.crops is {crops}; choose from {list(CROPS)}.")
+            raise WhyactError(f"crops is {crops}; choose from {list(CROPS)}.")
         _check_sides(short_side, size)
         self.short_side, self.size, self.crops = short_side, size, crops
         self.stretch = stretch

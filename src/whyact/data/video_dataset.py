@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyact.data.annotations import Listing
+from whyact.data.listing import Listing
 from whyact.data.sampling import sample
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video import VideoError, frame_files, probe, read_frames
@@ -60,6 +60,7 @@ class VideoDataset:
         self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
         self.groups: Sequence[str] = [r.group for r in listing.records]
         self.ids: Sequence[str] = [r.id for r in listing.records]
+        self._last: tuple[tuple[int, int], tuple[Tensor, Tensor]] | None = None
 
     def __len__(self) -> int:
         return len(self.listing.records)
@@ -68,7 +69,8 @@ class VideoDataset:
         label = self.labels[index]
         if isinstance(label, int) and not self.listing.multi_label:
             return label
-        wanted = torch.tensor([label] if isinstance(label, int) else list(label))
+        several = [label] if isinstance(label, int) else list(label)
+        wanted = torch.tensor(several, dtype=torch.int64)  # a video may have no action at all
         return torch.zeros(len(self.classes)).index_fill_(0, wanted, 1.0)
 
     def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
@@ -80,11 +82,7 @@ class VideoDataset:
         )  # fmt: skip
         crops = self.test_transform.crops
         try:
-            video, times = read_clip(
-                record.path, frames=self.frames, sampling=self.sampling, stride=self.stride,
-                frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter,
-                rng=rng, view=0 if rng is not None else turn // crops, views=self.clips,
-            )  # fmt: skip
+            video, times = self._read(index, turn // crops, rng)
         except (VideoError, OSError) as error:  # a wrong setting is no failure of the file
             return Failure(record.id, str(error))
         label = self._label(index)
@@ -93,6 +91,22 @@ class VideoDataset:
         else:
             video, _ = self.test_transform(video, None, crop=turn % crops)
         return Clip(video=video, label=label, id=record.id, times=times)
+
+    def _read(
+        self, index: int, clip: int, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """A random clip, or test clip number ``clip``, which all its crops share."""
+        key = (index, clip)
+        if rng is None and self._last is not None and self._last[0] == key:
+            return self._last[1]
+        read = read_clip(
+            self.listing.records[index].path, frames=self.frames, sampling=self.sampling,
+            stride=self.stride, frame_rate=self.frame_rate, short=self.short,
+            tempo_jitter=self.tempo_jitter, rng=rng, view=clip if rng is None else 0,
+            views=self.clips,
+        )  # fmt: skip
+        self._last = (key, read) if rng is None and self.test_transform.crops > 1 else None
+        return read
 
     @cached_property
     def fingerprint(self) -> str:

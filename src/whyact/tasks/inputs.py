@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from whyact.config import DataConfig
-from whyact.data.annotations import is_video
 from whyact.data.builders import transforms
+from whyact.data.listing import is_video
 from whyact.data.video_dataset import read_clip
 from whyact.types import WhyactError
 

@@ -104,7 +104,10 @@ def _key(config: Config, source: ClipDataset, views: int, model: VideoModel, tra
     for name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     data = asdict(config.data)
-    for unrelated in ("root", "annotations", "train", "val", "test", "fold", "workers"):
+    for unrelated in (
+        "root", "annotations", "train", "val", "test", "folding", "fold", "fold_count",
+        "fold_seed", "workers",
+    ):  # fmt: skip
         data.pop(unrelated)
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,

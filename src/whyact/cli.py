@@ -1,4 +1,4 @@
-"""The command line: ``whyact train | evaluate | predict | explain | ablate | data | demo``."""
+"""The command line: ``whyact train``, ``evaluate``, ``explain`` and the other commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -49,7 +50,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
     one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
     one.add_argument("--output", default="", help="folder of the record")
+    one.add_argument(
+        "--class-map", default="", metavar="FILE",
+        help="rows 'class of the data,class of the model', for a set with other classes",
+    )  # fmt: skip
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    one = add("compare", "compare two evaluations clip by clip")
+    one.add_argument("first", help="folder of a split's evaluation, e.g. runs/a/evaluation/test")
+    one.add_argument("second", help="the other one; differences are second minus first")
+    one.add_argument("--output", default="", metavar="FILE", help="JSON to write")
     for name, text in (("predict", "name the action in videos"), ("explain", "show why")):
         one = add(name, text)
         one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
@@ -76,7 +85,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 def _print_scores(scores: dict[str, dict[str, object]], title: str) -> None:
     table = Table(title=title)
-    columns = ("clips", "expected", "failed", "top1", "top5", "mean_class", "map")
+    columns = (
+        "clips", "expected", "failed", "top1", "top1_std", "top5", "mean_class", "macro_f1", "ece",
+        "map", "map_std",
+    )  # fmt: skip
     shown = [c for c in columns if any(c in row for row in scores.values())]
     table.add_column("split")
     for column in shown:
@@ -105,9 +117,62 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     scores = evaluate(
         target, splits=args.splits, data=config if given else None, output=args.output,
-        device=args.device,
+        class_map=args.class_map, device=args.device,
     )  # fmt: skip
     _print_scores(scores, target)
+    folder = Path(args.output or f"{target}/evaluation")
+    for split in scores:
+        _print_record(split, folder / split)
+    return 0
+
+
+def _print_record(split: str, folder: Path) -> None:
+    """What a reader must know beside a score: failures, the class map, published numbers."""
+    from whyact.tasks.evaluation_record import read_record
+
+    if not (folder / "scores.json").is_file():  # a checkpoint's folder was given, not a run's
+        return
+    record, counts = read_record(folder), read_record(folder)["scores"]
+    lines = [f"record: {folder / 'scores.json'}"]
+    if counts["failed"]:
+        lines.append(
+            f"the scores are over {counts['decoded']} of {counts['expected']} clips; "
+            f"{counts['failed']} could not be read, e.g. {next(iter(record['failures'].values()))}"
+        )
+    if mapped := record["class_map"]:
+        lines.append(
+            f"{mapped['mapped']} of {mapped['classes_of_data']} classes mapped, "
+            f"{mapped['clips_left_out']} clips left out"
+        )
+    if "submission" in record:
+        lines.append(f"no labels; submission file: {folder / record['submission']}")
+    for one in record["references"]:
+        lines.append(f"published {one['measure']}: {one['model']} {100 * one['value']:.2f} %")
+    for line in lines:
+        print(f"{split}: {line}")
+
+
+def _compare(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.compare import compare
+
+    found = compare(args.first, args.second, output=args.output)
+    table = Table(title=f"{found['clips']} clips")
+    for column in ("measure", "first", "second", "difference", "95 % interval"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for name, row in found["measures"].items():
+        low, high = row["interval"]
+        table.add_row(
+            name, f"{100 * row['first']:.1f} %", f"{100 * row['second']:.1f} %",
+            f"{100 * row['difference']:+.1f}", f"{100 * low:+.1f} … {100 * high:+.1f}",
+        )  # fmt: skip
+    Console().print(table)
+    if test := found["mcnemar"]:
+        print(
+            f"McNemar: {test['only_first']} clips right only in the first, {test['only_second']} "
+            f"only in the second, p = {test['p']:.3g}"
+        )
+    for warning in found["warnings"]:
+        print(f"warning: {warning}")
     return 0
 
 
@@ -163,7 +228,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
-    "ablate": _ablate, "data": _data, "settings": _settings, "demo": _demo,
+    "compare": _compare, "ablate": _ablate, "data": _data, "settings": _settings, "demo": _demo,
 }  # fmt: skip
 
 

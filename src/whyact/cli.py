@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from whyact.cli_data import add_data_options, run_data
+from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, nearest
 from whyact.types import WhyactError
@@ -73,32 +74,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
     made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
-    data = add("data", "generate Backdrop as video files, or its contact sheets", True)
-    data.add_argument("what", choices=["backdrop", "sheet"])
-    data.add_argument("--out", required=True, metavar="DIR")
-    data.add_argument("--splits", nargs="+", default=["train", "val", "iid", "swap"])
+    add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add("settings", "list every setting with its default", True)
     add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
     made["demo"].add_argument("--output", default="runs/demo")
     return top, made
-
-
-def _print_scores(scores: dict[str, dict[str, object]], title: str) -> None:
-    table = Table(title=title)
-    columns = (
-        "clips", "expected", "failed", "top1", "top1_std", "top5", "mean_class", "macro_f1", "ece",
-        "map", "map_std",
-    )  # fmt: skip
-    shown = [c for c in columns if any(c in row for row in scores.values())]
-    table.add_column("split")
-    for column in shown:
-        table.add_column(column, justify="right")
-    for split, row in scores.items():
-        cells = [row.get(c) for c in shown]
-        table.add_row(
-            split, *(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in cells)
-        )
-    Console().print(table)
 
 
 def _train(args: argparse.Namespace, config: Config) -> int:
@@ -106,7 +86,7 @@ def _train(args: argparse.Namespace, config: Config) -> int:
 
     result = train(config, resume=args.resume)
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
-        _print_scores(result.scores, str(result.folder))
+        print_scores(result.scores, str(result.folder))
     return 0
 
 
@@ -119,60 +99,18 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
         target, splits=args.splits, data=config if given else None, output=args.output,
         class_map=args.class_map, device=args.device,
     )  # fmt: skip
-    _print_scores(scores, target)
+    print_scores(scores, target)
     folder = Path(args.output or f"{target}/evaluation")
     for split in scores:
-        _print_record(split, folder / split)
+        print_record(split, folder / split)
     return 0
-
-
-def _print_record(split: str, folder: Path) -> None:
-    """What a reader must know beside a score: failures, the class map, published numbers."""
-    from whyact.tasks.evaluation_record import read_record
-
-    if not (folder / "scores.json").is_file():  # a checkpoint's folder was given, not a run's
-        return
-    record, counts = read_record(folder), read_record(folder)["scores"]
-    lines = [f"record: {folder / 'scores.json'}"]
-    if counts["failed"]:
-        lines.append(
-            f"the scores are over {counts['decoded']} of {counts['expected']} clips; "
-            f"{counts['failed']} could not be read, e.g. {next(iter(record['failures'].values()))}"
-        )
-    if mapped := record["class_map"]:
-        lines.append(
-            f"{mapped['mapped']} of {mapped['classes_of_data']} classes mapped, "
-            f"{mapped['clips_left_out']} clips left out"
-        )
-    if "submission" in record:
-        lines.append(f"no labels; submission file: {folder / record['submission']}")
-    for one in record["references"]:
-        lines.append(f"published {one['measure']}: {one['model']} {100 * one['value']:.2f} %")
-    for line in lines:
-        print(f"{split}: {line}")
 
 
 def _compare(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.compare import compare
 
     found = compare(args.first, args.second, output=args.output)
-    table = Table(title=f"{found['clips']} clips")
-    for column in ("measure", "first", "second", "difference", "95 % interval"):
-        table.add_column(column, justify="left" if column == "measure" else "right")
-    for name, row in found["measures"].items():
-        low, high = row["interval"]
-        table.add_row(
-            name, f"{100 * row['first']:.1f} %", f"{100 * row['second']:.1f} %",
-            f"{100 * row['difference']:+.1f}", f"{100 * low:+.1f} … {100 * high:+.1f}",
-        )  # fmt: skip
-    Console().print(table)
-    if test := found["mcnemar"]:
-        print(
-            f"McNemar: {test['only_first']} clips right only in the first, {test['only_second']} "
-            f"only in the second, p = {test['p']:.3g}"
-        )
-    for warning in found["warnings"]:
-        print(f"warning: {warning}")
+    print_comparison(found)
     return 0
 
 
@@ -205,13 +143,6 @@ def _ablate(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _data(args: argparse.Namespace, config: Config) -> int:
-    from whyact.tasks.data import write_backdrop
-
-    write_backdrop(config, out=args.out, splits=args.splits, sheet=args.what == "sheet")
-    return 0
-
-
 def _settings(args: argparse.Namespace, config: Config) -> int:
     from whyact.config_io import to_yaml
 
@@ -228,7 +159,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
-    "compare": _compare, "ablate": _ablate, "data": _data, "settings": _settings, "demo": _demo,
+    "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
 }  # fmt: skip
 
 
@@ -257,7 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         configs = hasattr(args, "config")
         _check_flags(commands[args.command], flags, configs)
-        config = load_config(args.config, flags) if configs and args.command != "demo" else Config()
+        paths = [*getattr(args, "configs", []), *args.config] if configs else []
+        config = load_config(paths, flags) if configs and args.command != "demo" else Config()
         return COMMANDS[args.command](args, config)
     except WhyactError as error:
         if args.debug:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from whyact.data.folds import group_fold
-from whyact.data.listing import Listing, Record, existing, read_lines
+from whyact.data.listing import Listing, Media, Record, existing, read_lines
 from whyact.data.video import VIDEOS
 from whyact.types import WhyactError
 
@@ -34,7 +34,7 @@ def read_folder(*, root: str, annotations: str = "", split: str = "", fold: int 
     classes = tuple(p.name for p in folders)
     # Everything in a class folder counts as a clip, so that a damaged file is reported, not missed.
     records = tuple(
-        Record(clip, f"{folder.name}/{clip.name}", label, clip.name)
+        Record(clip, name := f"{folder.name}/{clip.name}", label, name)
         for label, folder in enumerate(folders)
         for clip in sorted(folder.iterdir())
         if not clip.name.startswith(".")
@@ -86,13 +86,20 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
         records.append((path, labels))
     if not records:
         raise WhyactError(f"{source}: the list is empty.")
-    several = any(len(labels) > 1 for _, labels in records)
+    media, several = Media(), any(len(labels) > 1 for _, labels in records)
     classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v in records) + 1)
     return Listing(
         classes,
-        tuple(Record(base / p, p, tuple(v) if several else v[0], Path(p).stem) for p, v in records),
+        tuple(
+            Record(_place(media, base / p), p, tuple(v) if several else v[0], p) for p, v in records
+        ),
         several,
     )
+
+
+def _place(media: Media, path: Path) -> Path:
+    """The clip, or its prepared copy under another suffix."""
+    return media.find([path.parent], path.name)
 
 
 def _is_frame_folder(path: Path) -> bool:

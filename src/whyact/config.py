@@ -104,11 +104,14 @@ class ModelConfig:
             torchvision 3-D network named by ``backbone.type``) or ``cnn_lstm``.
         code_width: C, width of the action code and of the nuisance code; at least 64.
         dropout: before the head.
+        fusion: of a second backbone that sees ``data.motion``: ``late`` (feature maps side by
+            side, so that scores add up), ``mid`` (mixed cell by cell), or ``none``.
     """
 
     type: Literal["whyact", "pooled", "cnn3d", "cnn_lstm"] = "whyact"
     code_width: int = 64
     dropout: float = 0.0
+    fusion: Literal["none", "late", "mid"] = "none"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     spatial_graph: SpatialGraphConfig = field(default_factory=SpatialGraphConfig)
     dynamic_prompts: DynamicPromptsConfig = field(default_factory=DynamicPromptsConfig)
@@ -164,6 +167,25 @@ class TransformConfig:
 
 
 @dataclass
+class MotionConfig:
+    """The second stream, for a model with ``model.fusion``; see `whyact.data.motion_stream`.
+
+    Attributes:
+        source: ``none``; ``difference`` of neighbouring frames; optical flow by ``farneback`` or
+            ``dis`` (needs OpenCV) or ``raft``; or ``images``, read from ``flow_x``/``flow_y``.
+        weights: file of RAFT's weights.
+        bound: displacement in pixels at the ends of the range of flow.
+        jitter: training fields are made stronger or weaker by up to this share, whatever
+            ``data.transform.color_jitter`` does to the pixels.
+    """
+
+    source: Literal["none", "difference", "farneback", "dis", "raft", "images"] = "none"
+    weights: str = ""
+    bound: float = 20.0
+    jitter: float = 0.0
+
+
+@dataclass
 class BackdropConfig:
     """The generated benchmark.
 
@@ -215,6 +237,7 @@ class DataConfig:
     workers: int = 0
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from whyact.config import DataConfig
 from whyact.data.backdrop import SPLITS, load_backdrop
 from whyact.data.catalog import VIDEO_SETS, listing_of
+from whyact.data.motion_stream import MotionStream
 from whyact.data.protocol import ClipDataset
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video_dataset import VideoDataset
@@ -20,6 +21,8 @@ def _backdrop(
     config: DataConfig, split: str, train: bool, seed: int, foreground: bool
 ) -> ClipDataset:
     b, size = config.backdrop, config.transform.size
+    if config.motion.source != "none":
+        raise WhyactError("data.motion works on sets of video files; set its source to none.")
     if split not in SPLITS:
         raise WhyactError(f"Backdrop has no split '{split}'; choose from {list(SPLITS)}.")
     return load_backdrop(
@@ -52,6 +55,13 @@ def transforms(
     )
 
 
+def _motion(config: DataConfig) -> MotionStream | None:
+    m = config.motion
+    if m.source == "none":
+        return None
+    return MotionStream(source=m.source, weights=m.weights, bound=m.bound, jitter=m.jitter)
+
+
 def _videos(
     config: DataConfig, split: str, train: bool, seed: int, foreground: bool
 ) -> ClipDataset:
@@ -62,7 +72,7 @@ def _videos(
         listing=listing, frames=c.frames, sampling=c.sampling, stride=c.stride,
         frame_rate=c.frame_rate, tempo_jitter=c.tempo_jitter if train else 0.0, short=c.short,
         clips=views_of(config.protocol).clips, train_transform=training if train else None,
-        test_transform=testing, seed=seed,
+        test_transform=testing, seed=seed, motion=_motion(config),
     )  # fmt: skip
 
 

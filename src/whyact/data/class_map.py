@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from whyact.data.listing import read_lines
@@ -94,4 +95,4 @@ class MappedDataset:
         item = self.source[self.rows[index], turn]
         if isinstance(item, Failure):
             return item
-        return Clip(video=item.video, label=self.labels[index], id=item.id, times=item.times)
+        return replace(item, label=self.labels[index])

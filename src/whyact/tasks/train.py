@@ -142,14 +142,18 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     objectives = build_objectives(config.objectives, config.objective_settings)
     if config.training.cache_tokens:
         objectives.refuse_pixels("training.cache_tokens")
+    source = config.data.motion.source
+    if source not in ("none", "difference"):
+        objectives.refuse_views(f"data.motion.source '{source}'")
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():
         dataset = _dataset(config, config.data.train, True, objectives.needs_foreground)
         val = _dataset(config, config.data.val, False)
         _check_test_splits(config, dataset, val)
     model = build_model(
-        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed
-    )
+        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed,
+        motion=config.data.motion.source,
+    )  # fmt: skip
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:

@@ -65,7 +65,7 @@ def predict_dataset(
         failures.update({f.id: f for f in batch.failures})
         if not len(batch):
             continue
-        logits = model(batch.to(device).video).logits.float().cpu()
+        logits = model(batch.to(device).streams).logits.float().cpu()
         assert batch.index is not None
         for row, i in enumerate(batch.index.tolist()):
             scores.setdefault(i, []).append(logits[row])

@@ -21,7 +21,7 @@ from whyact.config import Config
 from whyact.data.protocol import ClipDataset
 from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
-from whyact.types import ActionOutput, Clip, Failure, WhyactError
+from whyact.types import ActionOutput, Clip, Failure, WhyactError, collate
 
 
 class TokenDecoder(nn.Module):
@@ -176,8 +176,8 @@ def _fill(
             good = [(v, i, c) for v, i, c in clips if isinstance(c, Clip)]
             if not good:
                 continue
-            video = torch.stack([c.video for _, _, c in good]).to(device).float() / 255
-            tokens, grid = model.to(device).encode(video)
+            batch = collate([c for _, _, c in good]).to(device)
+            tokens, grid = model.to(device).encode(batch.streams)
             if array is None:
                 shape = (views, len(source), *tokens.shape[1:])
                 array = np.lib.format.open_memmap(scratch / "tokens.npy", "w+", np.float16, shape)

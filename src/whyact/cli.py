@@ -1,4 +1,4 @@
-"""The command line: ``whyact train | evaluate | predict | explain | ablate | data | demo``."""
+"""The command line: ``whyact train``, ``evaluate``, ``explain`` and the other commands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from whyact.cli_data import add_data_options, run_data
+from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, nearest
 from whyact.types import WhyactError
@@ -49,7 +51,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
     one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
     one.add_argument("--output", default="", help="folder of the record")
+    one.add_argument(
+        "--class-map", default="", metavar="FILE",
+        help="rows 'class of the data,class of the model', for a set with other classes",
+    )  # fmt: skip
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    one = add("compare", "compare two evaluations clip by clip")
+    one.add_argument("first", help="folder of a split's evaluation, e.g. runs/a/evaluation/test")
+    one.add_argument("second", help="the other one; differences are second minus first")
+    one.add_argument("--output", default="", metavar="FILE", help="JSON to write")
     for name, text in (("predict", "name the action in videos"), ("explain", "show why")):
         one = add(name, text)
         one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
@@ -64,29 +74,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
     made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
-    data = add("data", "generate Backdrop as video files, or its contact sheets", True)
-    data.add_argument("what", choices=["backdrop", "sheet"])
-    data.add_argument("--out", required=True, metavar="DIR")
-    data.add_argument("--splits", nargs="+", default=["train", "val", "iid", "swap"])
+    add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add("settings", "list every setting with its default", True)
     add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
     made["demo"].add_argument("--output", default="runs/demo")
     return top, made
-
-
-def _print_scores(scores: dict[str, dict[str, object]], title: str) -> None:
-    table = Table(title=title)
-    columns = ("clips", "expected", "failed", "top1", "top5", "mean_class", "map")
-    shown = [c for c in columns if any(c in row for row in scores.values())]
-    table.add_column("split")
-    for column in shown:
-        table.add_column(column, justify="right")
-    for split, row in scores.items():
-        cells = [row.get(c) for c in shown]
-        table.add_row(
-            split, *(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in cells)
-        )
-    Console().print(table)
 
 
 def _train(args: argparse.Namespace, config: Config) -> int:
@@ -94,7 +86,7 @@ def _train(args: argparse.Namespace, config: Config) -> int:
 
     result = train(config, resume=args.resume)
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
-        _print_scores(result.scores, str(result.folder))
+        print_scores(result.scores, str(result.folder))
     return 0
 
 
@@ -105,9 +97,20 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     scores = evaluate(
         target, splits=args.splits, data=config if given else None, output=args.output,
-        device=args.device,
+        class_map=args.class_map, device=args.device,
     )  # fmt: skip
-    _print_scores(scores, target)
+    print_scores(scores, target)
+    folder = Path(args.output or f"{target}/evaluation")
+    for split in scores:
+        print_record(split, folder / split)
+    return 0
+
+
+def _compare(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.compare import compare
+
+    found = compare(args.first, args.second, output=args.output)
+    print_comparison(found)
     return 0
 
 
@@ -140,13 +143,6 @@ def _ablate(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _data(args: argparse.Namespace, config: Config) -> int:
-    from whyact.tasks.data import write_backdrop
-
-    write_backdrop(config, out=args.out, splits=args.splits, sheet=args.what == "sheet")
-    return 0
-
-
 def _settings(args: argparse.Namespace, config: Config) -> int:
     from whyact.config_io import to_yaml
 
@@ -163,7 +159,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
-    "ablate": _ablate, "data": _data, "settings": _settings, "demo": _demo,
+    "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
 }  # fmt: skip
 
 
@@ -192,7 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         configs = hasattr(args, "config")
         _check_flags(commands[args.command], flags, configs)
-        config = load_config(args.config, flags) if configs and args.command != "demo" else Config()
+        paths = [*getattr(args, "configs", []), *args.config] if configs else []
+        config = load_config(paths, flags) if configs and args.command != "demo" else Config()
         return COMMANDS[args.command](args, config)
     except WhyactError as error:
         if args.debug:

@@ -104,11 +104,14 @@ class ModelConfig:
             torchvision 3-D network named by ``backbone.type``) or ``cnn_lstm``.
         code_width: C, width of the action code and of the nuisance code; at least 64.
         dropout: before the head.
+        fusion: of a second backbone that sees ``data.motion``: ``late`` (feature maps side by
+            side, so that scores add up), ``mid`` (mixed cell by cell), or ``none``.
     """
 
     type: Literal["whyact", "pooled", "cnn3d", "cnn_lstm"] = "whyact"
     code_width: int = 64
     dropout: float = 0.0
+    fusion: Literal["none", "late", "mid"] = "none"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     spatial_graph: SpatialGraphConfig = field(default_factory=SpatialGraphConfig)
     dynamic_prompts: DynamicPromptsConfig = field(default_factory=DynamicPromptsConfig)
@@ -165,6 +168,25 @@ class TransformConfig:
 
 
 @dataclass
+class MotionConfig:
+    """The second stream, for a model with ``model.fusion``; see `whyact.data.motion_stream`.
+
+    Attributes:
+        source: ``none``; ``difference`` of neighbouring frames; optical flow by ``farneback`` or
+            ``dis`` (needs OpenCV) or ``raft``; or ``images``, read from ``flow_x``/``flow_y``.
+        weights: file of RAFT's weights.
+        bound: displacement in pixels at the ends of the range of flow.
+        jitter: training fields are made stronger or weaker by up to this share, whatever
+            ``data.transform.color_jitter`` does to the pixels.
+    """
+
+    source: Literal["none", "difference", "farneback", "dis", "raft", "images"] = "none"
+    weights: str = ""
+    bound: float = 20.0
+    jitter: float = 0.0
+
+
+@dataclass
 class BackdropConfig:
     """The generated benchmark.
 
@@ -186,14 +208,19 @@ class DataConfig:
     """Where clips come from.
 
     Attributes:
-        type: a name of the table in `whyact.data.builders`: ``backdrop``, ``folder``, ``list``,
-            ``ut_interaction``, …
+        type: ``backdrop``, or a name of the table in `whyact.data.catalog`: ``folder``, ``list``,
+            ``ut_interaction``, ``something_v1``, ``something_v2``, ``ucf101``, ``hmdb51``,
+            ``kinetics400``, ``kinetics600``, ``charades``.
         root: folder of the videos; for ``backdrop`` the cache of generated arrays.
         annotations: folder of the official lists, or the list file; empty for ``root``.
         train, val: names of the splits that are trained and selected on.
         test: names of the splits that are reported; never used to select anything.
-        fold: which fold of a cross-validated set; ``-1`` runs all of them.
-        clips, crops: test protocol, views a video.
+        folding: ``official`` (the set's own splits), ``group`` (leave one group out) or ``random``
+            (seeded folds; clips of one group stay together).
+        fold: which fold, from 0; ``-1`` runs all of them.
+        fold_count, fold_seed: of random folds.
+        protocol: test views of a video, CLIPSxCROPS such as ``10x3`` (``-max`` for the maximum
+            over views instead of the mean), or a name of the table in `whyact.data.views`.
         workers: loader processes.
     """
 
@@ -203,12 +230,15 @@ class DataConfig:
     train: str = "train"
     val: str = "val"
     test: list[str] = field(default_factory=lambda: ["iid", "swap"])
+    folding: Literal["official", "group", "random"] = "official"
     fold: int = 0
-    clips: int = 1
-    crops: int = 1
+    fold_count: int = 5
+    fold_seed: int = 0
+    protocol: str = "1x1"
     workers: int = 0
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)
 
 

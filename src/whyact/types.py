@@ -40,6 +40,7 @@ class Clip:
         times: (T,) float64 presentation time of every frame in seconds, or None.
         foreground: (T, H, W) uint8, as `Batch.foreground` times 255, where it was made beforehand.
         background: (3, T, H, W) uint8, the clip without its actor, where it was made beforehand.
+        motion: (2, T, H, W) uint8, the motion field (`whyact.ops.motion_field`), or None.
     """
 
     video: Tensor
@@ -50,6 +51,7 @@ class Clip:
     times: Tensor | None = None
     foreground: Tensor | None = None
     background: Tensor | None = None
+    motion: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Batch:
             (`whyact.ops.motion`), or None where no objective asked for it.
         background: (B, 3, T, H, W), the clips without their actors (`whyact.ops.paste`), or None
             where they were not made beforehand.
+        motion: (B, 2, T, H, W), uint8 or float as ``video``, or None for a single stream.
         failures: clips that could not be read and are therefore not in this batch.
     """
 
@@ -86,10 +89,16 @@ class Batch:
     index: Tensor | None = None
     foreground: Tensor | None = None
     background: Tensor | None = None
+    motion: Tensor | None = None
     failures: tuple[Failure, ...] = ()
 
     def __len__(self) -> int:
         return int(self.video.shape[0])
+
+    @property
+    def streams(self) -> Tensor:
+        """What a model reads: the video, with the motion's channels after its own."""
+        return self.video if self.motion is None else torch.cat([self.video, self.motion], 1)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device`` and pixels as float in [0, 1]."""
@@ -98,7 +107,7 @@ class Batch:
             for f in fields(self)
             if isinstance(v := getattr(self, f.name), Tensor)
         }
-        for name in ("video", "foreground", "background"):
+        for name in ("video", "foreground", "background", "motion"):
             if name in moved and moved[name].dtype == torch.uint8:
                 moved[name] = moved[name].float().div(255)
         return replace(self, **moved)
@@ -127,6 +136,7 @@ def collate(clips: Sequence[Clip], index: Sequence[int] | None = None) -> Batch:
         mask=stack("mask"),
         foreground=stack("foreground"),
         background=stack("background"),
+        motion=stack("motion"),
         index=torch.tensor(list(index) if index is not None else [-1] * len(clips)),
     )
 

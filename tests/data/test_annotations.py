@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from whyact.data.annotations import (
-    UT_INTERACTION,
-    Listing,
-    read_folder,
-    read_list,
-    read_ut_interaction,
-)
+from whyact.data.annotations import UT_INTERACTION, read_folder, read_list, read_ut_interaction
+from whyact.data.listing import Listing
 from whyact.types import WhyactError
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
+from whyact.data.listing import mirror_pairs, mirrored
 from whyact.data.transforms import (
     TestTransform,
     TrainTransform,
@@ -179,7 +182,7 @@ def test_training_at_the_centre_equals_the_test_pipeline() -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(WhyactError, match=r"data\.crops is 5; choose from \[1, 3, 10\]"):
+    with pytest.raises(WhyactError, match=r"crops is 5; choose from \[1, 3, 10\]"):
         TestTransform(short_side=8, size=8, crops=5)
     with pytest.raises(WhyactError, match=r"short_side \(8\) must be at least .*size \(16\)"):
         TestTransform(short_side=8, size=16)
@@ -187,3 +190,29 @@ def test_wrong_settings_are_named() -> None:
         TrainTransform(short_side=8, size=16)
     with pytest.raises(WhyactError, match=r"train_crop is 'middle'; choose random_resized"):
         TrainTransform(short_side=8, size=8, crop="middle")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sides=st.lists(st.sampled_from(["left", "right", "up", ""]), min_size=2, max_size=12),
+    seed=st.integers(0, 999),
+)
+def test_flipping_twice_is_nothing_and_only_mirrored_names_swap(sides, seed) -> None:
+    classes = [f"move {i // 2} {side}".strip() for i, side in enumerate(sides)]
+    swap = flip_map(classes, mirror_pairs(classes))
+    for i, name in enumerate(classes):
+        there = int(swap_label(i, swap))
+        assert swap_label(there, swap) == i
+        if there != i:
+            assert classes[there] == mirrored(name) != name
+    several = torch.from_numpy(np.random.default_rng(seed).random(len(classes)))
+    assert torch.equal(swap_label(swap_label(several, swap), swap), several)  # type: ignore[arg-type]
+    video = torch.arange(3 * 2 * 8 * 8, dtype=torch.uint8).reshape(3, 2, 8, 8)
+    transform = TrainTransform(
+        short_side=8, size=8, crop="center", flip=1.0, classes=classes,
+        flip_pairs=mirror_pairs(classes),
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    once, _, label = transform(video, None, 0, rng)
+    twice, _, back = transform(once, None, label, rng)
+    assert torch.equal(once, video.flip(-1)) and torch.equal(twice, video) and back == 0

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from whyact.config import DataConfig
-from whyact.data.annotations import Listing, read_folder, read_list, read_ut_interaction
 from whyact.data.backdrop import SPLITS, load_backdrop
+from whyact.data.catalog import VIDEO_SETS, listing_of
+from whyact.data.motion_stream import MotionStream
 from whyact.data.protocol import ClipDataset
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video_dataset import VideoDataset
+from whyact.data.views import views_of
 from whyact.types import WhyactError
 
-LISTINGS: Mapping[str, Callable[..., Listing]] = {
-    "folder": read_folder,
-    "list": read_list,
-    "ut_interaction": read_ut_interaction,
-}
-"""Sets of video files, by how their lists are read."""
-
-TYPES = ("backdrop", *LISTINGS)
+TYPES = ("backdrop", *VIDEO_SETS)
 
 
 def _backdrop(
     config: DataConfig, split: str, train: bool, seed: int, foreground: bool
 ) -> ClipDataset:
     b, size = config.backdrop, config.transform.size
+    if config.motion.source != "none":
+        raise WhyactError("data.motion works on sets of video files; set its source to none.")
     if split not in SPLITS:
         raise WhyactError(f"Backdrop has no split '{split}'; choose from {list(SPLITS)}.")
     return load_backdrop(
@@ -35,32 +32,47 @@ def _backdrop(
     )  # fmt: skip
 
 
-def transforms(config: DataConfig, classes: Sequence[str]) -> tuple[TrainTransform, TestTransform]:
-    """The training and the test pipeline of a config; prediction and explanation use the latter."""
+def transforms(
+    config: DataConfig, classes: Sequence[str], pairs: Sequence[tuple[str, str]] = ()
+) -> tuple[TrainTransform, TestTransform]:
+    """The training and the test pipeline of a config; prediction and explanation use the latter.
+
+    Args:
+        config: the ``data`` part of the config tree. classes: names, in label order.
+        pairs: classes that a flip swaps by the set's own account, besides the config's.
+    """
     t = config.transform
     train = TrainTransform(
         short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
-        min_area=t.min_area, flip=t.flip, flip_pairs=[(a, b) for a, b in t.flip_pairs],
-        classes=classes, color_jitter=t.color_jitter,
+        min_area=t.min_area, flip=t.flip, classes=classes, color_jitter=t.color_jitter,
+        flip_pairs=[*pairs, *((a, b) for a, b in t.flip_pairs)],
     )  # fmt: skip
     return train, TestTransform(
-        short_side=t.short_side, stretch=t.stretch, size=t.size, crops=config.crops
+        short_side=t.short_side,
+        stretch=t.stretch,
+        size=t.size,
+        crops=views_of(config.protocol).crops,
     )
+
+
+def _motion(config: DataConfig) -> MotionStream | None:
+    m = config.motion
+    if m.source == "none":
+        return None
+    return MotionStream(source=m.source, weights=m.weights, bound=m.bound, jitter=m.jitter)
 
 
 def _videos(
     config: DataConfig, split: str, train: bool, seed: int, foreground: bool
 ) -> ClipDataset:
-    listing = LISTINGS[config.type](
-        root=config.root, annotations=config.annotations, split=split, fold=config.fold
-    )
-    training, testing = transforms(config, listing.classes)
+    listing = listing_of(config, split)
+    training, testing = transforms(config, listing.classes, listing.flip_pairs)
     c = config.clip
     return VideoDataset(
         listing=listing, frames=c.frames, sampling=c.sampling, stride=c.stride,
         frame_rate=c.frame_rate, tempo_jitter=c.tempo_jitter if train else 0.0, short=c.short,
-        clips=config.clips, train_transform=training if train else None, test_transform=testing,
-        seed=seed,
+        clips=views_of(config.protocol).clips, train_transform=training if train else None,
+        test_transform=testing, seed=seed, motion=_motion(config),
     )  # fmt: skip
 
 
@@ -84,10 +96,3 @@ def build_dataset(
         raise WhyactError(f"Unknown data.type '{config.type}'; choose from {list(TYPES)}.")
     build = _backdrop if config.type == "backdrop" else _videos
     return build(config, split, train, seed, foreground)
-
-
-def folds(config: DataConfig) -> int:
-    """How many folds a cross-validated set has; 1 for the others."""
-    if config.type == "ut_interaction":
-        return 10
-    return 1

@@ -15,7 +15,27 @@ from whyact.data.errors import VideoError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 FOLDER_RATE = 12.0
-"""Frames a second of a folder of images, which does not say; Something-Something V1 uses 12."""
+"""Frames a second of a folder of images that does not say; Something-Something V1 uses 12."""
+RATE_FILE = "rate.txt"
+"""File in a folder of images that holds its frames a second; ``whyact data prepare`` writes it."""
+
+
+def folder_rate(folder: Path) -> float:
+    """Frames a second of a folder of images.
+
+    Raises:
+        VideoError: its rate file holds no positive number.
+    """
+    file = folder / RATE_FILE
+    if not file.is_file():
+        return FOLDER_RATE
+    try:
+        rate = float(file.read_text())
+    except (OSError, ValueError) as error:
+        raise VideoError(file, f"expected frames a second: {error}.") from error
+    if not 0 < rate < 1e6:
+        raise VideoError(file, f"expected frames a second, got {rate}.")
+    return rate
 
 
 def frame_files(folder: Path) -> list[Path]:

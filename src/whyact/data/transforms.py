@@ -11,9 +11,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from whyact.data.views import CROPS
+from whyact.ops.motion_field import mirror_flow
 from whyact.types import WhyactError
-
-CROPS = (1, 3, 10)
 
 
 def resize_short(video: Tensor, side: int) -> Tensor:
@@ -95,17 +95,28 @@ class TrainTransform:
         self, video: Tensor, mask: Tensor | None, label: int | Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor | None, int | Tensor]:
         """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
+        video, mask, _, label = self.geometry(video, mask, None, label, rng)
+        return self.photometry(video, rng), mask, label
+
+    def geometry(
+        self, video: Tensor, mask: Tensor | None, flow: Tensor | None, label: int | Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, int | Tensor]:  # fmt: skip
+        """Crop and flip the clip, its mask and its stored flow (2, T, H, W) uint8 by one draw."""
         if self.stretch or self.crop != "random_resized":  # that crop scales by itself
             video = _scale(video, self.short_side, self.stretch)
             mask = _scale(mask, self.short_side, self.stretch) if mask is not None else None
+            flow = _scale(flow, self.short_side, self.stretch) if flow is not None else None
         top, left, h, w = self._box(video.shape[-2], video.shape[-1], rng)
         video = _crop(video, top, left, h, w, self.size)
         mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None
+        flow = _crop(flow, top, left, h, w, self.size) if flow is not None else None
         if rng.random() < self.flip:
             video = video.flip(-1)
             mask = mask.flip(-1) if mask is not None else None
+            flow = mirror_flow(flow) if flow is not None else None
             label = swap_label(label, self.swap)
-        return self._jitter(video, rng), mask, label
+        return video, mask, flow, label
 
     def _box(self, h: int, w: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         size = self.size
@@ -119,7 +130,8 @@ class TrainTransform:
             return (h - ch) // 2, (w - cw) // 2, ch, cw
         return int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1)), ch, cw
 
-    def _jitter(self, video: Tensor, rng: np.random.Generator) -> Tensor:
+    def photometry(self, video: Tensor, rng: np.random.Generator) -> Tensor:
+        """Jitter the colours of the clip; one draw for all frames."""
         s = self.color_jitter
         if not s:
             return video
@@ -145,7 +157,7 @@ class TestTransform:
         self, *, short_side: int, size: int, stretch: bool = False, crops: int = 1
     ) -> None:
         if crops not in CROPS:
-            raise WhyactError(f"data.crops is {crops}; choose from {list(CROPS)}.")
+            raise WhyactError(f"crops is {crops}; choose from {list(CROPS)}.")
         _check_sides(short_side, size)
         self.short_side, self.size, self.crops = short_side, size, crops
         self.stretch = stretch
@@ -163,6 +175,11 @@ class TestTransform:
         if self.crops == 10 and crop >= 5:
             video, mask = video.flip(-1), mask.flip(-1) if mask is not None else None
         return video, mask
+
+    def flow(self, flow: Tensor, crop: int = 0) -> Tensor:
+        """The same crop of the stored flow (2, T, H, W) uint8."""
+        cut, _ = self(flow, None, crop)
+        return mirror_flow(cut.flip(-1)) if self.crops == 10 and crop >= 5 else cut
 
     def _corner(self, h: int, w: int, crop: int) -> tuple[int, int]:
         down, right = h - self.size, w - self.size

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from whyact.data import torchcodec_backend
 from whyact.data.errors import VideoError
-from whyact.data.frame_folder import FOLDER_RATE, IMAGES, frame_files, read_image, read_images
+from whyact.data.frame_folder import (
+    FOLDER_RATE,
+    IMAGES,
+    folder_rate,
+    frame_files,
+    read_image,
+    read_images,
+)
 from whyact.data.pyav_backend import (
     decode,
     opened,
@@ -163,7 +170,7 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
     if Path(path).is_dir():
         files = frame_files(Path(path))
         size = read_image(files[0]).shape
-        times = np.arange(len(files)) / FOLDER_RATE
+        times = np.arange(len(files)) / folder_rate(Path(path))
         return VideoInfo(times, size[2], size[1], 0, "images", pyav_version(), 0.0, none)
     _check_length(path, stamp[1])
     with opened(path) as container:

@@ -12,24 +12,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyact.data.annotations import Listing
+from whyact.data.listing import Listing
+from whyact.data.motion_stream import MotionStream
 from whyact.data.sampling import sample
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video import VideoError, frame_files, probe, read_frames
 from whyact.types import Clip, Failure, WhyactError
 
 
-def read_clip(
+def pick_frames(
     path: Path, *, frames: int, sampling: str, stride: float, frame_rate: float, short: str,
     tempo_jitter: float = 0.0, rng: np.random.Generator | None = None, view: int = 0,
     views: int = 1,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Sample and decode a clip: frames (3, T, H, W) uint8 and their times (T,) in seconds."""
-    indices = sample(
+) -> list[int]:  # fmt: skip
+    """The frames of a clip, as indices into the video's."""
+    return sample(
         probe(path).times, frames=frames, sampling=sampling, stride=stride, frame_rate=frame_rate,
         tempo_jitter=tempo_jitter, short=short, rng=rng, view=view, views=views,
-    )  # fmt: skip
-    return read_frames(path, indices.tolist())
+    ).tolist()  # fmt: skip
+
+
+_Read = tuple[Tensor, Tensor, Tensor | None]
 
 
 class VideoDataset:
@@ -41,6 +44,7 @@ class VideoDataset:
         clips: test clips a video.
         train_transform: given for training; without it the test protocol is read.
         test_transform: of the test protocol. seed: of the training randomness.
+        motion: makes or reads the second stream; None for a single one.
     """
 
     scenes: tuple[str, ...] = ()
@@ -49,17 +53,19 @@ class VideoDataset:
         self, *, listing: Listing, frames: int, sampling: str, stride: float = 1,
         frame_rate: float = 0, tempo_jitter: float = 0, short: str = "loop", clips: int = 1,
         train_transform: TrainTransform | None, test_transform: TestTransform, seed: int = 0,
+        motion: MotionStream | None = None,
     ) -> None:  # fmt: skip
         self.listing = listing
         self.classes = listing.classes
         self.frames, self.sampling, self.stride = frames, sampling, stride
         self.frame_rate, self.tempo_jitter, self.short = frame_rate, tempo_jitter, short
-        self.clips, self.seed = clips, seed
+        self.clips, self.seed, self.motion = clips, seed, motion
         self.train_transform, self.test_transform = train_transform, test_transform
         self.views = 1 if train_transform else clips * test_transform.crops
         self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
         self.groups: Sequence[str] = [r.group for r in listing.records]
         self.ids: Sequence[str] = [r.id for r in listing.records]
+        self._last: tuple[tuple[int, int], _Read] | None = None
 
     def __len__(self) -> int:
         return len(self.listing.records)
@@ -68,7 +74,8 @@ class VideoDataset:
         label = self.labels[index]
         if isinstance(label, int) and not self.listing.multi_label:
             return label
-        wanted = torch.tensor([label] if isinstance(label, int) else list(label))
+        several = [label] if isinstance(label, int) else list(label)
+        wanted = torch.tensor(several, dtype=torch.int64)  # a video may have no action at all
         return torch.zeros(len(self.classes)).index_fill_(0, wanted, 1.0)
 
     def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
@@ -80,19 +87,44 @@ class VideoDataset:
         )  # fmt: skip
         crops = self.test_transform.crops
         try:
-            video, times = read_clip(
-                record.path, frames=self.frames, sampling=self.sampling, stride=self.stride,
-                frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter,
-                rng=rng, view=0 if rng is not None else turn // crops, views=self.clips,
-            )  # fmt: skip
+            video, times, flow = self._read(index, turn // crops, rng)
         except (VideoError, OSError) as error:  # a wrong setting is no failure of the file
             return Failure(record.id, str(error))
         label = self._label(index)
         if self.train_transform is not None and rng is not None:
-            video, _, label = self.train_transform(video, None, label, rng)
+            video, _, flow, label = self.train_transform.geometry(video, None, flow, label, rng)
+            field = self._field(video, flow)
+            video = self.train_transform.photometry(video, rng)
+            if field is not None and self.motion is not None:
+                field = self.motion.jittered(field, rng)
         else:
             video, _ = self.test_transform(video, None, crop=turn % crops)
-        return Clip(video=video, label=label, id=record.id, times=times)
+            flow = self.test_transform.flow(flow, turn % crops) if flow is not None else None
+            field = self._field(video, flow)
+        return Clip(video=video, label=label, id=record.id, times=times, motion=field)
+
+    def _field(self, video: Tensor, flow: Tensor | None) -> Tensor | None:
+        """The motion of the clip as it was cropped, before its colours change."""
+        if self.motion is None or self.motion.stored:
+            return flow
+        return self.motion.make(video)
+
+    def _read(self, index: int, clip: int, rng: np.random.Generator | None) -> _Read:
+        """A random clip, or test clip number ``clip``, which all its crops share."""
+        key = (index, clip)
+        if rng is None and self._last is not None and self._last[0] == key:
+            return self._last[1]
+        path = self.listing.records[index].path
+        picked = pick_frames(
+            path, frames=self.frames, sampling=self.sampling, stride=self.stride,
+            frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter, rng=rng,
+            view=clip if rng is None else 0, views=self.clips,
+        )  # fmt: skip
+        stored = self.motion is not None and self.motion.stored
+        flow = self.motion.read(path, picked) if self.motion is not None and stored else None
+        read = (*read_frames(path, picked), flow)
+        self._last = (key, read) if rng is None and self.test_transform.crops > 1 else None
+        return read
 
     @cached_property
     def fingerprint(self) -> str:

@@ -24,6 +24,7 @@ from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.head import AdditiveHead, NuisanceHead
 from whyact.nn.pretrained import Volumetric, efficientnet_lite0, torchvision_backbone
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
+from whyact.nn.two_stream import TwoStreamBackbone
 from whyact.types import WhyactError
 
 MINIMUM_CODE_WIDTH = 64
@@ -141,8 +142,26 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
     return ActionRecognizer(backbone=backbone, frozen=c.backbone.frozen, **built)
 
 
+def _backbone(config: ModelConfig, seed: int, motion: str) -> nn.Module:
+    """The backbone, or two of the same kind for pixels and motion."""
+    if (config.fusion == "none") != (motion == "none"):
+        raise WhyactError(
+            f"model.fusion is '{config.fusion}' and data.motion.source '{motion}': a second stream "
+            "needs both, a single one neither."
+        )
+    make = BACKBONES.get(config.backbone.type, _torchvision)
+    pixels = _seeded(seed, "backbone", lambda: make(config.backbone))
+    if config.fusion == "none":
+        return pixels
+    other = _seeded(seed, "motion", lambda: make(config.backbone))
+    return _seeded(
+        seed, "fusion",
+        lambda: TwoStreamBackbone(pixels=pixels, motion=other, fusion=config.fusion),
+    )  # fmt: skip
+
+
 def build_model(
-    config: ModelConfig, *, classes: int, scenes: int = 0, seed: int = 42
+    config: ModelConfig, *, classes: int, scenes: int = 0, seed: int = 42, motion: str = "none"
 ) -> VideoModel:
     """Build the network that a config describes.
 
@@ -151,14 +170,16 @@ def build_model(
         classes: Y.
         scenes: S, labelled nuisance classes; 0 where there are none.
         seed: of the initialisation.
+        motion: ``data.motion.source``, for a model with two streams.
 
     Raises:
         WhyactError: a type or setting that does not exist, with the choices.
     """
-    make = BACKBONES.get(config.backbone.type, _torchvision)
-    backbone = _seeded(seed, "backbone", lambda: make(config.backbone))
+    backbone = _backbone(config, seed, motion)
     if config.type == "whyact":
-        return _recognizer(config, backbone, classes=classes, scenes=scenes, seed=seed)
+        model = _recognizer(config, backbone, classes=classes, scenes=scenes, seed=seed)
+        model.motion = motion
+        return model
     if config.type == "cnn3d" and not isinstance(backbone, Volumetric):
         raise WhyactError(
             f"model.type cnn3d needs a 3-D network in model.backbone.type, such as r3d_18 or "
@@ -166,7 +187,7 @@ def build_model(
         )
     baselines = {"pooled": PooledModel, "cnn3d": PooledModel, "cnn_lstm": CnnLstm}
     baseline = _pick("type", baselines, config.type)
-    model = _seeded(
+    built = _seeded(
         seed,
         "head",
         lambda: baseline(
@@ -177,4 +198,6 @@ def build_model(
             frozen=config.backbone.frozen,
         ),
     )
-    return cast(VideoModel, model)
+    model = cast(VideoModel, built)
+    model.motion = motion
+    return model

@@ -11,6 +11,7 @@ from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.head import AdditiveHead, NuisanceHead
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
+from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
 
 
@@ -24,16 +25,21 @@ class VideoModel(nn.Module):
         backbone: maps a normalised video (B, 3, T, H, W) to (B, D, T', h, w); has ``mean``,
             ``std`` and ``width``.
         frozen: the backbone keeps its weights and batch statistics.
+
+    Attributes:
+        motion: where a second stream's motion comes from (`whyact.config.MotionConfig`); the
+            builder sets it.
     """
 
     mean: Tensor
     std: Tensor
+    motion: str = "none"
 
     def __init__(self, *, backbone: nn.Module, frozen: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.frozen = frozen
-        shape = (1, 3, 1, 1, 1)
+        shape = (1, -1, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(shape))
         self.register_buffer("std", torch.tensor(backbone.std).view(shape))
         if frozen:
@@ -48,20 +54,33 @@ class VideoModel(nn.Module):
 
     def encode(self, video: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Tokens (B, T', N, D) and their grid (h, w) from RGB in [0, 1], (B, 3, T, H, W)."""
-        if video.ndim != 5 or video.shape[1] != 3:
+        channels = self.mean.shape[1]
+        if video.ndim != 5 or video.shape[1] not in (3, channels):
             raise WhyactError(
-                f"Expected a video of shape (B, 3, T, H, W), got {tuple(video.shape)}."
+                f"Expected a video of shape (B, {channels}, T, H, W), got {tuple(video.shape)}."
             )
         if not video.is_floating_point():
             raise WhyactError(
                 f"Expected RGB as float in [0, 1], got {video.dtype}; divide uint8 by 255."
             )
+        if video.shape[1] < channels:
+            video = torch.cat([video, self._own_motion(video)], 1)
         with torch.set_grad_enabled(
             torch.is_grad_enabled() and (not self.frozen or video.requires_grad)
         ):
             features = cast(Tensor, self.backbone((video - self.mean) / self.std))
         h, w = features.shape[-2:]
         return features.flatten(3).permute(0, 2, 3, 1), (h, w)
+
+    def _own_motion(self, video: Tensor) -> Tensor:
+        """The motion of a clip that comes without, as the model was trained to see it."""
+        if self.motion != "difference":
+            raise WhyactError(
+                f"The model reads motion from '{self.motion}' beside the pixels, (B, 5, T, H, W); "
+                "only whyact train and evaluate bring it. Models with data.motion.source: "
+                "difference find it in the pixels."
+            )
+        return frame_changes(video)
 
     def decode(
         self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None

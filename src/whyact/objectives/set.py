@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyact.objectives.base import Objective, View
 from whyact.ops.motion import foreground
+from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, Batch, WhyactError
 
 
@@ -44,6 +45,19 @@ class ObjectiveSet:
                 f"pixels: {', '.join(changers)}. Set their weights to 0, or {setting} to 0."
             )
 
+    def refuse_views(self, setting: str) -> None:
+        """Fail where an objective makes clips whose motion ``setting`` cannot tell.
+
+        Raises:
+            WhyactError: naming the setting and the objectives.
+        """
+        makers = [o.name for o, _ in self.terms if type(o).views is not Objective.views]
+        if makers:
+            raise WhyactError(
+                f"{setting} has no flow for the clips that these objectives make: "
+                f"{', '.join(makers)}. Set their weights to 0, or data.motion.source to difference."
+            )
+
     @property
     def needs_foreground(self) -> bool:
         """Whether an objective reads `Batch.foreground`."""
@@ -66,8 +80,14 @@ class ObjectiveSet:
             }
 
     def inputs(self, batch: Batch, views: Mapping[str, View]) -> Tensor:
-        """(n, 3, T, H, W): the batch, then every view."""
-        return torch.cat([batch.video, *(view.batch.video for view in views.values())])
+        """(n, 3, T, H, W): the batch, then every view; (n, 5, T, H, W) with a motion stream.
+
+        A view's motion is the change of its own frames; `refuse_views` keeps flow from coming here.
+        """
+        clips = [view.batch.video for view in views.values()]
+        if batch.motion is not None:
+            clips = [torch.cat([clip, frame_changes(clip)], 1) for clip in clips]
+        return torch.cat([batch.streams, *clips])
 
     def split(
         self, output: ActionOutput, batch: Batch, views: Mapping[str, View]

@@ -1,25 +1,24 @@
-"""Evaluate a checkpoint on the splits of its data set, with a record of every clip."""
+"""Evaluate a checkpoint on the splits of its data set, or of another one."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from whyact.config import Config
 from whyact.data.builders import build_dataset
-from whyact.data.protocol import ClipDataset, label_map_hash
-from whyact.data.video import decoder_version
-from whyact.metrics.recognition import confusion_matrix, recognition_scores
+from whyact.data.class_map import MappedDataset, read_class_map
+from whyact.data.protocol import ClipDataset
+from whyact.data.views import views_of
+from whyact.tasks.evaluation_record import read_predictions, write_record
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.predictions import Predictions, predict_dataset
-from whyact.training.record import environment
-from whyact.types import Failure, WhyactError
+
+__all__ = ["evaluate", "read_predictions"]
 
 
 def evaluate(
@@ -28,36 +27,48 @@ def evaluate(
     splits: Sequence[str] = (),
     data: Config | None = None,
     output: str | Path = "",
+    class_map: str | Path = "",
     device: str = "cpu",
 ) -> dict[str, dict[str, Any]]:
-    """Score a checkpoint and write ``<output>/<split>/{scores.json,clips.parquet}``.
+    """Score a checkpoint and write a record of each split.
+
+    A split's folder gets ``scores.json`` (the record), ``clips.parquet`` (labels and logits of
+    every clip) and ``confusion.png``; a split without labels gets a submission file instead.
 
     Args:
         checkpoint: of a run (its best) or a checkpoint's folder.
         splits: names; ``data.test`` of the config if empty.
         data: a config whose ``data`` part replaces the checkpoint's (other paths or protocols).
         output: folder; ``evaluation`` in the run's folder if empty.
+        class_map: table of `read_class_map`, to evaluate on a set with other classes: its clips of
+            mapped classes are scored among the model's mapped classes.
         device: torch device.
 
     Returns:
-        Scores by split: those of `recognition_scores`, and ``expected``, ``failed`` clips.
+        Scores by split: those of `recognition_scores`, and ``expected``, ``decoded``, ``failed``
+        clips.
 
     Raises:
         WhyactError: no such checkpoint or split, or other classes than it was trained with.
     """
     loaded = load_model(checkpoint, device)
-    config = (data or loaded.config).data
+    config = replace(loaded.config, data=(data or loaded.config).data)
     folder = Path(output) if output else _run_folder(loaded.folder) / "evaluation"
     results = {}
-    for split in splits or config.test:
-        dataset = build_dataset(config, split, train=False, seed=loaded.config.seed)
-        check_label_map(loaded.folder, loaded.classes, dataset.classes)
+    for split in splits or config.data.test:
+        source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
+        dataset, mapped = _mapped(source, loaded, class_map)
         found = predict_dataset(
             loaded.model, dataset, device=torch.device(device),
-            batch_size=min(32, loaded.config.training.batch_size), workers=config.workers,
-            title=f"Evaluate {split}",
+            batch_size=min(32, loaded.config.training.batch_size), workers=config.data.workers,
+            pooling=views_of(config.data.protocol).pooling, title=f"Evaluate {split}",
         )  # fmt: skip
-        results[split] = _write(folder / split, loaded, dataset, found)
+        if isinstance(dataset, MappedDataset):
+            found = _columns(found, dataset)
+        results[split] = write_record(
+            folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
+            found=found, device=torch.device(device), class_map=mapped,
+        )  # fmt: skip
     return results
 
 
@@ -65,50 +76,25 @@ def _run_folder(checkpoint: Path) -> Path:
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
 
 
-def _write(
-    folder: Path, loaded: LoadedModel, dataset: ClipDataset, found: Predictions
-) -> dict[str, Any]:
-    folder.mkdir(parents=True, exist_ok=True)
-    scores = recognition_scores(found.logits, found.labels)
-    scores |= {"expected": found.expected, "failed": len(found.failures)}
-    record = {
-        "scores": scores,
-        "failures": {f.id: f.reason for f in found.failures},
-        "views": dataset.views,
-        "checkpoint": str(loaded.folder),
-        "label_map": label_map_hash(dataset.classes),
-        "data": dataset.fingerprint,
-        "decoder": decoder_version(),
-        "classes": list(dataset.classes),
-        **environment(torch.device("cpu"), []),
+def _mapped(
+    source: ClipDataset, loaded: LoadedModel, table: str | Path
+) -> tuple[ClipDataset, dict[str, Any] | None]:
+    """The clips under the model's classes, and what the record says of the map."""
+    if not table:
+        check_label_map(loaded.folder, loaded.classes, source.classes)
+        return source, None
+    pairs = read_class_map(table)
+    dataset = MappedDataset(source, table=pairs, model_classes=loaded.classes)
+    return dataset, {
+        "file": str(table),
+        "mapped": dataset.mapped,
+        "classes_of_data": len(source.classes),
+        "classes_of_model": len(loaded.classes),
+        "scored_classes": len(dataset.classes),
+        "clips_left_out": dataset.left_out,
+        "pairs": pairs,
     }
-    if found.labels.ndim == 1:
-        record["confusion"] = confusion_matrix(found.logits, found.labels).tolist()
-    (folder / "scores.json").write_text(json.dumps(record, indent=1, ensure_ascii=False))
-    clips = pa.table(
-        {
-            "id": list(found.ids),
-            "index": found.index.tolist(),
-            "label": found.labels.tolist(),
-            "logits": found.logits.tolist(),
-        }
-    )
-    pq.write_table(clips, folder / "clips.parquet")
-    return scores
 
 
-def read_predictions(folder: Path) -> Predictions:
-    """The per-clip scores that `evaluate` wrote to a split's folder."""
-    file = folder / "clips.parquet"
-    if not file.is_file():
-        raise WhyactError(f"{file}: no per-clip scores here; run whyact evaluate first.")
-    table = pq.read_table(file).to_pydict()
-    record = json.loads((folder / "scores.json").read_text())
-    return Predictions(
-        ids=tuple(table["id"]),
-        index=torch.tensor(table["index"]),
-        logits=torch.tensor(table["logits"]),
-        labels=torch.tensor(table["label"]),
-        expected=record["scores"]["expected"],
-        failures=tuple(Failure(k, v) for k, v in record["failures"].items()),
-    )
+def _columns(found: Predictions, dataset: MappedDataset) -> Predictions:
+    return replace(found, logits=found.logits[:, dataset.columns]) if found.ids else found

@@ -9,9 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from whyact.config import DataConfig
-from whyact.data.annotations import is_video
 from whyact.data.builders import transforms
-from whyact.data.video_dataset import read_clip
+from whyact.data.listing import is_video
+from whyact.data.video import read_frames
+from whyact.data.video_dataset import pick_frames
 from whyact.types import WhyactError
 
 
@@ -43,10 +44,11 @@ def read_test_clip(config: DataConfig, path: Path) -> tuple[Tensor, Tensor]:
         (3, T, H, W) uint8, and the frames' times (T,) in seconds.
     """
     c = config.clip
-    video, times = read_clip(
+    picked = pick_frames(
         path, frames=c.frames, sampling=c.sampling, stride=c.stride, frame_rate=c.frame_rate,
         short=c.short,
     )  # fmt: skip
+    video, times = read_frames(path, picked)
     single = DataConfig(transform=config.transform)
     single.transform.flip_pairs = []
     _, test = transforms(single, ())

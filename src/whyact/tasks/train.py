@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import nn
 
 from whyact.config import Config
 from whyact.config_io import to_yaml
-from whyact.data.builders import build_dataset, folds
+from whyact.data.builders import build_dataset
+from whyact.data.catalog import folds
 from whyact.data.protocol import ClipDataset, label_map_hash
+from whyact.data.views import views_of
 from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import build_objectives
-from whyact.tasks.evaluate import evaluate, read_predictions
+from whyact.tasks.evaluate import evaluate
+from whyact.tasks.folds import train_folds
 from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
@@ -31,7 +33,7 @@ from whyact.training.checkpoint import (
     settle,
 )
 from whyact.training.loop import Loop
-from whyact.training.predictions import Predictions, predict_dataset
+from whyact.training.predictions import predict_dataset
 from whyact.training.record import environment
 from whyact.training.seeding import derive, seed_everything, set_determinism
 from whyact.training.setup import make_accelerator
@@ -73,7 +75,12 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
             f"{', '.join(MEASURES)}, or last for the final weights."
         )
     if config.data.fold == -1:
-        return _train_folds(config, resume)
+
+        def one(part: Config) -> dict[str, dict[str, Any]]:
+            return (resume and finished(part)) or train(part, resume=resume).scores
+
+        folder, scores = train_folds(config, one)
+        return RunResult(folder, scores)
     folder = Path(config.output) / config.name
     checkpoint = folder / "checkpoints" / "last"
     started = settle(checkpoint)
@@ -135,14 +142,18 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     objectives = build_objectives(config.objectives, config.objective_settings)
     if config.training.cache_tokens:
         objectives.refuse_pixels("training.cache_tokens")
+    source = config.data.motion.source
+    if source not in ("none", "difference"):
+        objectives.refuse_views(f"data.motion.source '{source}'")
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():
         dataset = _dataset(config, config.data.train, True, objectives.needs_foreground)
         val = _dataset(config, config.data.val, False)
         _check_test_splits(config, dataset, val)
     model = build_model(
-        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed
-    )
+        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed,
+        motion=config.data.motion.source,
+    )  # fmt: skip
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:
@@ -163,8 +174,9 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
             device=device,
             batch_size=_evaluation_batch(config),
             workers=config.data.workers,
+            pooling=views_of(config.data.protocol).pooling,
         )
-        scores = recognition_scores(found.logits, found.labels)
+        scores = recognition_scores(found.logits, found.labels, intervals=False)
         return {k: v for k, v in scores.items() if isinstance(v, float)}
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -223,32 +235,3 @@ def _record(config: Config, dataset: ClipDataset) -> dict[str, Any]:
             "classes": list(dataset.classes),
         },
     }
-
-
-def _train_folds(config: Config, resume: bool) -> RunResult:
-    """Train every fold and score the pooled held-out predictions."""
-    folder = Path(config.output) / config.name
-    count = folds(config.data)
-    if count == 1:
-        raise WhyactError(
-            f"data.fold is -1, but data.type '{config.data.type}' has no folds; set it to 0."
-        )
-    split = config.data.test[0]
-    pooled: list[Predictions] = []
-    table: dict[str, Any] = {}
-    for fold in range(count):
-        one = copy.deepcopy(config)
-        one.data.fold = fold
-        one.name = f"{config.name}/fold_{fold}"
-        result = (resume and finished(one)) or train(one, resume=resume).scores
-        table[str(fold)] = result[split]
-        pooled.append(read_predictions(folder / f"fold_{fold}" / "evaluation" / split))
-    logits, labels = torch.cat([p.logits for p in pooled]), torch.cat([p.labels for p in pooled])
-    scores = recognition_scores(logits, labels)
-    scores["expected"] = sum(p.expected for p in pooled)
-    scores["mean_over_folds"] = sum(row["top1"] for row in table.values()) / count
-    result = {"pooled": scores, **{f"fold {k}": v for k, v in table.items()}}
-    if PartialState().is_main_process:
-        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        _write_json(folder / "result.json", result)
-    return RunResult(folder, result)

@@ -215,7 +215,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     # The checkpoint holds the backbone's weights; the file they came from may be gone.
     backbone = config.model.backbone
     weights, backbone.weights = backbone.weights, "none"
-    model = build_model(config.model, classes=len(classes), scenes=len(scenes), seed=config.seed)
+    model = build_model(
+        config.model, classes=len(classes), scenes=len(scenes), seed=config.seed,
+        motion=config.data.motion.source,
+    )  # fmt: skip
     backbone.weights = weights
     load_weights(model, folder, config.model)
     return LoadedModel(model.to(device).eval(), config, classes, scenes, folder)

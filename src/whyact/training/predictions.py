@@ -16,11 +16,11 @@ from whyact.types import Failure
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of every clip that could be read.
+    """What a model said of every clip that could be read in all its views.
 
     Attributes:
         ids: names, in data set order. index: (n,) position of each in the data set.
-        logits: (n, Y), averaged over the views of each clip.
+        logits: (n, Y), pooled over the views of each clip.
         labels: (n,) int64, or (n, Y) multi-hot.
         expected: clips that there should be. failures: those that could not be read.
     """
@@ -41,16 +41,19 @@ def predict_dataset(
     device: torch.device,
     batch_size: int = 32,
     workers: int = 0,
+    pooling: str = "mean",
     title: str = "",
 ) -> Predictions:
-    """Score every clip, averaging its views.
+    """Score every clip, pooling its views.
 
     Args:
         model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`; put into evaluation mode.
         dataset: with ``dataset.views`` views a clip.
         batch_size: views a forward pass.
+        pooling: of the views' logits: ``mean`` or ``max``.
         title: of the progress bar; empty shows none.
     """
+    pool = {"mean": lambda views: views.mean(0), "max": lambda views: views.amax(0)}[pooling]
     was_training = model.training
     model.eval()
     batches = view_batches(len(dataset), views=dataset.views, batch_size=batch_size)
@@ -62,18 +65,18 @@ def predict_dataset(
         failures.update({f.id: f for f in batch.failures})
         if not len(batch):
             continue
-        logits = model(batch.to(device).video).logits.float().cpu()
+        logits = model(batch.to(device).streams).logits.float().cpu()
         assert batch.index is not None
         for row, i in enumerate(batch.index.tolist()):
             scores.setdefault(i, []).append(logits[row])
             labels[i] = batch.label[row]
     model.train(was_training)
-    done = sorted(scores)
+    done = sorted(i for i, found in scores.items() if len(found) == dataset.views)
     classes = len(dataset.classes)
     return Predictions(
         ids=tuple(dataset.ids[i] for i in done),
         index=torch.tensor(done, dtype=torch.int64),
-        logits=_stack([torch.stack(scores[i]).mean(0) for i in done], (0, classes)),
+        logits=_stack([pool(torch.stack(scores[i])) for i in done], (0, classes)),
         labels=_stack([labels[i] for i in done], (0,)).long()
         if not done or labels[done[0]].ndim == 0
         else _stack([labels[i] for i in done], (0, classes)),

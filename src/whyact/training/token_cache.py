@@ -23,7 +23,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
 from whyact.ops.motion import foreground
-from whyact.types import ActionOutput, Clip, Failure, WhyactError
+from whyact.types import ActionOutput, Clip, Failure, WhyactError, collate
 
 
 class TokenDecoder(nn.Module):
@@ -113,7 +113,10 @@ def _key(
     for name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     data = asdict(config.data)
-    for unrelated in ("root", "annotations", "train", "val", "test", "fold", "workers"):
+    for unrelated in (
+        "root", "annotations", "train", "val", "test", "folding", "fold", "fold_count",
+        "fold_seed", "workers",
+    ):  # fmt: skip
         data.pop(unrelated)
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
@@ -186,14 +189,15 @@ def _fill(
             good = [(v, i, c) for v, i, c in clips if isinstance(c, Clip)]
             if not good:
                 continue
-            video = torch.stack([c.video for _, _, c in good]).to(device).float() / 255
-            tokens, grid = model.to(device).encode(video)
+            batch = collate([c for _, _, c in good]).to(device)
+            tokens, grid = model.to(device).encode(batch.streams)
             if array is None:
                 shape = (views, len(source), *tokens.shape[1:])
                 array = np.lib.format.open_memmap(scratch / "tokens.npy", "w+", np.float16, shape)
                 actors = np.zeros((*shape[:3], *grid), np.uint8)
             if moving:
-                cells = F.adaptive_avg_pool3d(foreground(video)[:, None], actors.shape[2:])[:, 0]
+                found = foreground(batch.video)[:, None]
+                cells = F.adaptive_avg_pool3d(found, actors.shape[2:])[:, 0]
                 for (v, i, _), row in zip(good, cells, strict=True):
                     actors[v, i] = (row * 255).round().byte().cpu().numpy()
             for (v, i, c), row in zip(good, tokens, strict=True):

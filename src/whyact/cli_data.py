@@ -1,0 +1,86 @@
+"""The command ``whyact data``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from whyact.config import Config
+from whyact.types import WhyactError
+
+SHOWN = 20
+"""Findings of a check that are printed; the report holds all."""
+
+
+def add_data_options(one: argparse.ArgumentParser) -> None:
+    """Declare what ``whyact data`` takes."""
+    one.add_argument(
+        "what", choices=["check", "prepare", "shard", "backdrop", "sheet"],
+        help="check: find what is missing, unreadable, mislabelled or duplicated; prepare: write "
+        "smaller copies; shard: write tar shards; backdrop: write it as videos; sheet: as pictures",
+    )  # fmt: skip
+    one.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML settings")
+    one.add_argument("--out", default="", metavar="DIR", help="folder of the result")
+    one.add_argument(
+        "--splits", nargs="+", default=[],
+        help="of backdrop and shard; default: train val iid swap, or those of the config",
+    )  # fmt: skip
+    one.add_argument("--workers", type=int, default=0, help="processes; default: data.workers")
+    one.add_argument("--deep", action="store_true", help="check: decode every frame")
+    one.add_argument("--form", default="video", help="prepare: video or frames")
+    one.add_argument("--short-side", type=int, default=256, help="prepare: in pixels")
+    one.add_argument("--shard-size", type=int, default=256, help="shard: megabytes")
+
+
+def run_data(args: argparse.Namespace, config: Config) -> int:
+    """Run the command."""
+    if args.what == "check":
+        return _check(args, config)
+    if not args.out:
+        raise WhyactError(f"whyact data {args.what} needs --out DIR, the folder to write to.")
+    if args.what == "prepare":
+        return _prepare(args, config)
+    from whyact.tasks.data import write_backdrop
+
+    splits = args.splits or ["train", "val", "iid", "swap"]
+    write_backdrop(config, out=args.out, splits=splits, sheet=args.what == "sheet")
+    return 0
+
+
+def _check(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.check import check_data
+
+    found = check_data(
+        config, output=args.out or "runs/check", workers=args.workers, deep=args.deep
+    )
+    table = Table(title=f"{config.data.type}: {config.data.root}")
+    for column in ("split", "listed", "readable", "official"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, (listed, readable) in found.clips.items():
+        table.add_row(split, str(listed), str(readable), str(found.official[split] or "–"))
+    Console().print(table)
+    for one in found.findings[:SHOWN]:
+        print(f"{one.kind} ({one.split}): {one.text}")
+    more = len(found.findings) - SHOWN
+    kinds = Counter(one.kind for one in found.findings)
+    said = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing wrong"
+    print(f"{said}{f'; {more} more' if more > 0 else ''}. Report: {found.report}")
+    return 1 if found.findings else 0
+
+
+def _prepare(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.prepare import prepare_data
+
+    found = prepare_data(
+        config, out=args.out, form=args.form, short_side=args.short_side, workers=args.workers
+    )
+    for path, reason in list(found.failures.items())[:SHOWN]:
+        print(f"not prepared: {reason if path in reason else f'{path}: {reason}'}")
+    print(
+        f"{found.made} copies written, {found.kept} were there, {len(found.failures)} clips could "
+        f"not be read ({args.out}/failures.json). Use them with --data.root {args.out}"
+    )
+    return 1 if found.failures else 0

@@ -1,0 +1,1 @@
+"""Readers of the published sets' own lists, one module for each family."""

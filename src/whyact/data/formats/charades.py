@@ -1,0 +1,75 @@
+"""Charades (Sigurdsson et al., ECCV 2016): several actions in every video."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from whyact.data.listing import (
+    Listing,
+    Media,
+    Record,
+    check_split,
+    existing,
+    list_file,
+    list_folder,
+    read_lines,
+    read_text,
+    refuse_twice,
+)
+from whyact.types import WhyactError
+
+SPLITS = ("train", "test", "all")
+
+
+def _classes(file: Path) -> dict[str, str]:
+    """Class names by their code, in the order of the file."""
+    names: dict[str, str] = {}
+    for number, line in enumerate(read_lines(file), 1):
+        found = re.fullmatch(r"(c\d+)\s+(.+)", line.strip())
+        if line.strip() and not found:
+            raise WhyactError(f"{file}, row {number}: expected 'c000 Name', got '{line}'.")
+        if found:
+            names[found[1]] = found[2]
+    return names
+
+
+def read_charades(
+    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
+) -> Listing:
+    """``Charades_v1_{train,test}.csv``, ``Charades_v1_classes.txt``, clips ``<id>.mp4``.
+
+    The column ``actions`` holds ``c092 11.90 21.20;c147 0.00 12.60``; a video has every class that
+    it names, and may have none. The group of a video is its ``subject``.
+
+    Args:
+        root: of the videos. annotations: of the lists; the root if empty.
+        split: ``train``, ``test``, ``all``. fold: unused.
+
+    Raises:
+        WhyactError: a missing list or column, or an action that the classes file does not have.
+    """
+    check_split(split, SPLITS, "Charades")
+    folder, base, media = list_folder(root, annotations), existing(root), Media()
+    source = list_file(folder, ["Charades_v1_classes.txt"])
+    names = _classes(source)
+    index = {code: i for i, code in enumerate(names)}
+    records: list[Record] = []
+    for part in ("train", "test") if split == "all" else (split,):
+        file = list_file(folder, [f"Charades_v1_{part}.csv"])
+        reader = csv.DictReader(io.StringIO(read_text(file), newline=""))
+        for column in ("id", "actions"):
+            if column not in (reader.fieldnames or ()):
+                raise WhyactError(f"{file}: there is no column '{column}'.")
+        for row in reader:
+            codes = [action.split()[0] for action in (row["actions"] or "").split(";") if action]
+            for code in codes:
+                if code not in index:
+                    raise WhyactError(f"{file}, video {row['id']}: no class '{code}' in {source}.")
+            labels = tuple(sorted({index[code] for code in codes}))
+            path = media.find([base], f"{row['id']}.mp4")
+            records.append(Record(path, row["id"], labels, row.get("subject") or row["id"]))
+    refuse_twice(records, f"Charades, {split} list")
+    return Listing(tuple(names.values()), tuple(records), multi_label=True)

@@ -1,0 +1,177 @@
+"""What a listing of videos is, and the tools that all readers of listings share."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whyact.data.video import IMAGES, VIDEOS
+from whyact.types import WhyactError
+
+UNLABELLED = -1
+"""Label of a clip whose list keeps the answer to itself."""
+
+CARVED = ("fit", "val")
+"""Parts of an official training list: ``val`` to select on, ``fit`` the rest."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One video of a set: where it is, how the set names it, its label(s) and its group."""
+
+    path: Path
+    id: str
+    label: int | tuple[int, ...]
+    group: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One split of a set of videos.
+
+    Attributes:
+        classes: names, in label order.
+        records: the videos that the list names, whether they exist or not.
+        multi_label: labels are tuples of indices.
+        flip_pairs: names of the classes that a horizontal flip swaps.
+        doubts: what in the lists contradicts itself (a label that is not its folder's), in words.
+    """
+
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    multi_label: bool = False
+    flip_pairs: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the labels are known; test lists often keep them."""
+        return not any(r.label == UNLABELLED for r in self.records)
+
+
+@dataclass
+class Media:
+    """Finds a clip's file or frame folder by the name that its list gives it.
+
+    Every folder is listed once, so that sets of a million files need no look-up for each.
+
+    Args:
+        names: names in each folder that was asked for, filled as it goes.
+    """
+
+    names: dict[Path, frozenset[str]] = field(default_factory=dict)
+
+    def find(self, folders: Sequence[Path], name: str) -> Path:
+        """As `look`, or the first place it should be at, which reading reports as missing."""
+        return self.look(folders, name) or folders[0] / name
+
+    def look(self, folders: Sequence[Path], name: str) -> Path | None:
+        """The clip called ``name``: that file, its stem with another container, or its frames.
+
+        Args:
+            folders: where to look, in this order. name: with or without a suffix.
+        """
+        stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in VIDEOS else name
+        for folder in folders:
+            here = self._names(folder)
+            for option in (name, *(f"{stem}{suffix}" for suffix in VIDEOS), stem):
+                if option in here:
+                    return folder / option
+        return None
+
+    def _names(self, folder: Path) -> frozenset[str]:
+        if folder not in self.names:
+            try:
+                self.names[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self.names[folder] = frozenset()
+        return self.names[folder]
+
+
+def existing(root: str | Path, setting: str = "data.root") -> Path:
+    """The folder, or an error that names the setting."""
+    root = Path(root)
+    if not root.is_dir():
+        raise WhyactError(f"{root}: no such folder ({setting}). Set it to where the videos are.")
+    return root
+
+
+def list_folder(root: str, annotations: str) -> Path:
+    """The folder of the official lists: ``data.annotations``, or the root."""
+    folder = Path(annotations or root)
+    if not folder.is_dir():
+        raise WhyactError(
+            f"{folder}: no such folder (data.annotations). Set it to where the lists are."
+        )
+    return folder
+
+
+def list_file(folder: Path, names: Sequence[str]) -> Path:
+    """The first of ``names`` that exists.
+
+    Raises:
+        WhyactError: none does.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise WhyactError(
+        f"{folder}: expected {' or '.join(names)} there (data.annotations), found neither."
+        if len(names) > 1
+        else f"{folder}: expected {names[0]} there (data.annotations)."
+    )
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WhyactError(f"{file}: expected text in UTF-8: {error}.") from error
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a UTF-8 file."""
+    return read_text(file).splitlines()
+
+
+def check_split(split: str, choices: Iterable[str], title: str) -> None:
+    """Fail at a split that the set does not have."""
+    if split not in (known := list(choices)):
+        raise WhyactError(f"{title} has no split '{split}'; choose from {known}.")
+
+
+def refuse_twice(records: Iterable[Record], source: str) -> None:
+    """Fail where a list names a clip twice: it would count twice in every score."""
+    seen: set[str] = set()
+    for record in records:
+        if record.id in seen:
+            raise WhyactError(f"{source}: '{record.id}' is listed twice; keep one of its rows.")
+        seen.add(record.id)
+
+
+def is_video(path: Path) -> bool:
+    """A file with a video's name, or a folder of frames."""
+    if path.is_dir():
+        return any(p.suffix.lower() in IMAGES for p in path.iterdir())
+    return path.suffix.lower() in VIDEOS
+
+
+def mirrored(name: str) -> str:
+    """The name with left and right exchanged."""
+    return re.sub(
+        r"\b(left|right)\b", lambda found: "right" if found[0] == "left" else "left", name
+    )
+
+
+def mirror_pairs(classes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Classes that a horizontal flip turns into one another, by their names, in label order."""
+    known = {name: i for i, name in enumerate(classes)}
+    return tuple(
+        (name, other)
+        for i, name in enumerate(classes)
+        if (other := mirrored(name)) in known and i < known[other]
+    )

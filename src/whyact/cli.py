@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import rich
 from rich.console import Console
 
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
-from whyact.config_io import load_config, nearest
+from whyact.config_io import load_config, names, nearest
 from whyact.types import WhyactError
 
 EPILOG = """\
@@ -92,12 +94,19 @@ def _train(args: argparse.Namespace, config: Config) -> int:
 
 def _evaluate(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.evaluate import evaluate
+    from whyact.training.checkpoint import find_checkpoint, read_metadata
 
-    given = bool(args.config or args.flags)
+    other = [f for f in args.flags if f.startswith("--") and not f.startswith("--data.")]
+    if args.checkpoint and other:
+        raise WhyactError(
+            f"{other[0]}: a trained model keeps its settings; whyact evaluate changes data only."
+        )
     target = args.checkpoint or f"{config.output}/{config.name}"
+    trained, _, _ = read_metadata(find_checkpoint(target))
+    asked = load_config(args.config, args.flags, base=trained)
     scores = evaluate(
-        target, splits=args.splits, data=config if given else None, output=args.output,
-        class_map=args.class_map, device=args.device,
+        target, splits=args.splits, data=asked, output=args.output, class_map=args.class_map,
+        device=args.device,
     )  # fmt: skip
     print_scores(scores, target)
     folder = Path(args.output or f"{target}/evaluation")
@@ -163,14 +172,29 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
 }  # fmt: skip
 
 
+def _split_settings(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command's own arguments, and flags of settings with their values.
+
+    argparse would take the value of an option that it does not know for an argument of its own.
+    """
+    rest, settings = [], []
+    words = iter(argv)
+    known = set(names())
+    for word in words:
+        name = word.split("=", 1)[0]
+        if "." in name and name[2:].removesuffix("+") in known and name.startswith("--"):
+            settings += [word] if "=" in word else [word, *itertools.islice(words, 1)]
+        else:
+            rest.append(word)
+    return rest, settings
+
+
 def _check_flags(parser: argparse.ArgumentParser, flags: Sequence[str], configs: bool) -> None:
     own = [o for a in parser._actions for o in a.option_strings if o.startswith("--")]
     for flag in flags:
         name = flag.split("=", 1)[0]
         if not flag.startswith("--") or (configs and "." in name):
             continue
-        from whyact.config_io import names
-
         known = [f"--{n}" for n in names()] if configs else []
         if name not in known:
             raise WhyactError(
@@ -182,9 +206,11 @@ def _check_flags(parser: argparse.ArgumentParser, flags: Sequence[str], configs:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 some inputs failed, 2 an error of use."""
+    rich.reconfigure(stderr=True)  # progress bars leave the output to results
     top, commands = _parser()
-    args, flags = top.parse_known_args(argv)
-    args.flags = flags
+    given, settings = _split_settings(sys.argv[1:] if argv is None else argv)
+    args, flags = top.parse_known_args(given)
+    args.flags = flags = [*settings, *flags]
     try:
         configs = hasattr(args, "config")
         _check_flags(commands[args.command], flags, configs)

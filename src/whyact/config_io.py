@@ -140,17 +140,20 @@ def _no_value(group: str, value: object) -> str:
     return f"{group} is a group of settings, such as {inside}; it cannot be '{value}'."
 
 
-def load_config(paths: Sequence[str | Path] = (), flags: Sequence[str] = ()) -> Config:
+def load_config(
+    paths: Sequence[str | Path] = (), flags: Sequence[str] = (), base: Config | None = None
+) -> Config:
     """Read configs, each on top of the one before, then flags on top.
 
     Args:
         paths: YAML files.
+        base: what they are put on; the defaults if None.
         flags: ``["--model.code_width", "96"]`` or ``["--model.code_width=96"]``.
 
     Raises:
         WhyactError: names the file or flag, the value, and the nearest setting or the choices.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[str, Any] = {} if base is None else asdict(base)
     for path in paths:
         tree = merge(tree, read_yaml(path))
     where = " + ".join(map(str, paths)) or "config"

@@ -41,6 +41,8 @@ class Clip:
         foreground: (T, H, W) uint8, as `Batch.foreground` times 255, where it was made beforehand.
         background: (3, T, H, W) uint8, the clip without its actor, where it was made beforehand.
         motion: (2, T, H, W) uint8, the motion field (`whyact.ops.motion_field`), or None.
+        class_order: (Y,) int64, for test views that may be mirrored: the logit of class y is to be
+            read from class ``class_order[y]``, as a flip swaps some; None for no such views.
     """
 
     video: Tensor
@@ -52,6 +54,7 @@ class Clip:
     foreground: Tensor | None = None
     background: Tensor | None = None
     motion: Tensor | None = None
+    class_order: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Batch:
         background: (B, 3, T, H, W), the clips without their actors (`whyact.ops.paste`), or None
             where they were not made beforehand.
         motion: (B, 2, T, H, W), uint8 or float as ``video``, or None for a single stream.
+        class_order: (B, Y) int64, as of `Clip`; None where no view is mirrored.
         failures: clips that could not be read and are therefore not in this batch.
     """
 
@@ -90,6 +94,7 @@ class Batch:
     foreground: Tensor | None = None
     background: Tensor | None = None
     motion: Tensor | None = None
+    class_order: Tensor | None = None
     failures: tuple[Failure, ...] = ()
 
     def __len__(self) -> int:
@@ -137,6 +142,7 @@ def collate(clips: Sequence[Clip], index: Sequence[int] | None = None) -> Batch:
         foreground=stack("foreground"),
         background=stack("background"),
         motion=stack("motion"),
+        class_order=stack("class_order"),
         index=torch.tensor(list(index) if index is not None else [-1] * len(clips)),
     )
 

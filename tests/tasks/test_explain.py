@@ -25,7 +25,7 @@ from whyact.tasks.predict import predict
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, Batch, WhyactError
 
-CLASSES = ("wave", "push left", "kick")
+CLASSES = ("wave", "push left", "push right")
 
 
 def tiny_config() -> Config:
@@ -124,7 +124,8 @@ def test_a_batch_with_masks(checkpoint: Path, tmp_path: Path) -> None:
         mask=mask,
     )  # fmt: skip
     first, second = explain_batch(model, batch, classes=CLASSES, output=tmp_path)
-    assert first.picture == tmp_path / "000-kick.png" and first.source == "x/1 (true: kick)"
+    assert first.picture == tmp_path / "000-push right.png"
+    assert first.source == "x/1 (true: push right)"
     assert second.data and json.loads(second.data.read_text())["mask"] == "given"
     assert second.explanation and second.explanation.action_share is None  # no actor there
     assert graph_rounds(model) == 2 and graph_rounds(nn.Linear(1, 1)) == 0

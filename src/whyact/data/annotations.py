@@ -6,7 +6,6 @@ import csv
 import re
 from pathlib import Path
 
-from whyact.data.folds import group_fold
 from whyact.data.listing import Listing, Media, Record, existing, read_lines
 from whyact.data.video import VIDEOS
 from whyact.types import WhyactError
@@ -139,13 +138,16 @@ def _class_names(file: Path, least: int) -> tuple[str, ...]:
 def read_ut_interaction(
     *, root: str, annotations: str = "", split: str = "train", fold: int = 0
 ) -> Listing:
-    """UT-Interaction set 1, files ``N_sequence_class.avi``, leave one sequence out.
+    """UT-Interaction set 1, files ``N_sequence_class.avi``; the sequence is a clip's group.
 
-    Ryoo and Aggarwal, SDHA 2010. Fold f tests on the f-th sequence; see `group_fold` for the
-    splits. Choose settings on ``fit`` and ``val`` only.
+    Ryoo and Aggarwal, SDHA 2010. The protocol leaves one sequence out, see `group_fold` for the
+    splits that makes. Choose settings on ``fit`` and ``val`` only.
+
+    Args:
+        root: folder. annotations, fold: unused. split: all clips, whatever it is.
 
     Raises:
-        WhyactError: no such files, a fold outside 0 … 9, or an unknown split.
+        WhyactError: no such files.
     """
     base = existing(root)
     found = [(p, re.fullmatch(r"(\d+)_(\d+)_([0-5])", p.stem)) for p in sorted(base.glob("*.avi"))]
@@ -154,4 +156,4 @@ def read_ut_interaction(
         raise WhyactError(f"{base}: expected files named N_sequence_class.avi, found none.")
     clips.sort(key=lambda c: c[1])
     records = tuple(Record(p, p.name, k, str(s)) for p, _, s, k in clips)
-    return group_fold(Listing(UT_INTERACTION, records), fold=fold, split=split)
+    return Listing(UT_INTERACTION, records)

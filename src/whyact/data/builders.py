@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from whyact.config import DataConfig
 from whyact.data.backdrop import SPLITS, load_backdrop
 from whyact.data.catalog import VIDEO_SETS, listing_of
+from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
 from whyact.data.protocol import ClipDataset
 from whyact.data.transforms import TestTransform, TrainTransform
@@ -62,18 +63,29 @@ def _motion(config: DataConfig) -> MotionStream | None:
     return MotionStream(source=m.source, weights=m.weights, bound=m.bound, jitter=m.jitter)
 
 
-def _videos(
-    config: DataConfig, split: str, train: bool, seed: int, foreground: bool
-) -> ClipDataset:
-    listing = listing_of(config, split)
+def listed_clips(
+    config: DataConfig, listing: Listing, *, train: bool = False, seed: int = 0
+) -> VideoDataset:
+    """The videos of a listing, read as a config says.
+
+    Args:
+        config: the ``data`` part of the config tree. listing: of one split.
+        train: random clips and augmentation; otherwise the test protocol. seed: of the randomness.
+    """
     training, testing = transforms(config, listing.classes, listing.flip_pairs)
     c = config.clip
     return VideoDataset(
         listing=listing, frames=c.frames, sampling=c.sampling, stride=c.stride,
         frame_rate=c.frame_rate, tempo_jitter=c.tempo_jitter if train else 0.0, short=c.short,
         clips=views_of(config.protocol).clips, train_transform=training if train else None,
-        test_transform=testing, seed=seed, motion=_motion(config),
+        test_transform=testing, seed=seed, motion=_motion(config), swap=training.swap,
     )  # fmt: skip
+
+
+def _videos(
+    config: DataConfig, split: str, train: bool, seed: int, foreground: bool
+) -> ClipDataset:
+    return listed_clips(config, listing_of(config, split), train=train, seed=seed)
 
 
 def build_dataset(

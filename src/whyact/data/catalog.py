@@ -26,6 +26,7 @@ class VideoSet:
         folds: official ones; 1 where there is a single official split.
         classes: official number; None where users bring their own.
         counts: official number of clips by split, one for each fold or one for all.
+        grouped: its official folds leave one group out.
         carved: the set has no split to select on, so ``val`` and ``fit`` are carved out of
             ``train``.
     """
@@ -35,6 +36,7 @@ class VideoSet:
     folds: int = 1
     classes: int | None = None
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    grouped: bool = False
     carved: bool = False
 
     def official(self, split: str, fold: int) -> int | None:
@@ -47,7 +49,8 @@ VIDEO_SETS: Mapping[str, VideoSet] = {
     "folder": VideoSet("Folders", read_folder),
     "list": VideoSet("A list", read_list),
     "ut_interaction": VideoSet(
-        "UT-Interaction set 1", read_ut_interaction, folds=10, classes=6, counts={"all": (60,)}
+        "UT-Interaction set 1", read_ut_interaction, grouped=True, classes=6,
+        counts={"all": (60,)},
     ),
     "something_v1": VideoSet(
         "Something-Something V1", read_something_v1, classes=174, carved=True,
@@ -105,7 +108,7 @@ def listing_of(config: DataConfig, split: str) -> Listing:
     def read(part: str, fold: int = config.fold) -> Listing:
         return chosen.read(root=config.root, annotations=config.annotations, split=part, fold=fold)
 
-    if config.folding == "group":
+    if config.folding == "group" or (config.folding == "official" and chosen.grouped):
         return group_fold(read("all", 0), fold=config.fold, split=split)
     if config.folding == "random":
         return random_fold(
@@ -123,8 +126,8 @@ def folds(config: DataConfig) -> int:
         return 1
     if config.folding == "random":
         return config.fold_count
-    if config.folding == "group":
-        chosen = video_set(config)
+    chosen = video_set(config)
+    if config.folding == "group" or chosen.grouped:
         whole = chosen.read(root=config.root, annotations=config.annotations, split="all", fold=0)
         return len(groups_of(whole))
-    return VIDEO_SETS[config.type].folds
+    return chosen.folds

@@ -95,4 +95,5 @@ class MappedDataset:
         item = self.source[self.rows[index], turn]
         if isinstance(item, Failure):
             return item
-        return replace(item, label=self.labels[index])
+        # The order of classes under a flip is the source's, and the logits are the model's.
+        return replace(item, label=self.labels[index], class_order=None)

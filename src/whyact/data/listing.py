@@ -154,9 +154,10 @@ def refuse_twice(records: Iterable[Record], source: str) -> None:
 
 
 def is_video(path: Path) -> bool:
-    """A file with a video's name, or a folder of frames."""
+    """A file with a video's name, or a folder of frames: of images, without a video in it."""
     if path.is_dir():
-        return any(p.suffix.lower() in IMAGES for p in path.iterdir())
+        kinds = {p.suffix.lower() for p in path.iterdir()}
+        return not kinds.isdisjoint(IMAGES) and kinds.isdisjoint(VIDEOS)
     return path.suffix.lower() in VIDEOS
 
 

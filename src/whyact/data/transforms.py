@@ -172,14 +172,18 @@ class TestTransform:
         video = _crop(video, top, left, size, size, size)
         if mask is not None:
             mask = _crop(_scale(mask, self.short_side, self.stretch), top, left, size, size, size)
-        if self.crops == 10 and crop >= 5:
+        if self.mirrors(crop):
             video, mask = video.flip(-1), mask.flip(-1) if mask is not None else None
         return video, mask
 
     def flow(self, flow: Tensor, crop: int = 0) -> Tensor:
         """The same crop of the stored flow (2, T, H, W) uint8."""
         cut, _ = self(flow, None, crop)
-        return mirror_flow(cut.flip(-1)) if self.crops == 10 and crop >= 5 else cut
+        return mirror_flow(cut.flip(-1)) if self.mirrors(crop) else cut
+
+    def mirrors(self, crop: int) -> bool:
+        """Whether a crop is flipped."""
+        return self.crops == 10 and crop >= 5
 
     def _corner(self, h: int, w: int, crop: int) -> tuple[int, int]:
         down, right = h - self.size, w - self.size

@@ -40,7 +40,10 @@ __all__ = [
     "indices_at", "probe", "read_frames",
 ]  # fmt: skip
 
-VIDEOS = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv")
+VIDEOS = (
+    ".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv",
+    ".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".gif", ".vob", ".asf", ".f4v", ".mxf",
+)  # fmt: skip
 _SEEK_GAIN = 12  # seeking costs about as much as decoding this many frames
 
 

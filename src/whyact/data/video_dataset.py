@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,7 @@ class VideoDataset:
         clips: test clips a video.
         train_transform: given for training; without it the test protocol is read.
         test_transform: of the test protocol. seed: of the training randomness.
+        swap: classes that a horizontal flip swaps, of `whyact.data.transforms.flip_map`.
         motion: makes or reads the second stream; None for a single one.
     """
 
@@ -53,13 +54,14 @@ class VideoDataset:
         self, *, listing: Listing, frames: int, sampling: str, stride: float = 1,
         frame_rate: float = 0, tempo_jitter: float = 0, short: str = "loop", clips: int = 1,
         train_transform: TrainTransform | None, test_transform: TestTransform, seed: int = 0,
-        motion: MotionStream | None = None,
+        motion: MotionStream | None = None, swap: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
         self.listing = listing
         self.classes = listing.classes
         self.frames, self.sampling, self.stride = frames, sampling, stride
         self.frame_rate, self.tempo_jitter, self.short = frame_rate, tempo_jitter, short
         self.clips, self.seed, self.motion = clips, seed, motion
+        self.swap = dict(swap or {})
         self.train_transform, self.test_transform = train_transform, test_transform
         self.views = 1 if train_transform else clips * test_transform.crops
         self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
@@ -101,7 +103,20 @@ class VideoDataset:
             video, _ = self.test_transform(video, None, crop=turn % crops)
             flow = self.test_transform.flow(flow, turn % crops) if flow is not None else None
             field = self._field(video, flow)
-        return Clip(video=video, label=label, id=record.id, times=times, motion=field)
+        order = self._class_order(turn % crops) if rng is None else None
+        return Clip(
+            video=video, label=label, id=record.id, times=times, motion=field, class_order=order
+        )
+
+    def _class_order(self, crop: int) -> Tensor | None:
+        """How a test view's logits are to be read: a mirrored "left" is a "right"."""
+        if not self.swap or self.test_transform.crops < 10:
+            return None
+        order = torch.arange(len(self.classes))
+        if self.test_transform.mirrors(crop):
+            for here, there in self.swap.items():
+                order[here] = there
+        return order
 
     def _field(self, video: Tensor, flow: Tensor | None) -> Tensor | None:
         """The motion of the clip as it was cropped, before its colours change."""

@@ -45,6 +45,14 @@ class VideoModel(nn.Module):
         if frozen:
             backbone.requires_grad_(False).eval()
 
+    def normalize_by(
+        self, mean: tuple[float, float, float], std: tuple[float, float, float]
+    ) -> None:
+        """Normalise red, green and blue by these from now on."""
+        with torch.no_grad():
+            self.mean[0, :3, 0, 0, 0] = torch.tensor(mean)
+            self.std[0, :3, 0, 0, 0] = torch.tensor(std)
+
     def train(self, mode: bool = True) -> VideoModel:
         """As `torch.nn.Module.train`; a frozen backbone stays in evaluation mode."""
         super().train(mode)

@@ -88,8 +88,23 @@ class RegionAdjacency(nn.Module):
         return total / total.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
+def dynamics(regions: Tensor) -> Tensor:
+    """How regions (B, T', K, C) change, (B, T', K, 3 * C): what a sum over time cannot tell.
+
+    Rises and falls since the frame before (zero in the first), and the distance from the clip's
+    mean. Action recognition by differences of features at neighbouring times goes back to TDN (Wang
+    et al., CVPR 2021) and STM (Jiang et al., ICCV 2019); here the same region is compared.
+    """
+    change = F.pad(regions[:, 1:] - regions[:, :-1], (0, 0, 0, 0, 1, 0))
+    distance = (regions - regions.mean(1, keepdim=True)).abs()
+    return torch.cat([change.relu(), (-change).relu(), distance], dim=-1)
+
+
 class RegionCodes(nn.Module):
     """Splits every region into an action code and a nuisance code, (..., C) each.
+
+    The action code reads what the region looks like and its `dynamics`; the nuisance code its looks
+    only, as a scene does not act.
 
     Args:
         inputs: width of a region. code_width: C.
@@ -97,12 +112,14 @@ class RegionCodes(nn.Module):
 
     def __init__(self, *, inputs: int, code_width: int) -> None:
         super().__init__()
-        self.action = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, code_width))
-        self.nuisance = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, code_width))
+        self.norm = nn.LayerNorm(inputs)
+        self.action = nn.Linear(4 * inputs, code_width)
+        self.nuisance = nn.Linear(inputs, code_width)
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Split regions (..., D) into action code and nuisance code, (..., C) each."""
-        return self.action(regions), self.nuisance(regions)
+        """Split regions (B, T', K, D) into action code and nuisance code, (B, T', K, C) each."""
+        looks = self.norm(regions)
+        return self.action(torch.cat([looks, dynamics(looks)], -1)), self.nuisance(looks)
 
 
 class LearnedSpatialGraph(nn.Module):

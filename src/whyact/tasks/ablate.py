@@ -152,21 +152,27 @@ def _summary(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, An
     made: dict[str, dict[str, Any]] = {}
     for name, runs in rows.items():
         for split in runs[0]:
-            values = [run[split].get("top1", run[split].get("map")) for run in runs]
+            found = [run[split].get("top1", run[split].get("map")) for run in runs]
+            values = [v for v in found if v is not None]  # a split without a readable clip has none
             spread = statistics.stdev(values) if len(values) > 1 else None
-            cell = {"mean": statistics.mean(values), "std": spread, "runs": len(values)}
+            mean = statistics.mean(values) if values else None
+            cell = {"mean": mean, "std": spread, "runs": len(values)}
             made.setdefault(name, {})[split] = cell
     return made
 
 
+def _cell(score: Mapping[str, Any] | None) -> str:
+    if score is None or score["mean"] is None:
+        return "–"
+    spread = "" if score["std"] is None else f" ± {100 * score['std']:.1f}"
+    return f"{100 * score['mean']:.1f}{spread}"
+
+
 def _markdown(rows: Mapping[str, list[dict[str, Any]]]) -> str:
     summary = _summary(rows)
-    splits = list(next(iter(summary.values())))
+    splits = list(dict.fromkeys(split for cells in summary.values() for split in cells))
     lines = ["| variant | " + " | ".join(splits) + " | seeds |", "|---" * (len(splits) + 2) + "|"]
     for name, cells in summary.items():
-        texts = [
-            f"{100 * c['mean']:.1f}" + (f" ± {100 * c['std']:.1f}" if c["std"] is not None else "")
-            for c in (cells[split] for split in splits)
-        ]
+        texts = [_cell(cells.get(split)) for split in splits]
         lines.append(f"| {name} | " + " | ".join(texts) + f" | {len(rows[name])} |")
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ from whyact.config import Config
 from whyact.config_io import builtin_config, from_dict, load_config, to_json
 from whyact.data.builders import build_dataset
 from whyact.tasks.explain import explain_clip, write_explanation
-from whyact.tasks.train import train
+from whyact.tasks.train import finished, train
 from whyact.training.checkpoint import load_model
 from whyact.types import Clip, WhyactError
 
@@ -44,15 +44,22 @@ def demo(
     console = Console()
     config = load_config([builtin_config("demo"), *configs], flags)
     config.output = str(output)
+    if config.data.backdrop.eval_clips <= max(EXPLAINED):
+        raise WhyactError(
+            f"data.backdrop.eval_clips is {config.data.backdrop.eval_clips}; the demo explains "
+            f"clips up to number {max(EXPLAINED)}, so it needs at least {max(EXPLAINED) + 1}."
+        )
     for split in (config.data.train, config.data.val, *config.data.test):
         build_dataset(
             config.data, split, train=False, seed=config.seed, foreground=split == config.data.train
         )
     results = _train_both({"full": config, "plain": plain(config)})
-    table = Table(title=f"Trained with {config.data.backdrop.correlation:.0%} scene correlation")
+    table = Table(
+        title=f"Accuracy, trained with {config.data.backdrop.correlation:.0%} scene correlation"
+    )
     table.add_column("model")
     for split in config.data.test:
-        table.add_column(f"{split} (top-1)", justify="right")
+        table.add_column(split, justify="right")
     for name, scores in results.items():
         table.add_row(name, *(_cell(scores[s]) for s in config.data.test))
     console.print(table)
@@ -67,8 +74,9 @@ def demo(
 
 
 def _cell(row: dict[str, Any]) -> str:
-    low, high = row["top1_interval"]
-    return f"{row['top1']:.1%} ({low:.1%}–{high:.1%})"
+    measure = "top1" if "top1" in row else "map"
+    low, high = row[f"{measure}_interval"]
+    return f"{row[measure]:.1%} ({low:.1%}–{high:.1%})"
 
 
 def plain(config: Config) -> Config:
@@ -83,7 +91,7 @@ def plain(config: Config) -> Config:
 def _job(settings: str, queue: Any) -> None:
     try:
         config = from_dict(json.loads(settings))
-        queue.put((config.name, train(config, resume=True).scores))
+        queue.put((config.name, finished(config) or train(config, resume=True).scores))
     except BaseException as error:
         text = str(error) if isinstance(error, WhyactError) else traceback.format_exc()
         queue.put((json.loads(settings)["name"], text))

@@ -134,11 +134,12 @@ def read_predictions(folder: Path) -> Predictions:
         raise WhyactError(f"{file}: no per-clip scores here; run whyact evaluate first.")
     table = pq.read_table(file).to_pydict()
     record = read_record(folder)
+    several = bool(table["label"]) and isinstance(table["label"][0], list)
     return Predictions(
         ids=tuple(table["id"]),
-        index=torch.tensor(table["index"]),
-        logits=torch.tensor(table["logits"]),
-        labels=torch.tensor(table["label"]),
+        index=torch.tensor(table["index"], dtype=torch.int64),
+        logits=torch.tensor(table["logits"]).reshape(len(table["id"]), len(record["classes"])),
+        labels=torch.tensor(table["label"], dtype=torch.float32 if several else torch.int64),
         expected=record["scores"]["expected"],
         failures=tuple(Failure(k, v) for k, v in record["failures"].items()),
     )

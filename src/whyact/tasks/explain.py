@@ -21,9 +21,9 @@ from whyact.ops.motion import foreground
 from whyact.report.overlay import overlay_frames
 from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
-from whyact.tasks.inputs import find_clips, read_test_clip
+from whyact.tasks.inputs import clips_of, find_clips
 from whyact.training.checkpoint import load_model
-from whyact.types import Batch, Explanation, WhyactError
+from whyact.types import Batch, Explanation, Failure, WhyactError
 
 PLAYBACK_RATE = 4.0
 """Frames a second of overlay videos: slow enough to look at."""
@@ -103,6 +103,7 @@ def explain_clips(
     targets: Tensor | None = None,
     mask: Tensor | None = None,
     shares: bool = True,
+    multi_label: bool = False,
 ) -> tuple[list[Explanation], Tensor]:
     """Explain clips of equal size in one forward pass, and two more for the shares.
 
@@ -112,6 +113,7 @@ def explain_clips(
         targets: (B,) classes; the predicted ones if None.
         mask: (B, T, H, W) of the actors, for the shares; found by motion if None.
         shares: measure them.
+        multi_label: each class has a probability of its own.
 
     Returns:
         The explanations, and the probabilities (B, Y) of all classes.
@@ -129,7 +131,8 @@ def explain_clips(
             replace(e, action_share=s.actor, extra={**e.extra, "drops": s.drops, "mask": s.mask})
             for e, s in zip(found, measured, strict=True)
         ]
-    return found, output.logits.float().softmax(1).cpu()
+    logits = output.logits.float().cpu()
+    return found, logits.sigmoid() if multi_label else logits.softmax(1)
 
 
 def explain_clip(
@@ -139,6 +142,7 @@ def explain_clip(
     target: int | None = None,
     mask: Tensor | None = None,
     shares: bool = True,
+    multi_label: bool = False,
 ) -> tuple[Explanation, list[float]]:
     """Explain one clip (3, T, H, W); otherwise as `explain_clips`, for a single class and mask."""
     found, chances = explain_clips(
@@ -147,6 +151,7 @@ def explain_clip(
         targets=None if target is None else torch.tensor([target]),
         mask=None if mask is None else mask[None],
         shares=shares,
+        multi_label=multi_label,
     )
     return found[0], chances[0].tolist()
 
@@ -242,6 +247,8 @@ def explain(
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
+    Explained is the middle view of each, the only one of the test protocol ``1x1``.
+
     Args:
         checkpoint: of a run. paths: files, folders, globs.
         action: class to explain; each clip's predicted one if None.
@@ -258,24 +265,27 @@ def explain(
     target = None if action is None else loaded.classes.index(action)
     results = []
     stems: set[str] = set()
-    for path in track(find_clips(paths), "Explain", transient=True):
-        try:
-            video, times = read_test_clip(loaded.config.data, path)
-            explanation, chances = explain_clip(
-                loaded.model, video.to(device), target=target, shares=shares
-            )
-            files = write_explanation(
-                Path(output),
-                _unused(path.stem, stems),
-                source=path.name,
-                video=video,
-                times=times.tolist(),
-                explanation=explanation,
-                probabilities=chances,
-                classes=loaded.classes,
-            )
-        except WhyactError as error:
-            files = Explained(str(path), error=str(error))
+    single = replace(loaded.config.data, protocol="1x1")
+    clips = clips_of(single, find_clips(paths), loaded.classes)
+    for index in track(range(len(clips)), "Explain", transient=True):
+        path, clip = clips.listing.records[index].path, clips[(index, 0)]
+        if isinstance(clip, Failure):
+            results.append(Explained(str(path), error=clip.reason))
+            continue
+        explanation, chances = explain_clip(
+            loaded.model, clip.video.to(device), target=target, shares=shares,
+            multi_label=loaded.multi_label,
+        )  # fmt: skip
+        files = write_explanation(
+            Path(output),
+            _unused(path.stem, stems),
+            source=path.name,
+            video=clip.video,
+            times=[] if clip.times is None else clip.times.tolist(),
+            explanation=explanation,
+            probabilities=chances,
+            classes=loaded.classes,
+        )
         results.append(files)
     return results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ def train_folds(config: Config, train_one: Callable[[Config], Scores]) -> tuple[
     Raises:
         WhyactError: the set has a single split.
     """
+    if not config.data.test:
+        raise WhyactError("data.test is empty; name the split that the folds are scored on.")
     folder, split = Path(config.output) / config.name, config.data.test[0]
     count = folds(config.data)
     if count == 1:
@@ -43,14 +45,8 @@ def train_folds(config: Config, train_one: Callable[[Config], Scores]) -> tuple[
             f"data.fold is -1, but data.type '{config.data.type}' has no folds; set it to 0, or "
             "data.folding to group or random."
         )
-    rows: list[dict[str, Any]] = []
-    places: list[Path] = []
-    for fold in range(count):
-        one = copy.deepcopy(config)
-        one.data.fold = fold
-        one.name = f"{config.name}/fold_{fold}"
-        rows.append(train_one(one)[split])
-        places.append(folder / f"fold_{fold}" / "evaluation" / split)
+    rows = [train_one(one)[split] for one in fold_configs(config)]
+    places = [folder / f"fold_{fold}" / "evaluation" / split for fold in range(count)]
     mean = _mean(rows)
     result = {"mean": mean, **_pooled(places, mean)}
     result |= {f"fold {k}": row for k, row in enumerate(rows)}
@@ -59,6 +55,15 @@ def train_folds(config: Config, train_one: Callable[[Config], Scores]) -> tuple[
         text = json.dumps(result, indent=1, ensure_ascii=False)
         (folder / "result.json").write_text(text, encoding="utf-8")
     return folder, result
+
+
+def fold_configs(config: Config) -> Iterator[Config]:
+    """The config of each fold's run."""
+    for fold in range(folds(config.data)):
+        one = copy.deepcopy(config)
+        one.data.fold = fold
+        one.name = f"{config.name}/fold_{fold}"
+        yield one
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

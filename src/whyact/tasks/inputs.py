@@ -1,55 +1,49 @@
-"""What `predict` and `explain` share: finding clips and reading them through the test pipeline."""
+"""What `predict` and `explain` share: finding clips and reading them as evaluation does."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from whyact.config import DataConfig
-from whyact.data.builders import transforms
-from whyact.data.listing import is_video
-from whyact.data.video import read_frames
-from whyact.data.video_dataset import pick_frames
+from whyact.data.builders import listed_clips
+from whyact.data.listing import UNLABELLED, Listing, Record, is_video, mirror_pairs
+from whyact.data.video_dataset import VideoDataset
 from whyact.types import WhyactError
 
 
 def find_clips(paths: Sequence[str]) -> list[Path]:
     """Video files and frame folders meant by files, folders and globs, each once, in order.
 
+    A folder stands for all clips in it and below it; a file that is named itself is a clip whatever
+    its name.
+
     Raises:
         WhyactError: a path or glob that matches nothing.
     """
     found: dict[Path, None] = {}
     for given in paths:
-        path = Path(given)
-        if path.is_dir() and not is_video(path):
-            matches = sorted(p for p in path.rglob("*") if p.is_file() and is_video(p))
-        elif path.exists():
-            matches = [path]
-        else:
-            matches = [Path(p) for p in sorted(glob.glob(given, recursive=True))]
-        if not matches:
+        exact = [Path(given)] if os.path.lexists(given) else []
+        matches = exact or [Path(p) for p in sorted(glob.glob(given, recursive=True))]
+        clips = [clip for match in matches for clip in _clips(match)]
+        if not clips:
             raise WhyactError(f"{given}: no video found there (a file, a folder or a glob).")
-        found.update(dict.fromkeys(matches))
+        found.update(dict.fromkeys(clips))
     return list(found)
 
 
-def read_test_clip(config: DataConfig, path: Path) -> tuple[Tensor, Tensor]:
-    """The middle test view of a video, exactly as evaluation reads it.
+def _clips(path: Path) -> Iterator[Path]:
+    if not path.is_dir() or is_video(path):
+        yield path
+        return
+    for inside in sorted(p for p in path.iterdir() if not p.name.startswith(".")):
+        if inside.is_dir() or is_video(inside):
+            yield from _clips(inside)
 
-    Returns:
-        (3, T, H, W) uint8, and the frames' times (T,) in seconds.
-    """
-    c = config.clip
-    picked = pick_frames(
-        path, frames=c.frames, sampling=c.sampling, stride=c.stride, frame_rate=c.frame_rate,
-        short=c.short,
-    )  # fmt: skip
-    video, times = read_frames(path, picked)
-    single = DataConfig(transform=config.transform)
-    single.transform.flip_pairs = []
-    _, test = transforms(single, ())
-    return test(video, None)[0], times
+
+def clips_of(config: DataConfig, paths: Sequence[Path], classes: Sequence[str]) -> VideoDataset:
+    """Videos without labels, through the test protocol of a config."""
+    records = tuple(Record(p, str(p), UNLABELLED, p.name) for p in paths)
+    return listed_clips(config, Listing(tuple(classes), records, flip_pairs=mirror_pairs(classes)))

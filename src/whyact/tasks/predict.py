@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from whyact.tasks.inputs import find_clips, read_test_clip
+from whyact.data.views import views_of
+from whyact.tasks.inputs import clips_of, find_clips
 from whyact.training.checkpoint import load_model
+from whyact.training.predictions import predict_dataset
 from whyact.types import WhyactError
 
 
@@ -27,11 +29,12 @@ class Prediction:
     error: str | None = None
 
 
-@torch.no_grad()
 def predict(
     checkpoint: str | Path, paths: Sequence[str], *, top_k: int = 5, device: str = "cpu"
 ) -> list[Prediction]:
-    """Predict; a video that cannot be read gets its error, and the others go on.
+    """Predict as evaluation does, over all views of the run's test protocol.
+
+    A video that cannot be read gets its error, and the others go on.
 
     Args:
         checkpoint: of a run. paths: files, folders, globs. top_k: classes to list.
@@ -40,15 +43,16 @@ def predict(
     if top_k < 1:
         raise WhyactError(f"Asked for the {top_k} most probable classes; ask for at least 1.")
     loaded = load_model(checkpoint, device)
-    results = []
-    for path in find_clips(paths):
-        try:
-            video, _ = read_test_clip(loaded.config.data, path)
-        except WhyactError as error:
-            results.append(Prediction(str(path), error=str(error)))
-            continue
-        chances = loaded.model(video[None].to(device).float() / 255).logits[0].softmax(0).cpu()
+    config = loaded.config
+    clips = clips_of(config.data, find_clips(paths), loaded.classes)
+    found = predict_dataset(
+        loaded.model, clips, device=torch.device(device), workers=config.data.workers,
+        batch_size=min(32, config.training.batch_size), title="Predict",
+        pooling=views_of(config.data.protocol).pooling,
+    )  # fmt: skip
+    results = {f.id: Prediction(f.id, error=f.reason) for f in found.failures}
+    for name, chances in zip(found.ids, loaded.probabilities(found.logits), strict=True):
         best = chances.topk(min(top_k, len(loaded.classes)))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        results.append(Prediction(str(path), tuple((loaded.classes[i], p) for i, p in pairs)))
-    return results
+        results[name] = Prediction(name, tuple((loaded.classes[i], p) for i, p in pairs))
+    return [results[name] for name in clips.ids]

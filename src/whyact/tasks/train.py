@@ -17,13 +17,14 @@ from whyact.config_io import to_yaml
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
 from whyact.data.protocol import ClipDataset, label_map_hash
+from whyact.data.statistics import channel_statistics
 from whyact.data.views import views_of
 from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import build_objectives
 from whyact.tasks.evaluate import evaluate
-from whyact.tasks.folds import train_folds
+from whyact.tasks.folds import fold_configs, train_folds
 from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
@@ -100,8 +101,12 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         load_weights(loop.model, checkpoint, config.model)
         check_same_run(checkpoint, config)
         loop.resume(checkpoint)
-    record = _record(config, loop.dataset) | environment(accelerator.device, nondeterministic)
-    record["processes"] = accelerator.num_processes
+    made_by = environment(accelerator.device, nondeterministic)
+    made_by["processes"] = accelerator.num_processes
+    record = _record(config, loop.dataset) | made_by
+    if started and (folder / "record.json").is_file():
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        record["resumed"] = [*record.get("resumed", []), made_by]
     if accelerator.is_main_process:
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
         _write_json(folder / "record.json", record)
@@ -127,7 +132,7 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
         return {}
     scores: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
     if config.data.fold == -1:
-        return scores
+        return scores if all(finished(part) for part in fold_configs(config)) else {}
     check_same_run(find_checkpoint(folder), config)
     return scores if set(scores) == set(config.data.test) else {}
 
@@ -154,6 +159,8 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
         config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed,
         motion=config.data.motion.source,
     )  # fmt: skip
+    if config.data.transform.normalize == "measured":
+        model.normalize_by(*channel_statistics(dataset))
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:
@@ -197,7 +204,8 @@ def _dataset(config: Config, split: str, train: bool, foreground: bool = False) 
 
 
 def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -> None:
-    """Find out before training, not after it, what is wrong with the test splits."""
+    """Find out before training, not after it, what is wrong with the other splits."""
+    check_label_map(Path(f"data.val '{config.data.val}'"), dataset.classes, val.classes)
     for split in config.data.test:
         test = _dataset(config, split, False)
         check_label_map(Path(f"data.test '{split}'"), dataset.classes, test.classes)

@@ -40,6 +40,15 @@ class LoadedModel:
     scenes: tuple[str, ...]
     folder: Path
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether it was trained to find several actions in a clip."""
+        return self.config.objectives.binary_cross_entropy > 0
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """(..., Y) of logits (..., Y): of each class by itself where a clip may have several."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
+
 
 def save_checkpoint(
     folder: Path, *, weights: Mapping[str, torch.Tensor], config: Config, classes: Sequence[str],
@@ -170,7 +179,8 @@ UNRELATED = (
     "name", "output", "data.root", "data.annotations", "data.test", "data.workers",
     "training.device", "training.threads", "training.checkpoint_steps",
 )  # fmt: skip
-"""Settings that may change between the parts of a resumed run: they do not change its weights."""
+"""Settings that may change between the parts of a resumed run: they do not change its weights, but
+for the rounding of another device or number of threads."""
 
 
 def check_same_run(folder: Path, config: Config) -> None:

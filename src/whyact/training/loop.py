@@ -126,8 +126,23 @@ class Loop:
         )  # fmt: skip
 
     def resume(self, folder: Path) -> None:
-        """Go on from a checkpoint's state."""
+        """Go on from a checkpoint's state.
+
+        Raises:
+            WhyactError: it was made from other clips, or within an epoch by other processes.
+        """
         state = load_state(folder)
+        here = {"data": self.dataset.fingerprint, "processes": self.accelerator.num_processes}
+        if state["data"] != here["data"]:
+            raise WhyactError(
+                f"{folder}: the training clips are not those that the run was started with. Put "
+                "them back, or start another run with --name."
+            )
+        if state["progress"]["micro"] and state["processes"] != here["processes"]:
+            raise WhyactError(
+                f"{folder}: the run stopped within an epoch of {state['processes']} processes; "
+                f"resume it with as many, not {here['processes']}."
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progression(**state["progress"])
@@ -297,6 +312,8 @@ class Loop:
             self._count_time()
             scaler = self.accelerator.scaler
             state = {
+                "data": self.dataset.fingerprint,
+                "processes": self.accelerator.num_processes,
                 "scaler": scaler.state_dict() if scaler is not None else {},
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),

@@ -66,6 +66,8 @@ def predict_dataset(
         if not len(batch):
             continue
         logits = model(batch.to(device).streams).logits.float().cpu()
+        if batch.class_order is not None:
+            logits = logits.gather(1, batch.class_order)
         assert batch.index is not None
         for row, i in enumerate(batch.index.tolist()):
             scores.setdefault(i, []).append(logits[row])

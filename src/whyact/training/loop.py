@@ -115,6 +115,7 @@ class Loop:
             len(self.dataset), epoch=epoch, seed=derive(self.config.seed, "order"),
             batch_size=self.batch_size, processes=self.accelerator.num_processes,
             rank=self.accelerator.process_index, steps=self.steps_per_update,
+            blocks=getattr(self.dataset, "blocks", ()),
         )  # fmt: skip
 
     def resume(self, folder: Path) -> None:

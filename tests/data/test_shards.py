@@ -92,7 +92,7 @@ def test_training_and_evaluation_give_the_same_scores(
                 for n in ("files", "shards"))  # fmt: skip
     assert one["set"]["fingerprint"] == two["set"]["fingerprint"]
     assert set(one["failures"]) == set(two["failures"]) == {"test/1, 0.mp4", "test/2, 0.mp4"}
-    sharded.output, sharded.data.workers = str(tmp_path / "again"), 1
+    sharded.output, sharded.data.workers = str(tmp_path / "again"), 0
     assert train(sharded).scores["test"]["decoded"] == 4
 
 

@@ -92,17 +92,47 @@ def view_batches(
     return [requests[i : i + batch_size] for i in range(0, len(requests), batch_size)]
 
 
+class _Batches:
+    """Batches of the epoch that is being read; the loader asks for them anew every time."""
+
+    def __init__(self) -> None:
+        self.now: Sequence[list[Request]] = ()
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+
+class Loader:
+    """Reads batches, in order; its processes live on, with what they know of the files.
+
+    Args:
+        dataset: to read. workers: loader processes; 0 reads in this one.
+    """
+
+    def __init__(self, dataset: ClipDataset, *, workers: int = 0) -> None:
+        self._batches = _Batches()
+        self._loader = DataLoader(
+            _Indexed(dataset),
+            batch_sampler=cast("list[list[int]]", self._batches),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate_items,
+            pin_memory=torch.cuda.is_available(),
+            # Forked workers inherit torch's thread pool in an unusable state.
+            multiprocessing_context="spawn" if workers else None,
+        )
+
+    def __call__(self, batches: Sequence[list[Request]]) -> Iterator[Batch]:
+        """Read these batches; one epoch at a time."""
+        self._batches.now = list(batches)
+        return iter(self._loader)
+
+
 def load(
     dataset: ClipDataset, batches: Sequence[list[Request]], *, workers: int = 0
 ) -> Iterator[Batch]:
-    """Read batches, in order, with ``workers`` loader processes (0: in this one)."""
-    loader = DataLoader(
-        _Indexed(dataset),
-        batch_sampler=cast("list[list[int]]", list(batches)),
-        num_workers=workers,
-        collate_fn=collate_items,
-        pin_memory=torch.cuda.is_available(),
-        # Forked workers inherit torch's thread pool in an unusable state.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    return iter(loader)
+    """Read batches once, in order, with ``workers`` loader processes (0: in this one)."""
+    return Loader(dataset, workers=workers)(batches)

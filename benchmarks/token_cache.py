@@ -9,6 +9,7 @@ backbone, and takes the middle epochs, in which nothing is validated.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
@@ -39,7 +40,7 @@ def epochs(root: Path, out: Path, name: str, count: int, cache: int) -> list[flo
     run = train(load_config([], flags)).folder
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     ends = [row["seconds"] for row in rows]
-    return [b - a for a, b in zip(ends[:-2], ends[1:-1], strict=True)]
+    return [b - a for a, b in itertools.pairwise(ends[:-1])]
 
 
 def main() -> None:

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from whyact.config import Config
     from whyact.config_io import load_config
     from whyact.tasks.ablate import ablate
-    from whyact.tasks.data import write_backdrop
+    from whyact.tasks.check import check_data
+    from whyact.tasks.compare import compare
+    from whyact.tasks.data import shard_data, write_backdrop
     from whyact.tasks.demo import demo
     from whyact.tasks.evaluate import evaluate
     from whyact.tasks.explain import explain
     from whyact.tasks.predict import predict
+    from whyact.tasks.prepare import prepare_data
     from whyact.tasks.train import train
     from whyact.training.checkpoint import load_model
     from whyact.types import ActionOutput, Batch, Clip, Explanation, WhyactError
@@ -28,12 +31,14 @@ _HOME = {
     "ActionOutput": "types", "Batch": "types", "Clip": "types", "Explanation": "types",
     "WhyactError": "types", "ablate": "tasks.ablate", "demo": "tasks.demo",
     "evaluate": "tasks.evaluate", "explain": "tasks.explain", "predict": "tasks.predict",
-    "train": "tasks.train", "write_backdrop": "tasks.data",
+    "train": "tasks.train", "write_backdrop": "tasks.data", "shard_data": "tasks.data",
+    "check_data": "tasks.check", "compare": "tasks.compare", "prepare_data": "tasks.prepare",
 }  # fmt: skip
 
 __all__ = [
-    "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "demo",
-    "evaluate", "explain", "load_config", "load_model", "predict", "train", "write_backdrop",
+    "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "check_data",
+    "compare", "demo", "evaluate", "explain", "load_config", "load_model", "predict",
+    "prepare_data", "shard_data", "train", "write_backdrop",
 ]  # fmt: skip
 
 

@@ -89,6 +89,8 @@ def _train(args: argparse.Namespace, config: Config) -> int:
     result = train(config, resume=args.resume)
     if os.environ.get("RANK", "0") == "0":  # one of several processes speaks
         print_scores(result.scores, str(result.folder))
+        for split in result.scores:
+            print_record(split, result.folder / "evaluation" / split)
     return 0
 
 

@@ -43,6 +43,8 @@ def run_data(args: argparse.Namespace, config: Config) -> int:
         raise WhyactError(f"whyact data {args.what} needs --out DIR, the folder to write to.")
     if args.what == "prepare":
         return _prepare(args, config)
+    if args.what == "shard":
+        return _shard(args, config)
     from whyact.tasks.data import write_backdrop
 
     splits = args.splits or ["train", "val", "iid", "swap"]
@@ -84,3 +86,15 @@ def _prepare(args: argparse.Namespace, config: Config) -> int:
         f"not be read ({args.out}/failures.json). Use them with --data.root {args.out}"
     )
     return 1 if found.failures else 0
+
+
+def _shard(args: argparse.Namespace, config: Config) -> int:
+    from whyact.tasks.data import shard_data
+
+    made = shard_data(config, out=args.out, splits=args.splits, megabytes=args.shard_size)
+    for split, one in made.items():
+        print(f"{split}: {one.clips} clips in {one.shards} shards, {len(one.failures)} unreadable")
+        for name, reason in list(one.failures.items())[:SHOWN]:
+            print(f"{split}: {name}: {reason}")
+    print(f"Use them with --data.type shards --data.root {args.out}")
+    return 1 if any(one.failures for one in made.values()) else 0

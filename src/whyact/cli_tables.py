@@ -32,7 +32,7 @@ def print_record(split: str, folder: Path) -> None:
     """What a reader must know beside a score: failures, the class map, published numbers."""
     from whyact.tasks.evaluation_record import read_record
 
-    if not (folder / "scores.json").is_file():  # a checkpoint's folder was given, not a run's
+    if not (folder / "scores.json").is_file():  # of a checkpoint's folder, or a mean over folds
         return
     record, counts = read_record(folder), read_record(folder)["scores"]
     lines = [f"record: {folder / 'scores.json'}"]

@@ -212,10 +212,11 @@ class DataConfig:
 
     Attributes:
         type: ``backdrop``, or a name of the table in `whyact.data.catalog`: ``folder``, ``list``,
-            ``ut_interaction``, ``something_v1``, ``something_v2``, ``ucf101``, ``hmdb51``,
-            ``kinetics400``, ``kinetics600``, ``charades``.
+            ``shards``, ``ut_interaction``, ``something_v1``, ``something_v2``, ``ucf101``,
+            ``hmdb51``, ``kinetics400``, ``kinetics600``, ``charades``.
         root: folder of the videos; for ``backdrop`` the cache of generated arrays.
-        annotations: folder of the official lists, or the list file; empty for ``root``.
+        annotations: folder of the official lists, or the list file; empty for ``root``. For
+            ``shards`` the local folder that they are unpacked in.
         train, val: names of the splits that are trained and selected on.
         test: names of the splits that are reported; never used to select anything.
         folding: ``official`` (the set's own splits), ``group`` (leave one group out) or ``random``

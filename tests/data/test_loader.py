@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyact.data.loader import Request, epoch_batches, load, view_batches
+from whyact.data.loader import Loader, Request, epoch_batches, load, view_batches
 from whyact.types import Clip, Failure, WhyactError
 
 
@@ -111,3 +111,16 @@ def test_batches_come_in_order_with_their_failures() -> None:
     assert batches[0].nuisance.tolist() == [0, 1] and batches[0].label.tolist() == [0, 0]
     assert batches[0].video[:, 0, 0, 0, 0].tolist() == [0, 4]
     assert [len(b) for b in batches] == [2, 0, 1]
+
+
+def test_a_loader_reads_epoch_after_epoch() -> None:
+    loader = Loader(Numbers(), workers=1)
+    for epoch in range(2):
+        batches = epoch_batches(30, epoch=epoch, seed=0, batch_size=10)
+        read = list(loader(batches))
+        assert [b.nuisance.tolist() for b in read] == [[epoch] * len(b) for b in read]
+        wanted = [[i for i, _ in batch if i % 7 != 3] for batch in batches]
+        assert [b.index.tolist() for b in read if b.index is not None] == wanted
+    first = next(loader(epoch_batches(30, epoch=5, seed=0, batch_size=10)))  # and left there
+    again = next(loader(epoch_batches(30, epoch=6, seed=0, batch_size=10)))
+    assert set(first.nuisance.tolist()) == {5} and set(again.nuisance.tolist()) == {6}

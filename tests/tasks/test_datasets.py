@@ -93,6 +93,12 @@ def test_three_official_splits_in_one_command(name: str, roots, tmp_path: Path) 
               for k in range(3)]  # fmt: skip
     assert len({r["data"]["fingerprint"] for r in tested}) == 3
     assert json.loads((tmp_path / name / "result.json").read_text()) == found
+    again = evaluate(tmp_path / name, output=tmp_path / "again")
+    assert again == found and (tmp_path / "again" / "fold_1" / "test" / "scores.json").is_file()
+    other = tiny(name, roots(name), tmp_path, data__protocol="1x3")
+    assert set(evaluate(tmp_path / name, data=other, output=tmp_path / "other")) == set(found)
+    record = json.loads((tmp_path / "other" / "fold_2" / "test" / "scores.json").read_text())
+    assert record["set"]["fold"] == 2 and record["views"] == 3
 
 
 def test_five_seeded_folds_and_groups_of_hmdb51(roots, tmp_path: Path) -> None:

@@ -22,6 +22,11 @@ def _backdrop(
     config: DataConfig, split: str, train: bool, seed: int, foreground: bool
 ) -> ClipDataset:
     b, size = config.backdrop, config.transform.size
+    if views_of(config.protocol).count != 1:
+        raise WhyactError(
+            f"data.protocol is '{config.protocol}', but Backdrop's clips have one view; set it to "
+            "1x1."
+        )
     if config.motion.source != "none":
         raise WhyactError("data.motion works on sets of video files; set its source to none.")
     if split not in SPLITS:

@@ -13,6 +13,7 @@ from whyact.data.formats.kinetics import read_kinetics
 from whyact.data.formats.something import read_something_v1, read_something_v2
 from whyact.data.formats.ucf_hmdb import read_hmdb51, read_ucf101
 from whyact.data.listing import Listing
+from whyact.data.shards import read_shards
 from whyact.types import WhyactError
 
 
@@ -48,6 +49,7 @@ class VideoSet:
 VIDEO_SETS: Mapping[str, VideoSet] = {
     "folder": VideoSet("Folders", read_folder),
     "list": VideoSet("A list", read_list),
+    "shards": VideoSet("Shards", read_shards),
     "ut_interaction": VideoSet(
         "UT-Interaction set 1", read_ut_interaction, grouped=True, classes=6,
         counts={"all": (60,)},

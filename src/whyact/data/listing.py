@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from whyact.data.video import IMAGES, VIDEOS
 from whyact.types import WhyactError
@@ -18,14 +19,29 @@ CARVED = ("fit", "val")
 """Parts of an official training list: ``val`` to select on, ``fit`` the rest."""
 
 
+class Store(Protocol):
+    """Where clips come from that are no files yet."""
+
+    def fetch(self, path: Path) -> None:
+        """Make sure that the clip of ``path`` is there."""
+        ...
+
+
 @dataclass(frozen=True)
 class Record:
-    """One video of a set: where it is, how the set names it, its label(s) and its group."""
+    """One video of a set.
+
+    Attributes:
+        path: where it is. id: how the set names it. label: index, or indices. group: what it
+            shares with others (actor, film); its own name where unknown.
+        content: its `content_hash` where that was computed beforehand.
+    """
 
     path: Path
     id: str
     label: int | tuple[int, ...]
     group: str
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Listing:
         multi_label: labels are tuples of indices.
         flip_pairs: names of the classes that a horizontal flip swaps.
         doubts: what in the lists contradicts itself (a label that is not its folder's), in words.
+        store: brings a record's path into being before it is read; None for plain files.
+        blocks: number of the shard of every record, which training reads together; empty for files.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +63,8 @@ class Listing:
     multi_label: bool = False
     flip_pairs: tuple[tuple[str, str], ...] = ()
     doubts: tuple[str, ...] = ()
+    store: Store | None = None
+    blocks: tuple[int, ...] = ()
 
     @property
     def labelled(self) -> bool:

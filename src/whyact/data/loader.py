@@ -13,6 +13,8 @@ from whyact.data.protocol import ClipDataset
 from whyact.types import Batch, Clip, Failure, WhyactError, collate
 
 Request = tuple[int, int]
+BLOCKS_AT_ONCE = 4
+"""Shards whose clips are shuffled together."""
 
 
 def collate_items(items: Sequence[tuple[int, Clip | Failure]]) -> Batch:
@@ -38,7 +40,7 @@ class _Indexed(Dataset[tuple[int, Clip | Failure]]):
 
 def epoch_batches(
     length: int, *, epoch: int, seed: int, batch_size: int, processes: int = 1, rank: int = 0,
-    steps: int = 1,
+    steps: int = 1, blocks: Sequence[int] = (),
 ) -> list[list[Request]]:  # fmt: skip
     """This process's micro-batches of a training epoch.
 
@@ -50,6 +52,8 @@ def epoch_batches(
         length: clips in the data set. epoch: reshuffles. seed: of the order.
         batch_size: global; cut to ``length`` for smaller sets.
         processes, rank: of the run. steps: accumulation steps.
+        blocks: number of the shard of every clip: shards are shuffled, and clips within four
+            neighbouring ones, so that each is read once; empty shuffles everything.
 
     Raises:
         WhyactError: the global batch does not divide evenly.
@@ -63,6 +67,9 @@ def epoch_batches(
         )
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(length, generator=generator).tolist()
+    if blocks:
+        place = torch.randperm(max(blocks) + 1, generator=generator).tolist()
+        order.sort(key=lambda i: place[blocks[i]] // BLOCKS_AT_ONCE)
     micro = batch_size // parts
     batches = []
     for start in range(0, length - batch_size + 1, batch_size):
@@ -73,24 +80,59 @@ def epoch_batches(
 
 
 def view_batches(
-    length: int, *, views: int, batch_size: int, processes: int = 1, rank: int = 0
-) -> list[list[Request]]:
-    """This process's batches of an evaluation: every view of every clip once, in order."""
-    requests = [(i, v) for i in range(length) for v in range(views)][rank::processes]
+    length: int, *, views: int, batch_size: int, processes: int = 1, rank: int = 0,
+    blocks: Sequence[int] = (),
+) -> list[list[Request]]:  # fmt: skip
+    """This process's batches of an evaluation: every view of every clip once, in order.
+
+    With ``blocks`` (see `epoch_batches`), shard after shard.
+    """
+    order = sorted(range(length), key=blocks.__getitem__) if blocks else range(length)
+    requests = [(i, v) for i in order for v in range(views)][rank::processes]
     return [requests[i : i + batch_size] for i in range(0, len(requests), batch_size)]
+
+
+class _Batches:
+    """Batches of the epoch that is being read; the loader asks for them anew every time."""
+
+    def __init__(self) -> None:
+        self.now: Sequence[list[Request]] = ()
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+
+class Loader:
+    """Reads batches, in order; its processes live on, with what they know of the files.
+
+    Args:
+        dataset: to read. workers: loader processes; 0 reads in this one.
+    """
+
+    def __init__(self, dataset: ClipDataset, *, workers: int = 0) -> None:
+        self._batches = _Batches()
+        self._loader = DataLoader(
+            _Indexed(dataset),
+            batch_sampler=cast("list[list[int]]", self._batches),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate_items,
+            pin_memory=torch.cuda.is_available(),
+            # Forked workers inherit torch's thread pool in an unusable state.
+            multiprocessing_context="spawn" if workers else None,
+        )
+
+    def __call__(self, batches: Sequence[list[Request]]) -> Iterator[Batch]:
+        """Read these batches; one epoch at a time."""
+        self._batches.now = list(batches)
+        return iter(self._loader)
 
 
 def load(
     dataset: ClipDataset, batches: Sequence[list[Request]], *, workers: int = 0
 ) -> Iterator[Batch]:
-    """Read batches, in order, with ``workers`` loader processes (0: in this one)."""
-    loader = DataLoader(
-        _Indexed(dataset),
-        batch_sampler=cast("list[list[int]]", list(batches)),
-        num_workers=workers,
-        collate_fn=collate_items,
-        pin_memory=torch.cuda.is_available(),
-        # Forked workers inherit torch's thread pool in an unusable state.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    return iter(loader)
+    """Read batches once, in order, with ``workers`` loader processes (0: in this one)."""
+    return Loader(dataset, workers=workers)(batches)

@@ -23,6 +23,8 @@ class ClipDataset(Protocol):
         ids: names of the clips.
         views: views of each clip in evaluation; 1 in training.
         fingerprint: SHA-256 over the raw data.
+
+    A set that is stored in shards also has ``blocks``, the number of every clip's shard.
     """
 
     @property

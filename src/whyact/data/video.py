@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -166,7 +167,7 @@ def _read_by_pyav(path: str, wanted: list[int]) -> dict[int, Tensor]:
     return _pyav_frames(path, probe(path), wanted)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)
 def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
     """``stamp`` (time of change, bytes) makes a changed file a new entry of the cache."""
     none = np.zeros(0, np.int64)
@@ -281,19 +282,24 @@ def _collect(
     found: dict[int, Tensor], wanted: set[int], frames: Iterator[Any], info: VideoInfo
 ) -> None:
     """Keep the wanted ones of ``frames`` in ``found``, up to the last of them."""
+    # Plain numbers and lists: this runs for every decoded frame, wanted or not.
+    times, last, base = info.times.tolist(), max(wanted), 0.0
     for count, frame in enumerate(frames):
         i = count
         if len(info.keyframes):
             if frame.pts is None:
                 continue
-            i = _nearest(info.times, float(frame.pts * frame.time_base) - info.start)
+            base = base or float(frame.time_base)
+            i = _nearest(times, frame.pts * base - info.start)
         if i in wanted and i not in found:
             found[i] = to_tensor(frame, info.width, info.height)
-        if i >= max(wanted):
+        if i >= last:
             break
 
 
-def _nearest(times: NDArray[np.float64], time: float) -> int:
-    i = int(np.searchsorted(times, time))
-    options = [j for j in (i - 1, i) if 0 <= j < len(times)]
-    return min(options, key=lambda j: abs(times[j] - time))
+def _nearest(times: Sequence[float], time: float) -> int:
+    """Position of the entry of ascending ``times`` that is closest."""
+    i = bisect_left(times, time)
+    if i == len(times) or (i > 0 and time - times[i - 1] <= times[i] - time):
+        return i - 1
+    return i

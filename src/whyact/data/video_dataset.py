@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whyact.data.content import content_hash
 from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
 from whyact.data.sampling import sample
 from whyact.data.transforms import TestTransform, TrainTransform
-from whyact.data.video import VideoError, frame_files, probe, read_frames
-from whyact.types import Clip, Failure, WhyactError
+from whyact.data.video import VideoError, probe, read_frames
+from whyact.types import Clip, Failure
 
 
 def pick_frames(
@@ -67,6 +68,7 @@ class VideoDataset:
         self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
         self.groups: Sequence[str] = [r.group for r in listing.records]
         self.ids: Sequence[str] = [r.id for r in listing.records]
+        self.blocks = listing.blocks
         self._last: tuple[tuple[int, int], _Read] | None = None
 
     def __len__(self) -> int:
@@ -130,6 +132,8 @@ class VideoDataset:
         if rng is None and self._last is not None and self._last[0] == key:
             return self._last[1]
         path = self.listing.records[index].path
+        if self.listing.store is not None:
+            self.listing.store.fetch(path)
         picked = pick_frames(
             path, frames=self.frames, sampling=self.sampling, stride=self.stride,
             frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter, rng=rng,
@@ -146,19 +150,7 @@ class VideoDataset:
         """SHA-256 over names, labels and the contents of all files (read in parallel)."""
         digest = hashlib.sha256()
         with ThreadPoolExecutor() as pool:
-            hashes = pool.map(_content_hash, [r.path for r in self.listing.records])
+            hashes = pool.map(lambda r: r.content or content_hash(r.path), self.listing.records)
             for record, content in zip(self.listing.records, hashes, strict=True):
                 digest.update(f"{record.id}\0{record.label}\0{content}\n".encode())
         return digest.hexdigest()
-
-
-def _content_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        for file in frame_files(path) if path.is_dir() else [path]:
-            with file.open("rb") as opened:
-                while block := opened.read(1 << 20):
-                    digest.update(block)
-    except (OSError, WhyactError) as error:
-        return f"unreadable: {type(error).__name__}"
-    return digest.hexdigest()

@@ -16,6 +16,7 @@ from whyact.config import Config, DataConfig
 from whyact.data.catalog import VideoSet, folds, listing_of, video_set
 from whyact.data.inspection import Inspection, inspect_all
 from whyact.data.listing import CARVED, Listing, Record
+from whyact.types import WhyactError
 
 KINDS = ("missing", "unreadable", "mislabelled", "duplicate", "count")
 """What a finding can be."""
@@ -73,6 +74,10 @@ def check_data(
         for fold in numbers
         for split in _splits(data, chosen)
     }
+    if any(part.store is not None for part in parts.values()):
+        raise WhyactError(
+            f"data.type is '{data.type}': check the files that the shards were made from."
+        )
     paths = list(dict.fromkeys(r.path for part in parts.values() for r in part.records))
     folder = Path(output) / data.type
     found = inspect_all(

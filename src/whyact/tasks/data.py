@@ -1,14 +1,19 @@
-"""Write Backdrop for people and other programs."""
+"""Write Backdrop for people and other programs; write any set of videos as shards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+from rich.progress import track
 
 from whyact.config import Config
 from whyact.data.backdrop import SPLITS
 from whyact.data.backdrop.arrays import split_size
 from whyact.data.backdrop.export import contact_sheets, write_videos
+from whyact.data.catalog import listing_of
+from whyact.data.shards import Written, write_shards
 from whyact.types import WhyactError
 
 
@@ -42,3 +47,27 @@ def write_backdrop(
         )
         for split in splits
     ]
+
+
+def shard_data(
+    config: Config, *, out: str | Path, splits: Sequence[str] = (), megabytes: int = 256
+) -> dict[str, Written]:
+    """Write splits as tar shards, to be read with ``data.type: shards`` and ``data.root`` ``out``.
+
+    Args:
+        config: whose ``data`` is written. out: folder; each split gets one of its own below it.
+        splits: names; those of the config if empty. megabytes: size of a shard.
+
+    Raises:
+        WhyactError: splits that do not exist, or shards that are there already.
+    """
+    data = config.data
+    names = list(dict.fromkeys(splits or [data.train, data.val, *data.test]))
+    listings = {name: listing_of(data, name) for name in names}  # all, before the first is written
+    made = {}
+    for name, listing in listings.items():
+        bar = partial(track, description=f"Shard {name}", transient=True)
+        made[name] = write_shards(
+            listing, Path(out) / name, megabytes=megabytes, seed=config.seed, progress=bar
+        )
+    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
 from whyact.tasks.evaluation_record import read_predictions, write_record
+from whyact.tasks.folds import fold_runs, summarise
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.predictions import Predictions, predict_dataset
 
@@ -36,7 +38,8 @@ def evaluate(
     every clip) and ``confusion.png``; a split without labels gets a submission file instead.
 
     Args:
-        checkpoint: of a run (its best) or a checkpoint's folder.
+        checkpoint: of a run (its best) or a checkpoint's folder; or a run of all folds, each of
+            which is evaluated with its own model and summed up as `train` does.
         splits: names; ``data.test`` of the config if empty.
         data: a config whose ``data`` part replaces the checkpoint's (other paths or protocols).
         output: folder; ``evaluation`` in the run's folder if empty.
@@ -51,6 +54,10 @@ def evaluate(
     Raises:
         WhyactError: no such checkpoint or split, or other classes than it was trained with.
     """
+    if runs := fold_runs(checkpoint):
+        return _evaluate_folds(
+            runs, splits=splits, data=data, output=output, class_map=class_map, device=device
+        )
     loaded = load_model(checkpoint, device)
     config = replace(loaded.config, data=(data or loaded.config).data)
     folder = Path(output) if output else _run_folder(loaded.folder) / "evaluation"
@@ -70,6 +77,30 @@ def evaluate(
             found=found, device=torch.device(device), class_map=mapped,
         )  # fmt: skip
     return results
+
+
+def _evaluate_folds(
+    runs: Sequence[Path], *, splits: Sequence[str], data: Config | None, output: str | Path,
+    class_map: str | Path, device: str,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Evaluate every fold's own model on its own part, and sum up each split."""
+    rows: list[dict[str, dict[str, Any]]] = []
+    places: list[Path] = []
+    for fold, run in enumerate(runs):
+        one = copy.deepcopy(data)
+        if one is not None:
+            one.data.fold = fold
+        places.append(Path(output) / run.name if output else run / "evaluation")
+        rows.append(
+            evaluate(run, splits=splits, data=one, output=places[-1], class_map=class_map,
+                     device=device)
+        )  # fmt: skip
+    found: dict[str, dict[str, Any]] = {}
+    for split in rows[0]:
+        made = summarise([row[split] for row in rows], [place / split for place in places])
+        prefix = f"{split} " if len(rows[0]) > 1 else ""
+        found |= {prefix + name: scores for name, scores in made.items()}
+    return found
 
 
 def _run_folder(checkpoint: Path) -> Path:

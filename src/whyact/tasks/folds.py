@@ -16,7 +16,7 @@ from whyact.config import Config
 from whyact.config_io import to_yaml
 from whyact.data.catalog import folds
 from whyact.metrics.recognition import MEASURES, recognition_scores
-from whyact.tasks.evaluate import read_predictions
+from whyact.tasks.evaluation_record import read_predictions
 from whyact.types import WhyactError
 
 Scores = dict[str, dict[str, Any]]
@@ -47,9 +47,7 @@ def train_folds(config: Config, train_one: Callable[[Config], Scores]) -> tuple[
         )
     rows = [train_one(one)[split] for one in fold_configs(config)]
     places = [folder / f"fold_{fold}" / "evaluation" / split for fold in range(count)]
-    mean = _mean(rows)
-    result = {"mean": mean, **_pooled(places, mean)}
-    result |= {f"fold {k}": row for k, row in enumerate(rows)}
+    result = summarise(rows, places)
     if PartialState().is_main_process:
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
         text = json.dumps(result, indent=1, ensure_ascii=False)
@@ -64,6 +62,23 @@ def fold_configs(config: Config) -> Iterator[Config]:
         one.data.fold = fold
         one.name = f"{config.name}/fold_{fold}"
         yield one
+
+
+def fold_runs(run: str | Path) -> list[Path]:
+    """The runs of all folds below a run's folder, in their order; empty for a single run."""
+    found = [p for p in Path(run).glob("fold_*") if (p / "checkpoints").is_dir()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("fold_")))
+
+
+def summarise(rows: Sequence[dict[str, Any]], places: Sequence[Path]) -> Scores:
+    """Scores of all folds as `train_folds` gives them.
+
+    Args:
+        rows: scores of each fold. places: folders of their evaluations.
+    """
+    mean = _mean(rows)
+    each = {f"fold {k}": row for k, row in enumerate(rows)}
+    return {"mean": mean, **_pooled(places, mean), **each}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

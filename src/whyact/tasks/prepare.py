@@ -56,7 +56,12 @@ def prepare_data(
         raise WhyactError(f"{out} is data.root itself; write the copies to another folder.")
     data = replace(config.data, fold=max(config.data.fold, 0))
     splits = dict.fromkeys([data.train, data.val, *data.test])
-    records = [r for split in splits for r in listing_of(data, split).records]
+    listings = [listing_of(data, split) for split in splits]
+    if any(listing.store is not None for listing in listings):
+        raise WhyactError(
+            f"data.type is '{data.type}': prepare the files that the shards are made from."
+        )
+    records = [r for listing in listings for r in listing.records]
     jobs = {r.path: folder / prepared_path(r.path.relative_to(root), form) for r in records}
     _refuse_clashes(jobs)
     todo = [(s, t) for s, t in jobs.items() if not t.exists()]

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from whyact.config import Config
-from whyact.data.loader import epoch_batches, load
+from whyact.data.loader import Loader, epoch_batches
 from whyact.data.protocol import ClipDataset
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.set import ObjectiveSet
@@ -77,6 +77,7 @@ class Loop:
         self.model, self.objectives, self.dataset = model, objectives, dataset
         self.validate, self.folder, self.accelerator = validate, folder, accelerator
         self.batch_size, self.steps_per_update = self._batch_size()
+        self.loader = Loader(dataset, workers=config.data.workers)
         self.progress = Progression()
         self.clock = time.monotonic()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
@@ -123,6 +124,7 @@ class Loop:
             len(self.dataset), epoch=epoch, seed=derive(self.config.seed, "order"),
             batch_size=self.batch_size, processes=self.accelerator.num_processes,
             rank=self.accelerator.process_index, steps=self.steps_per_update,
+            blocks=getattr(self.dataset, "blocks", ()),
         )  # fmt: skip
 
     def resume(self, folder: Path) -> None:
@@ -188,7 +190,7 @@ class Loop:
                 for k, v in sorted(sums.items())
             }
 
-        for group in self._updates(load(self.dataset, batches, workers=self.config.data.workers)):
+        for group in self._updates(self.loader(batches)):
             for name, value in self._update(group).items():
                 sums[name] = sums.get(name, torch.zeros(())).to(value.device) + value
             done += 1

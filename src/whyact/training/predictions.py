@@ -56,7 +56,10 @@ def predict_dataset(
     pool = {"mean": lambda views: views.mean(0), "max": lambda views: views.amax(0)}[pooling]
     was_training = model.training
     model.eval()
-    batches = view_batches(len(dataset), views=dataset.views, batch_size=batch_size)
+    batches = view_batches(
+        len(dataset), views=dataset.views, batch_size=batch_size,
+        blocks=getattr(dataset, "blocks", ()),
+    )  # fmt: skip
     scores: dict[int, list[Tensor]] = {}
     labels: dict[int, Tensor] = {}
     failures: dict[str, Failure] = {}

@@ -14,6 +14,8 @@ from whyact.types import WhyactError
 
 CUES = ("proximity", "coactivation", "position")
 FUSIONS = ("attention", "addition")
+MOTION_GAIN = 4.0
+"""Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
 
 def cell_positions(grid: tuple[int, int], like: Tensor) -> Tensor:
@@ -28,16 +30,6 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     """Mean token of each region, (..., K, D), from assignment (..., K, N), tokens (..., N, D)."""
     share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-6)
     return share @ tokens
-
-
-def embedding(token_width: int, width: int) -> nn.Sequential:
-    """Normalise tokens (..., D) and map them to (..., width).
-
-    The linear layer does what a gain and an offset of the normalisation would; without them no
-    gradient has to reach the tokens of a frozen backbone.
-    """
-    norm = nn.LayerNorm(token_width, elementwise_affine=False)
-    return nn.Sequential(norm, nn.Linear(token_width, width))
 
 
 class RegionAdjacency(nn.Module):
@@ -103,23 +95,34 @@ def dynamics(regions: Tensor) -> Tensor:
 class RegionCodes(nn.Module):
     """Splits every region into an action code and a nuisance code, (..., C) each.
 
-    The action code reads what the region looks like and its `dynamics`; the nuisance code its looks
-    only, as a scene does not act.
+    The action code reads what the graph made of the region and the `dynamics` of its tokens; the
+    nuisance code the former only, as a scene does not act. The dynamics are those of the tokens and
+    not of their embedding, in which rises and falls of many features have been mixed.
 
     Args:
-        inputs: width of a region. code_width: C.
+        token_width: D. inputs: width of a region after the graph. code_width: C.
     """
 
-    def __init__(self, *, inputs: int, code_width: int) -> None:
+    def __init__(self, *, token_width: int, inputs: int, code_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(inputs)
-        self.action = nn.Linear(4 * inputs, code_width)
+        self.action = nn.Linear(inputs, code_width)
+        self.motion = nn.Linear(3 * token_width, code_width, bias=False)
         self.nuisance = nn.Linear(inputs, code_width)
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Split regions (B, T', K, D) into action code and nuisance code, (B, T', K, C) each."""
+    def forward(self, regions: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Split.
+
+        Args:
+            regions: (B, T', K, inputs), after the graph.
+            pooled: (B, T', K, D), mean normalised token of each region.
+
+        Returns:
+            Action code and nuisance code, (B, T', K, C) each.
+        """
         looks = self.norm(regions)
-        return self.action(torch.cat([looks, dynamics(looks)], -1)), self.nuisance(looks)
+        motion = self.motion(MOTION_GAIN * dynamics(pooled))
+        return self.action(looks) + motion, self.nuisance(looks)
 
 
 class LearnedSpatialGraph(nn.Module):
@@ -161,7 +164,9 @@ class LearnedSpatialGraph(nn.Module):
         width = code_width
         self.fusion = fusion
         self.temperature = temperature
-        self.embed = embedding(token_width, width)
+        # Without gain and offset, which the embedding has, no gradient has to reach the tokens.
+        self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
+        self.embed = nn.Linear(token_width, width)
         self.place = nn.Linear(2, width)
         self.key = nn.Linear(width, width, bias=False)
         self.queries = nn.Parameter(torch.randn(regions, width))
@@ -175,7 +180,7 @@ class LearnedSpatialGraph(nn.Module):
         if fusion == "attention":
             self.fuse_query = nn.Linear(width, width, bias=False)
             self.fuse_key = nn.Linear(width, width, bias=False)
-        self.codes = RegionCodes(inputs=width, code_width=code_width)
+        self.codes = RegionCodes(token_width=token_width, inputs=width, code_width=code_width)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """Find regions.
@@ -185,6 +190,7 @@ class LearnedSpatialGraph(nn.Module):
             grid: (h, w), ``h * w == N``.
         """
         cells = cell_positions(grid, tokens)
+        tokens = self.norm(tokens)
         values = self.embed(tokens)
         assignment = self._assign(values, cells)
         regions = pool(assignment, values)
@@ -193,7 +199,7 @@ class LearnedSpatialGraph(nn.Module):
         for convolution in self.convolutions:
             regions = regions + F.gelu(adjacency @ convolution(regions))
         fused = values + self._fuse(values, regions, assignment)
-        action, nuisance = self.codes(regions + pool(assignment, fused))
+        action, nuisance = self.codes(regions + pool(assignment, fused), pool(assignment, tokens))
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
 
     def _assign(self, values: Tensor, cells: Tensor) -> Tensor:
@@ -230,8 +236,9 @@ class GridSpatialGraph(nn.Module):
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
         self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
         self.columns = regions // self.rows
-        self.embed = embedding(token_width, code_width)
-        self.codes = RegionCodes(inputs=code_width, code_width=code_width)
+        self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
+        self.embed = nn.Linear(token_width, code_width)
+        self.codes = RegionCodes(token_width=token_width, inputs=code_width, code_width=code_width)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """As `LearnedSpatialGraph.forward`; fails where the grid has fewer rows than blocks."""
@@ -247,7 +254,8 @@ class GridSpatialGraph(nn.Module):
         regions = self.rows * self.columns
         hard = F.one_hot(block, regions).T.to(tokens.dtype)
         assignment = hard.expand(*tokens.shape[:2], regions, h * w)
-        action, nuisance = self.codes(pool(assignment, self.embed(tokens)))
+        pooled = pool(assignment, self.norm(tokens))
+        action, nuisance = self.codes(self.embed(pooled), pooled)
         position = pool(assignment, cell_positions(grid, tokens).expand(*tokens.shape[:3], 2))
         adjacency = tokens.new_zeros(*tokens.shape[:2], regions, regions)
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))

@@ -50,6 +50,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
     one.add_argument("--output", default="", help="folder of the record")
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    one.add_argument(
+        "--explain", default="", metavar="METHOD[,METHOD…]",
+        help="measure explanations instead: native, grad_cam, occlusion, …",
+    )  # fmt: skip
+    one.add_argument("--clips", type=int, default=200, help="to explain, of each split")
+    one.add_argument(
+        "--rerun", type=int, default=50, help="of these, for metrics that explain again"
+    )
+    one.add_argument("--workers", type=int, default=1, help="processes that explain")
     for name, text in (("predict", "name the action in videos"), ("explain", "show why")):
         one = add(name, text)
         one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
@@ -103,11 +112,27 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
 
     given = bool(args.config or args.flags)
     target = args.checkpoint or f"{config.output}/{config.name}"
+    if args.explain:
+        return _evaluate_explanations(args, target, config if given else None)
     scores = evaluate(
         target, splits=args.splits, data=config if given else None, output=args.output,
         device=args.device,
     )  # fmt: skip
     _print_scores(scores, target)
+    return 0
+
+
+def _evaluate_explanations(args: argparse.Namespace, target: str, data: Config | None) -> int:
+    from whyact.report.explanation_table import markdown
+    from whyact.tasks.explanations import measure_explanations
+
+    for split in args.splits or [""]:
+        folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
+        table = measure_explanations(
+            target, args.explain.split(","), split=split, clips=args.clips, rerun=args.rerun,
+            data=data, output=folder, workers=args.workers,
+        )  # fmt: skip
+        print(markdown(table))
     return 0
 
 

@@ -36,6 +36,7 @@ def perturb(
     targets: Tensor,
     *,
     count: int = 32,
+    share: float = 0.1,
     tube: tuple[int, int, int] = (2, 8, 8),
     fill: Fill = "blur",
     batch_size: int = 32,
@@ -43,12 +44,13 @@ def perturb(
 ) -> Perturbations:
     """Fill in random sets of tubes; they serve all maps of these clips. ``count + 1`` passes.
 
-    The share of tubes in a set is itself random, so small and large parts occur.
+    All sets hold about the same share of the tubes: if it varied, the size of a set would foretell
+    the drop, and a constant map with it.
 
     Args:
         score: maps clips (n, 3, T, H, W) to logits (n, Y), which attributions explain.
         clips: (B, 3, T, H, W). targets: (B,) class indices.
-        count: sets, the same for every clip, so no result depends on the batch.
+        share: of the tubes in a set. count: sets, the same for every clip, so no result depends on the batch.
         tube: (frames, height, width). fill: what goes in their place. seed: of the sets.
         batch_size: clips a forward pass; it does not change results.
 
@@ -59,7 +61,6 @@ def perturb(
         raise WhyactError(f"Infidelity needs at least two random parts, got {count}.")
     generator = torch.Generator().manual_seed(seed)
     shape = [-(-n // s) for n, s in zip(clips.shape[2:], tube, strict=True)]
-    share = torch.rand(count, 1, 1, 1, generator=generator)
     tubes = (torch.rand(count, *shape, generator=generator) < share).to(clips.device)
     fills = filling(clips, torch.ones_like(clips[:, 0]), fill)
     targets = targets.to(clips.device)

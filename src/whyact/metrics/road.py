@@ -45,7 +45,7 @@ def road(
     tube: tuple[int, int, int] = (2, 8, 8),
     noise: float = 0.01,
     tolerance: float = 3e-3,
-    batch_size: int = 32,
+    batch_size: int = 8,
     seed: int = 0,
 ) -> Road:
     """Remove and debias (ROAD, Rong et al., ICML 2022), with space-time tubes in place of pixels.

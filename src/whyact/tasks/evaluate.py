@@ -47,7 +47,7 @@ def evaluate(
     """
     loaded = load_model(checkpoint, device)
     config = (data or loaded.config).data
-    folder = Path(output) if output else _run_folder(loaded.folder) / "evaluation"
+    folder = Path(output) if output else run_folder(loaded.folder) / "evaluation"
     results = {}
     for split in splits or config.test:
         dataset = build_dataset(config, split, train=False, seed=loaded.config.seed)
@@ -61,7 +61,8 @@ def evaluate(
     return results
 
 
-def _run_folder(checkpoint: Path) -> Path:
+def run_folder(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint belongs to; its own where it is of none."""
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
 
 

@@ -1,0 +1,179 @@
+"""Measure explanations: methods x metrics on the clips of a split, controls among the rows."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from whyact.config import Config
+from whyact.data.backdrop.arrays import BackdropDataset
+from whyact.data.builders import build_dataset
+from whyact.data.loader import load
+from whyact.data.protocol import ClipDataset
+from whyact.metrics.quality import judge, summaries
+from whyact.report.explanation_table import write_table
+from whyact.tasks.evaluate import run_folder
+from whyact.tasks.explainer_table import check_methods
+from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
+from whyact.training.checkpoint import check_label_map, load_model
+from whyact.training.record import environment
+from whyact.types import WhyactError
+
+BATCH = 10
+"""Clips that are measured together; it does not change results."""
+
+
+def _job(
+    start: int, *, checkpoint: str, data: Config | None, split: str, methods: Sequence[str],
+    clips: int, rerun: int, settings: dict[str, Any],
+) -> Measured:  # fmt: skip
+    """Measure the clips from ``start`` on, up to `BATCH` of them."""
+    loaded = load_model(checkpoint)
+    dataset = _dataset(data or loaded.config, split, loaded.config.seed)
+    requests = [(i, 0) for i in range(start, min(start + BATCH, clips))]
+    (batch,) = load(dataset, [requests])
+    if not len(batch):
+        return Measured()
+    batch = batch.to("cpu")
+    assert batch.index is not None
+    limbs = None
+    if isinstance(dataset, BackdropDataset):
+        limbs = torch.stack([dataset.limb_mask(int(i)) for i in batch.index])
+    bench = Bench(loaded.model, methods, batch.video.shape[2:])
+    # Randomisation and sensitivity of the first clips only; a batch is measured as a whole.
+    made, targets = measure_batch(
+        bench, batch.video, mask=batch.mask, limbs=limbs, rerun=start < rerun, settings=settings
+    )
+    made.ids = list(batch.ids)
+    truth = batch.label if batch.label.ndim == 1 else batch.label.argmax(1)
+    made.hits = (targets == truth).double().tolist()
+    return made
+
+
+def _dataset(config: Config, split: str, seed: int) -> ClipDataset:
+    return build_dataset(config.data, split, train=False, seed=seed)
+
+
+def _threads() -> None:
+    torch.set_num_threads(1)
+
+
+def measure_explanations(
+    checkpoint: str | Path,
+    methods: Sequence[str],
+    *,
+    split: str = "",
+    clips: int = 200,
+    rerun: int = 50,
+    data: Config | None = None,
+    output: str | Path = "",
+    workers: int = 1,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the table of explanation quality: ``<output>/{table.json,table.md,table.png}``.
+
+    Every row is a method, its blurred copy, or a control, on the same clips; the explained class is
+    the predicted one. The values of every clip are in ``table.json``.
+
+    Args:
+        checkpoint: of a run. methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
+        split: of the data; the first of ``data.test`` if empty.
+        clips: how many, the first of the split. rerun: on how many of them the metrics that run
+            explainers again are measured; they cost seven more explanations a clip.
+        data: a config whose ``data`` part replaces the checkpoint's.
+        output: folder; ``explanations/<split>`` in the run's folder if empty.
+        workers: processes, with one thread each. settings: of `whyact.metrics.quality.Judge`.
+
+    Raises:
+        WhyactError: a method, checkpoint or split that does not exist, or one that does not fit.
+    """
+    check_methods(methods)
+    loaded = load_model(checkpoint)
+    config = data or loaded.config
+    split = split or config.data.test[0]
+    dataset = _dataset(config, split, loaded.config.seed)
+    check_label_map(loaded.folder, loaded.classes, dataset.classes)
+    if clips < 1 or workers < 1:
+        raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
+    clips = min(clips, len(dataset))
+    job = partial(
+        _job, checkpoint=str(loaded.folder), data=data, split=split, methods=tuple(methods),
+        clips=clips, rerun=min(rerun, clips), settings=dict(settings or {}),
+    )  # fmt: skip
+    made = Measured()
+    for part in _run(job, range(0, clips, BATCH), workers):
+        made.add(part)
+    folder = Path(output) if output else run_folder(loaded.folder) / "explanations" / split
+    about = {
+        "checkpoint": str(loaded.folder), "split": split, "expected": clips, "rerun": rerun,
+        "data": dataset.fingerprint, "settings": dict(settings or {}),
+        **environment(torch.device("cpu"), []),
+    }  # fmt: skip
+    table = tabulate(made, methods) | {"about": about}
+    write_table(folder, table)
+    return table
+
+
+def _run(job: Any, starts: Sequence[int], workers: int) -> Iterable[Measured]:
+    if workers == 1:
+        return track(map(job, starts), "Explanations", total=len(starts), transient=True)
+    pool = multiprocessing.get_context("spawn").Pool(workers, _threads)
+    parts = track(pool.imap(job, starts), "Explanations", total=len(starts), transient=True)
+
+    def close() -> Iterable[Measured]:
+        with pool:
+            yield from parts
+
+    return close()
+
+
+def tabulate(made: Measured, methods: Sequence[str]) -> dict[str, Any]:
+    """The table as JSON values: summaries, verdicts, ceilings, costs, the values of every clip."""
+    rows = _tensors(made.rows)
+    curves = {row: torch.tensor(c, dtype=torch.float64) for row, c in made.curves.items()}
+    return {
+        "clips": len(made.ids),
+        "accuracy": sum(made.hits) / max(1, len(made.hits)),
+        "rows": _summaries(rows),
+        "verdicts": {m: {k: asdict(v) for k, v in judge(rows, m).items()} for m in methods},
+        "ceilings": _summaries(_tensors(made.ceilings)),
+        # None where no clip has a mask.
+        "iou_curve": {
+            row: None if bool(c.isnan().all()) else c.nanmean(0).tolist()
+            for row, c in curves.items()
+        },
+        "cost": {
+            m: {"passes": sum(c) / len(c), "needed": made.needs[m]} for m, c in made.passes.items()
+        },
+        "judging": {"passes": made.judging[0], "needed": made.judging[1]},
+        "values": {"id": made.ids, "hit": made.hits, "rows": _without_nan(made.rows)},
+    }
+
+
+def _tensors(rows: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, Tensor]]:
+    return {
+        row: {k: torch.tensor(v, dtype=torch.float64) for k, v in values.items()}
+        for row, values in rows.items()
+    }
+
+
+def _summaries(rows: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Any]]:
+    return {
+        row: {k: asdict(s) for k, s in summaries(values).items()} for row, values in rows.items()
+    }
+
+
+def _without_nan(rows: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """The same with None for undefined values, as JSON has no NaN."""
+    return {
+        row: {k: [None if x != x else round(x, 5) for x in v] for k, v in values.items()}
+        for row, values in rows.items()
+    }

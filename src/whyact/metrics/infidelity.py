@@ -50,7 +50,8 @@ def perturb(
     Args:
         score: maps clips (n, 3, T, H, W) to logits (n, Y), which attributions explain.
         clips: (B, 3, T, H, W). targets: (B,) class indices.
-        share: of the tubes in a set. count: sets, the same for every clip, so no result depends on the batch.
+        count: sets, the same for every clip, so no result depends on the batch.
+        share: of the tubes in a set.
         tube: (frames, height, width). fill: what goes in their place. seed: of the sets.
         batch_size: clips a forward pass; it does not change results.
 

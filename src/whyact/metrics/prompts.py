@@ -61,7 +61,7 @@ class Alignment:
 
 
 def prompt_alignment(
-    prompts: Tensor, content: Tensor, *, candidates: int = 100, ridge: float = 1.0, seed: int = 0
+    prompts: Tensor, content: Tensor, *, candidates: int = 100, ridge: float = 0.05, seed: int = 0
 ) -> Alignment:
     """Find each clip among others by its prompts.
 

@@ -61,7 +61,8 @@ def markdown(table: Mapping[str, Any]) -> str:
     ]
     for group, title in GROUPS.items():
         lines += _part(table, group, title)
-    return "\n".join([*lines, *_verdicts(table), *_costs(table)]) + "\n"
+    parts = [*lines, *_verdicts(table), *_reasons(table), *_costs(table)]
+    return "\n".join(parts) + "\n"
 
 
 def _part(table: Mapping[str, Any], group: str, title: str) -> list[str]:
@@ -99,6 +100,53 @@ def _verdicts(table: Mapping[str, Any]) -> list[str]:
         tested = sum(not v["undefined"] for v in verdicts.values())
         text = "; ".join(said) if said else "beats all four, and is not worse than its blurred copy"
         lines.append(f"- **{method}** ({tested} metrics): {text}.")
+    return [*lines, ""]
+
+
+REASONS = {
+    "completeness_gap": "gap between logit and contributions (0)",
+    "path": "change of the logit without the strongest path",
+    "path_same_end": "… without a random path to the same region",
+    "path_minus_path_same_end": "strongest minus random path to the same region (above 0)",
+    "path_minus_path_anywhere": "strongest minus random path to any region (above 0)",
+    "frames": "insertion minus deletion of whole frames by their evidence",
+    "frames_minus_random_frames": "… above a random order of frames (above 0)",
+    "prompt_redundancy": "mean absolute cosine between a frame's prompts (lower)",
+    "prompt_swap_drop": "drop of the logit with another clip's prompts (above 0)",
+    "prompt_swap_similarity": "similarity of the maps before and after that (below 1)",
+    "region_agreement": "same region on the actor in neighbouring frames (higher)",
+    "region_fit": "overlap of that region with the actor (higher)",
+    "action_code_stability": "variance of the action code, in a clip over between clips (lower)",
+    "nuisance_code_stability": "variance of the nuisance code, likewise (lower)",
+}
+
+
+def _reasons(table: Mapping[str, Any]) -> list[str]:
+    """The model's own reasons: paths, frames, prompts, regions and codes."""
+    found = table.get("reasons", {})
+    if not found:
+        return []
+    head = ["### The model's own reasons", ""]
+    lines = [*head, "| measure (wanted) | value | clips |", "|---|---|---|"]
+    for name, title in REASONS.items():
+        if name in found:
+            lines.append(f"| {title} | {_cell(found[name])} | {found[name]['clips']} |")
+    if "prompt_bank" in found:
+        bank = found["prompt_bank"]
+        lines.append(
+            f"| effective rank of the {bank['prompts']} prompts in the bank (higher) | "
+            f"{bank['effective_rank']:.1f} | |"
+        )
+    if "prompt_alignment" in found:
+        aligned = found["prompt_alignment"]
+        among, clips = aligned["candidates"], aligned["rank"]["clips"]
+        lines += [
+            f"| rank of a clip among {among} by its prompts (0; chance 0.5) | "
+            f"{_cell(aligned['rank'])} | {clips} |",
+            f"| the clip is the first of {among} (1) | {_cell(aligned['found'])} | {clips} |",
+            "| mutual information of prompts and content, at least, in nats (higher) | "
+            f"{aligned['information']:.2f} | {clips} |",
+        ]
     return [*lines, ""]
 
 

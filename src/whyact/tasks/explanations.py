@@ -19,10 +19,13 @@ from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
+from whyact.models.recognizer import ActionRecognizer
 from whyact.report.explanation_table import write_table
 from whyact.tasks.evaluate import run_folder
+from whyact.tasks.explain import graph_rounds
 from whyact.tasks.explainer_table import check_methods
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
+from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
 from whyact.training.checkpoint import check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
@@ -34,14 +37,14 @@ BATCH = 10
 def _job(
     start: int, *, checkpoint: str, data: Config | None, split: str, methods: Sequence[str],
     clips: int, rerun: int, settings: dict[str, Any],
-) -> Measured:  # fmt: skip
+) -> tuple[Measured, Reasons]:  # fmt: skip
     """Measure the clips from ``start`` on, up to `BATCH` of them."""
     loaded = load_model(checkpoint)
     dataset = _dataset(data or loaded.config, split, loaded.config.seed)
     requests = [(i, 0) for i in range(start, min(start + BATCH, clips))]
     (batch,) = load(dataset, [requests])
     if not len(batch):
-        return Measured()
+        return Measured(), Reasons()
     batch = batch.to("cpu")
     assert batch.index is not None
     limbs = None
@@ -55,7 +58,11 @@ def _job(
     made.ids = list(batch.ids)
     truth = batch.label if batch.label.ndim == 1 else batch.label.argmax(1)
     made.hits = (targets == truth).double().tolist()
-    return made
+    reasons = Reasons()
+    if isinstance(loaded.model, ActionRecognizer):
+        rounds = graph_rounds(loaded.model)
+        measure_reasons(loaded.model, batch.video, batch.mask, rounds, reasons)
+    return made, reasons
 
 
 def _dataset(config: Config, split: str, seed: int) -> ClipDataset:
@@ -108,9 +115,10 @@ def measure_explanations(
         _job, checkpoint=str(loaded.folder), data=data, split=split, methods=tuple(methods),
         clips=clips, rerun=min(rerun, clips), settings=dict(settings or {}),
     )  # fmt: skip
-    made = Measured()
-    for part in _run(job, range(0, clips, BATCH), workers):
+    made, reasons = Measured(), Reasons()
+    for part, why in _run(job, range(0, clips, BATCH), workers):
         made.add(part)
+        reasons.add(why)
     folder = Path(output) if output else run_folder(loaded.folder) / "explanations" / split
     about = {
         "checkpoint": str(loaded.folder), "split": split, "expected": clips, "rerun": rerun,
@@ -118,17 +126,19 @@ def measure_explanations(
         **environment(torch.device("cpu"), []),
     }  # fmt: skip
     table = tabulate(made, methods) | {"about": about}
+    if isinstance(loaded.model, ActionRecognizer):
+        table["reasons"] = summarise_reasons(loaded.model, reasons)
     write_table(folder, table)
     return table
 
 
-def _run(job: Any, starts: Sequence[int], workers: int) -> Iterable[Measured]:
+def _run(job: Any, starts: Sequence[int], workers: int) -> Iterable[tuple[Measured, Reasons]]:
     if workers == 1:
         return track(map(job, starts), "Explanations", total=len(starts), transient=True)
     pool = multiprocessing.get_context("spawn").Pool(workers, _threads)
     parts = track(pool.imap(job, starts), "Explanations", total=len(starts), transient=True)
 
-    def close() -> Iterable[Measured]:
+    def close() -> Iterable[tuple[Measured, Reasons]]:
         with pool:
             yield from parts
 

@@ -69,6 +69,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--action", default="", help="class to explain; default: predicted"
     )
     made["explain"].add_argument("--output", default="explanations", help="folder of the results")
+    made["explain"].add_argument(
+        "--counterfactual", action="store_true",
+        help="find the smallest set of regions whose removal changes the prediction",
+    )  # fmt: skip
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -150,10 +154,12 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device,
+        device=args.device, counterfactual=args.counterfactual,
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.picture}")
+        if one.found:
+            print(f"  {one.found}")
     return 1 if any(one.error for one in found) else 0
 
 

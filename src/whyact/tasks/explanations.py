@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -88,7 +91,8 @@ def measure_explanations(
     """Write the table of explanation quality: ``<output>/{table.json,table.md,table.png}``.
 
     Every row is a method, its blurred copy, or a control, on the same clips; the explained class is
-    the predicted one. The values of every clip are in ``table.json``.
+    the predicted one. The values of every clip are in ``table.json``. What is done is kept in
+    ``parts/``: after an interruption, or for more clips, the same call goes on.
 
     Args:
         checkpoint: of a run. methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
@@ -113,13 +117,20 @@ def measure_explanations(
     clips = min(clips, len(dataset))
     job = partial(
         _job, checkpoint=str(loaded.folder), data=data, split=split, methods=tuple(methods),
-        clips=clips, rerun=min(rerun, clips), settings=dict(settings or {}),
+        clips=clips, rerun=rerun, settings=dict(settings or {}),
     )  # fmt: skip
+    folder = Path(output) if output else run_folder(loaded.folder) / "explanations" / split
+    key = _key(loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items()))
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    files = {
+        start: parts / f"{start:05d}-{min(start + BATCH, clips):05d}-{start < rerun:d}-{key}.json"
+        for start in range(0, clips, BATCH)
+    }
     made, reasons = Measured(), Reasons()
-    for part, why in _run(job, range(0, clips, BATCH), workers):
+    for part, why in _run(job, files, workers):
         made.add(part)
         reasons.add(why)
-    folder = Path(output) if output else run_folder(loaded.folder) / "explanations" / split
     about = {
         "checkpoint": str(loaded.folder), "split": split, "expected": clips, "rerun": rerun,
         "data": dataset.fingerprint, "settings": dict(settings or {}),
@@ -132,17 +143,31 @@ def measure_explanations(
     return table
 
 
-def _run(job: Any, starts: Sequence[int], workers: int) -> Iterable[tuple[Measured, Reasons]]:
-    if workers == 1:
-        return track(map(job, starts), "Explanations", total=len(starts), transient=True)
-    pool = multiprocessing.get_context("spawn").Pool(workers, _threads)
-    parts = track(pool.imap(job, starts), "Explanations", total=len(starts), transient=True)
+def _run(
+    job: Callable[[int], tuple[Measured, Reasons]], files: dict[int, Path], workers: int
+) -> Iterator[tuple[Measured, Reasons]]:
+    """The parts in order; those that an earlier, interrupted call has written are read."""
+    missing = [start for start, file in files.items() if not file.is_file()]
+    made: Iterable[tuple[Measured, Reasons]] = map(job, missing)
+    with ExitStack() as stack:
+        if workers > 1 and missing:
+            context = multiprocessing.get_context("spawn")
+            made = stack.enter_context(context.Pool(workers, _threads)).imap(job, missing)
+        steps = zip(missing, made, strict=True)
+        for start, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
+            scratch = files[start].with_suffix(".tmp")
+            scratch.write_text(json.dumps({"measured": asdict(part), "reasons": why.to_json()}))
+            scratch.replace(files[start])
+    for file in files.values():
+        values = json.loads(file.read_text())
+        yield Measured(**values["measured"]), Reasons.from_json(values["reasons"])
 
-    def close() -> Iterable[tuple[Measured, Reasons]]:
-        with pool:
-            yield from parts
 
-    return close()
+def _key(folder: Path, *settings: object) -> str:
+    """Hash of everything that the values of a part depend on."""
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
+    digest.update(repr(settings).encode())
+    return digest.hexdigest()[:12]
 
 
 def tabulate(made: Measured, methods: Sequence[str]) -> dict[str, Any]:

@@ -46,6 +46,25 @@ class Reasons:
         self.mixtures += other.mixtures
         self.content += other.content
 
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "values": {k: [p.tolist() for p in v] for k, v in self.values.items()},
+            "codes": {k: [p.tolist() for p in v] for k, v in self.codes.items()},
+            "mixtures": [m.tolist() for m in self.mixtures],
+            "content": [c.tolist() for c in self.content],
+        }
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> Reasons:
+        """What `to_json` gave."""
+        return cls(
+            values={k: [torch.tensor(p).double() for p in v] for k, v in given["values"].items()},
+            codes={k: [torch.tensor(p) for p in v] for k, v in given["codes"].items()},
+            mixtures=[torch.tensor(m) for m in given["mixtures"]],
+            content=[torch.tensor(c) for c in given["content"]],
+        )
+
     def note(self, **values: Tensor) -> None:
         """Append values (B,) of some clips."""
         for name, value in values.items():

@@ -220,3 +220,37 @@ def test_the_command_takes_a_list(monkeypatch: pytest.MonkeyPatch, run: Path) ->
     )
     assert code == 2 and asked[0].methods == ["native", "rise"]
     assert (asked[0].clips, asked[0].workers, asked[0].data) == (20, 2, None)
+
+
+def test_an_interrupted_table_goes_on_and_folds_are_put_together(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyact.tasks import explanations
+
+    monkeypatch.setattr(explanations, "BATCH", 1)
+    done: list[int] = []
+    inner = explanations._job
+
+    def job(start: int, **options: object) -> tuple:
+        done.append(start)
+        return inner(start, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(explanations, "_job", job)
+
+    def measure(source: Path, clips: int) -> dict:
+        return measure_explanations(
+            source, ["native"], clips=clips, rerun=0, output=tmp_path / "out", settings=FAST
+        )
+
+    first = measure(run, 2)
+    assert done == [0, 1] and first["clips"] == 2
+    table = measure(run, 3)
+    assert done == [0, 1, 2] and table["clips"] == 3  # only the new clip was measured
+    assert table["values"]["rows"]["native"]["entropy"][:2] == (
+        first["values"]["rows"]["native"]["entropy"]
+    )
+    for fold in (0, 1):
+        (tmp_path / "folds").mkdir(exist_ok=True)
+        (tmp_path / "folds" / f"fold_{fold}").symlink_to(run)
+    both = measure(tmp_path / "folds", 4)
+    assert both["clips"] == 4 and len(both["about"]["checkpoints"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.protocol import ClipDataset, label_map_hash
 from whyact.data.video import decoder_version
+from whyact.metrics.background import background_robustness
 from whyact.metrics.recognition import confusion_matrix, recognition_scores
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.predictions import Predictions, predict_dataset
@@ -31,6 +33,9 @@ def evaluate(
     device: str = "cpu",
 ) -> dict[str, dict[str, Any]]:
     """Score a checkpoint and write ``<output>/<split>/{scores.json,clips.parquet}``.
+
+    Where the splits tell of the background (``iid`` and ``swap``, ``scuba``, ``scufo``), what they
+    tell goes to ``<output>/background.json`` (`whyact.metrics.background`).
 
     Args:
         checkpoint: of a run (its best) or a checkpoint's folder.
@@ -49,6 +54,7 @@ def evaluate(
     config = (data or loaded.config).data
     folder = Path(output) if output else run_folder(loaded.folder) / "evaluation"
     results = {}
+    hits: dict[str, torch.Tensor] = {}
     for split in splits or config.test:
         dataset = build_dataset(config, split, train=False, seed=loaded.config.seed)
         check_label_map(loaded.folder, loaded.classes, dataset.classes)
@@ -58,6 +64,12 @@ def evaluate(
             title=f"Evaluate {split}",
         )  # fmt: skip
         results[split] = _write(folder / split, loaded, dataset, found)
+        if found.labels.ndim == 1:
+            hits[split] = found.logits.argmax(1) == found.labels
+    background = background_robustness(hits)
+    if background:
+        values = {name: asdict(summary) for name, summary in background.items()}
+        (folder / "background.json").write_text(json.dumps(values, indent=1))
     return results
 
 

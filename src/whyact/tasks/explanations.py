@@ -95,7 +95,8 @@ def measure_explanations(
     ``parts/``: after an interruption, or for more clips, the same call goes on.
 
     Args:
-        checkpoint: of a run. methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
+        checkpoint: of a run; of a cross-validated one all folds, each on its own clips.
+        methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
         split: of the data; the first of ``data.test`` if empty.
         clips: how many, the first of the split. rerun: on how many of them the metrics that run
             explainers again are measured; they cost seven more explanations a clip.
@@ -107,40 +108,58 @@ def measure_explanations(
         WhyactError: a method, checkpoint or split that does not exist, or one that does not fit.
     """
     check_methods(methods)
-    loaded = load_model(checkpoint)
-    config = data or loaded.config
-    split = split or config.data.test[0]
-    dataset = _dataset(config, split, loaded.config.seed)
-    check_label_map(loaded.folder, loaded.classes, dataset.classes)
     if clips < 1 or workers < 1:
         raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
-    clips = min(clips, len(dataset))
-    job = partial(
-        _job, checkpoint=str(loaded.folder), data=data, split=split, methods=tuple(methods),
-        clips=clips, rerun=rerun, settings=dict(settings or {}),
-    )  # fmt: skip
-    folder = Path(output) if output else run_folder(loaded.folder) / "explanations" / split
-    key = _key(loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items()))
-    parts = folder / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
-    files = {
-        start: parts / f"{start:05d}-{min(start + BATCH, clips):05d}-{start < rerun:d}-{key}.json"
-        for start in range(0, clips, BATCH)
-    }
     made, reasons = Measured(), Reasons()
-    for part, why in _run(job, files, workers):
-        made.add(part)
-        reasons.add(why)
-    about = {
-        "checkpoint": str(loaded.folder), "split": split, "expected": clips, "rerun": rerun,
-        "data": dataset.fingerprint, "settings": dict(settings or {}),
-        **environment(torch.device("cpu"), []),
-    }  # fmt: skip
-    table = tabulate(made, methods) | {"about": about}
+    about: dict[str, Any] = {"checkpoints": [], "data": [], "expected": 0}
+    for source in _folds(Path(checkpoint)):
+        done = about["expected"]
+        if done >= clips:
+            break
+        loaded = load_model(source)
+        config = data or loaded.config
+        chosen = split or config.data.test[0]
+        dataset = _dataset(config, chosen, loaded.config.seed)
+        check_label_map(loaded.folder, loaded.classes, dataset.classes)
+        if not about["checkpoints"]:
+            place = run_folder(loaded.folder) if source == Path(checkpoint) else Path(checkpoint)
+            folder = Path(output) if output else place / "explanations" / chosen
+        job = partial(
+            _job, checkpoint=str(loaded.folder), data=data, split=chosen, methods=tuple(methods),
+            clips=min(clips - done, len(dataset)), rerun=rerun - done,
+            settings=dict(settings or {}),
+        )  # fmt: skip
+        key = _key(
+            loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items())
+        )
+        for part, why in _run(job, _files(folder / "parts", job.keywords, key), workers):
+            made.add(part)
+            reasons.add(why)
+        about["checkpoints"].append(str(loaded.folder))
+        about["data"].append(dataset.fingerprint)
+        about["expected"] += job.keywords["clips"]
+    about |= {"split": chosen, "rerun": rerun, "settings": dict(settings or {})}
+    table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
     if isinstance(loaded.model, ActionRecognizer):
         table["reasons"] = summarise_reasons(loaded.model, reasons)
     write_table(folder, table)
     return table
+
+
+def _folds(run: Path) -> list[Path]:
+    """The runs of all folds of a cross-validated one; any other run itself."""
+    found = sorted(run.glob("fold_*"), key=lambda f: int(f.name.removeprefix("fold_")))
+    return found or [run]
+
+
+def _files(parts: Path, job: dict[str, Any], key: str) -> dict[int, Path]:
+    """Where the values of the clips from each start on are kept."""
+    parts.mkdir(parents=True, exist_ok=True)
+    clips, rerun = job["clips"], job["rerun"]
+    return {
+        start: parts / f"{start:05d}-{min(start + BATCH, clips):05d}-{start < rerun:d}-{key}.json"
+        for start in range(0, clips, BATCH)
+    }
 
 
 def _run(

@@ -58,6 +58,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="rows 'class of the data,class of the model', for a set with other classes",
     )  # fmt: skip
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    one.add_argument(
+        "--explain", default="", metavar="METHOD[,METHOD…]",
+        help="measure explanations instead: native, grad_cam, occlusion, …",
+    )  # fmt: skip
+    one.add_argument("--clips", type=int, default=200, help="to explain, of each split")
+    one.add_argument(
+        "--rerun", type=int, default=50, help="of these, for metrics that explain again"
+    )
+    one.add_argument("--workers", type=int, default=1, help="processes that explain")
     one = add("compare", "compare two evaluations clip by clip")
     one.add_argument("first", help="folder of a split's evaluation, e.g. runs/a/evaluation/test")
     one.add_argument("second", help="the other one; differences are second minus first")
@@ -72,6 +81,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--action", default="", help="class to explain; default: predicted"
     )
     made["explain"].add_argument("--output", default="explanations", help="folder of the results")
+    made["explain"].add_argument(
+        "--counterfactual", action="store_true",
+        help="find the smallest set of regions whose removal changes the prediction",
+    )  # fmt: skip
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -106,6 +119,8 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(target))
     asked = load_config(args.config, args.flags, base=trained)
+    if args.explain:
+        return _evaluate_explanations(args, target, asked)
     scores = evaluate(
         target, splits=args.splits, data=asked, output=args.output, class_map=args.class_map,
         device=args.device,
@@ -125,6 +140,20 @@ def _compare(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
+def _evaluate_explanations(args: argparse.Namespace, target: str, data: Config | None) -> int:
+    from whyact.report.explanation_table import markdown
+    from whyact.tasks.explanations import measure_explanations
+
+    for split in args.splits or [""]:
+        folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
+        table = measure_explanations(
+            target, args.explain.split(","), split=split, clips=args.clips, rerun=args.rerun,
+            data=data, output=folder, workers=args.workers,
+        )  # fmt: skip
+        print(markdown(table))
+    return 0
+
+
 def _predict(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.predict import predict
 
@@ -139,10 +168,12 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device,
+        device=args.device, counterfactual=args.counterfactual,
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.picture}")
+        if one.found:
+            print(f"  {one.found}")
     return 1 if any(one.error for one in found) else 0
 
 

@@ -198,12 +198,15 @@ class BackdropConfig:
         eval_clips: clips of each test split.
         correlation: share of training clips whose scene is the one tied to their action.
         seed: of the content.
+        watermark: planted shortcut, a coloured square in a corner: ``class`` tells the action,
+            ``random`` tells nothing.
     """
 
     clips: int = 4000
     eval_clips: int = 400
     correlation: float = 0.9
     seed: int = 0
+    watermark: Literal["none", "class", "random"] = "none"
 
 
 @dataclass

@@ -69,7 +69,7 @@ def test_every_key_is_written_documented_and_needed(key: str) -> None:
     assert f"`{key}`" in DOCUMENT.read_text(encoding="utf-8")
     missing = values()
     del missing[key]
-    with pytest.raises(WhyactError, match="schema 1.1, got none" if key == "schema" else key):
+    with pytest.raises(WhyactError, match="schema 1.2, got none" if key == "schema" else key):
         validate(missing)
     wrong = values() | {key: object()}
     with pytest.raises(WhyactError, match="got <obj" if key == "schema" else f"'{key}' is of type"):
@@ -81,11 +81,26 @@ def test_the_document_names_this_version() -> None:
 
 
 def test_versions() -> None:
-    with pytest.raises(WhyactError, match=r"schema 1\.1, got 2\.0"):
+    with pytest.raises(WhyactError, match=r"schema 1\.2, got 2\.0"):
         validate(values() | {"schema": "2.0"})
     validate(values() | {"schema": "1.9", "something_new": 1})
     with pytest.raises(WhyactError, match="unknown key 'something_new'"):
         validate(values() | {"something_new": 1})
+
+
+def test_a_counterfactual_has_names_of_classes() -> None:
+    found = {
+        "regions": [1], "prediction": 1, "becomes": 0, "drop": 0.5, "exact": True, "passes": 3,
+        "area": 0.25,
+    }  # fmt: skip
+    e = explanation()
+    v = values(replace(e, extra={**e.extra, "counterfactual": found}))
+    validate(v)
+    assert v["counterfactual"] == found | {"prediction": "kick", "becomes": "wave"}
+    found |= {"regions": None, "becomes": None}
+    v = values(replace(e, extra={**e.extra, "counterfactual": found}))
+    assert v["counterfactual"]["becomes"] is None and v["counterfactual"]["regions"] is None
+    assert values()["counterfactual"] is None
 
 
 def test_numbers_that_contradict_each_other() -> None:

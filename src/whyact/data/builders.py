@@ -35,6 +35,7 @@ def _backdrop(
         root=config.root, split=split, clips=b.clips, eval_clips=b.eval_clips,
         correlation=b.correlation, seed=b.seed, frames=config.clip.frames, size=size,
         train=train, flip=config.transform.flip, augment_seed=seed, foreground=foreground,
+        watermark=b.watermark,
     )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ They take the model only for the scores that an `Explanation` holds.
 
 from __future__ import annotations
 
-import zlib
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from whyact.explainers.base import (
     logits_of,
     picked,
 )
+from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.warp import blur
 from whyact.types import Explanation
 
@@ -68,14 +68,9 @@ class RandomMap(Control):
     def heat(self, clips: Tensor) -> Tensor:
         """As `Control.heat`."""
         t, h, w = clips.shape[2:]
-        coarse = []
-        for clip in clips:
-            pixels = clip.float().mul(255).round().byte().cpu().contiguous().numpy()
-            generator = torch.Generator().manual_seed(zlib.crc32(pixels.data, self.seed))
-            shape = (t, -(-h // self.cell), -(-w // self.cell))
-            coarse.append(torch.rand(shape, generator=generator))
-        maps = torch.stack(coarse).to(clips)[:, None]
-        return F.interpolate(maps, (t, h, w), mode="trilinear")[:, 0]
+        shape = (t, -(-h // self.cell), -(-w // self.cell))
+        maps = clip_rand(clip_generators(clips, self.seed), shape, clips)
+        return F.interpolate(maps[:, None], (t, h, w), mode="trilinear")[:, 0]
 
 
 class ConstantMap(Control):
@@ -134,6 +129,11 @@ class MotionMagnitude(Control):
         return blur((before + after) / 2, self.sigma * min(clips.shape[-2:]))
 
 
+def blurred(heat: Tensor, sigma: float = 1 / 8) -> Tensor:
+    """Maps (..., H, W) blurred by ``sigma`` of their short side: their detail is taken away."""
+    return blur(heat, sigma * min(heat.shape[-2:]))
+
+
 class BlurredCopy:
     """Another explainer's map, blurred: what remains when its detail is taken away.
 
@@ -147,9 +147,9 @@ class BlurredCopy:
 
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """Cost and arguments of the explainer; only heat, target and score are kept."""
-        sigma = self.sigma * min(clips.shape[-2:])
         found = self.explainer(clips, targets)
         empty = Explanation(method=self.name, target=0, heat=torch.empty(0), score=0.0)
         return [
-            replace(empty, target=e.target, score=e.score, heat=blur(e.heat, sigma)) for e in found
+            replace(empty, target=e.target, score=e.score, heat=blurred(e.heat, self.sigma))
+            for e in found
         ]

@@ -100,7 +100,8 @@ class GradCam:
             raise WhyactError(
                 f"Unknown variant '{variant}'; choose grad_cam, hires_cam or layer_cam."
             )
-        self.model, self.layer, self.name = model, layer, variant
+        self.model, self.layer = model, layer
+        self.name: str = variant
         self.shape: dict[str, Any] = {
             "grid": grid, "prefix": prefix, "channels_last": channels_last,
         }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -86,6 +87,50 @@ def strongest_chain(weights: Tensor, end: int, length: int) -> list[int]:
                     rest = now + float(bound[left - 1][sender])
                     heapq.heappush(heap, (-rest, [*nodes, sender], now))
     return [end]
+
+
+def random_chain(weights: Tensor, end: int, length: int, generator: torch.Generator) -> list[int]:
+    """A chain of different nodes that ends in ``end``, each sender drawn from all that there are.
+
+    Args:
+        weights: (n, n), an edge where above 0. end: last receiver. length: edges; fewer where the
+            chain cannot go on. generator: of the draws, on the CPU.
+    """
+    nodes = [end]
+    while len(nodes) <= length:
+        senders = [s for s in (weights[nodes[-1]] > 0).nonzero().flatten().tolist()
+                   if s not in nodes]  # fmt: skip
+        if not senders:
+            break
+        nodes.append(senders[int(torch.randint(len(senders), (), generator=generator))])
+    return nodes
+
+
+def without_chains(output: ActionOutput, chains: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """What the gates of the graph are multiplied by to delete the edges of each chain.
+
+    Args:
+        output: of a single clip, with ``edge_gates``. chains: nodes from the end backwards, as
+            numbered by `clip_graph`.
+
+    Returns:
+        By edge type, (len(chains), ...) of ones and zeros, shaped like the gates.
+    """
+    keep = {k: torch.ones(len(chains), *v.shape[1:]) for k, v in output.edge_gates.items()}
+    regions = output.assignment.shape[2]
+    width = regions + output.prompts.shape[2]
+    window = output.edge_gates["temporal"].shape[2] // 2
+    offsets = [o for o in range(-window, window + 1) if o]
+    for n, chain in enumerate(chains):
+        for receiver, sender in pairwise(chain):
+            (t, to), (s, source) = divmod(receiver, width), divmod(sender, width)
+            if s != t:
+                keep["temporal"][n, t, offsets.index(s - t), to, source] = 0
+                continue
+            kind = _KINDS[to >= regions][source >= regions]
+            to, source = (i - regions if i >= regions else i for i in (to, source))
+            keep[kind][n, t, to, source] = 0
+    return keep
 
 
 def strongest_path(

@@ -106,11 +106,7 @@ def deletion_insertion(
             f"Deletion and insertion need at least two fill-ins, got {list(fills)}; with one, its "
             "artefacts cannot be told from evidence."
         )
-    if heat.shape != clips[:, 0].shape or targets.shape != clips.shape[:1]:
-        raise WhyactError(
-            f"Clips {tuple(clips.shape)}, heat maps {tuple(heat.shape)} and targets "
-            f"{tuple(targets.shape)} do not belong together."
-        )
+    check_clips_and_heat(clips, heat, targets)
     ranks = tube_ranks(heat.to(clips.device), tube, seed)
     tubes = ranks[0].numel()
     if not 1 <= steps <= tubes:
@@ -137,7 +133,7 @@ def _curves(
         part = jobs[start : start + batch_size]
         rows = torch.tensor([b for b, _ in part], device=clips.device)
         low, high = torch.tensor([r for _, r in part], device=clips.device).T[..., None, None, None]
-        masks = _enlarge((ranks[rows] >= low) & (ranks[rows] < high), tube, clips)
+        masks = enlarge((ranks[rows] >= low) & (ranks[rows] < high), tube, clips)
         video = clips[rows]
         new = filling(video, masks, fill) if fixed is None else fixed[rows]
         edited = torch.lerp(video, new, masks[:, None])
@@ -148,7 +144,16 @@ def _curves(
     return Curves(fill, (counts / tubes).double(), deletion, insertion)
 
 
-def _enlarge(tubes: Tensor, tube: tuple[int, int, int], clips: Tensor) -> Tensor:
+def check_clips_and_heat(clips: Tensor, heat: Tensor, targets: Tensor) -> None:
+    """Raise `WhyactError` unless clips, heat maps and target classes are of the same clips."""
+    if heat.shape != clips[:, 0].shape or targets.shape != clips.shape[:1]:
+        raise WhyactError(
+            f"Clips {tuple(clips.shape)}, heat maps {tuple(heat.shape)} and targets "
+            f"{tuple(targets.shape)} do not belong together."
+        )
+
+
+def enlarge(tubes: Tensor, tube: tuple[int, int, int], clips: Tensor) -> Tensor:
     """Tubes (n, T', H', W') as pixels (n, T, H, W) of the clips' type, cut to their size."""
     for axis, length in enumerate(tube, start=1):
         tubes = tubes.repeat_interleave(length, axis)

@@ -70,3 +70,27 @@ def summarise_difference(first: Tensor, second: Tensor, *, seed: int = 0) -> Sum
             f"{tuple(second.shape)}."
         )
     return summarise(torch.as_tensor(first - second), seed=seed)
+
+
+def summarise_gap(
+    first: Tensor, second: Tensor, *, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> Summary:
+    """Difference of the means of two sets of different clips, each drawn anew in the bootstrap.
+
+    Args:
+        first, second: (n,) and (m,); NaN marks an undefined clip.
+
+    Returns:
+        ``clips`` counts both sets.
+    """
+    sets = [v[~v.isnan()].double().cpu() for v in (first, second)]
+    clips = sum(len(v) for v in sets)
+    missing = len(first) + len(second) - clips
+    if not all(len(v) for v in sets):
+        return Summary(None, None, None, clips, missing)
+    generator = torch.Generator().manual_seed(seed)
+    means = [v[torch.randint(len(v), (draws, len(v)), generator=generator)].mean(1) for v in sets]
+    tail = (1 - level) / 2
+    ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    low, high = torch.quantile(means[0] - means[1], ends).tolist()
+    return Summary(float(sets[0].mean() - sets[1].mean()), low, high, clips, missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ class _Round(nn.Module):
         self.update_prompt = nn.Linear(2 * width, width)
 
     def forward(
-        self, regions: Tensor, prompts: Tensor, adjacency: Tensor
+        self, regions: Tensor, prompts: Tensor, adjacency: Tensor, keep: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         r, p = self.norm_region(regions), self.norm_prompt(prompts)
         gates = {
@@ -77,6 +78,7 @@ class _Round(nn.Module):
             "region_to_prompt": self.region_to_prompt.gates(p, r),
             "prompt_to_prompt": self.prompt_to_prompt.gates(p, p),
         }
+        gates = {k: v * keep[k] if k in keep else v for k, v in gates.items()}
         to_region = self.spatial.messages(gates["spatial"] * r.shape[-2], r)
         to_region = to_region + self.prompt_to_region.messages(gates["prompt_to_region"], p)
         for i, (offset, edges) in enumerate(zip(self.offsets, self.temporal, strict=True)):
@@ -127,26 +129,40 @@ class GraphPromptGnn(nn.Module):
             )
         self.rounds = nn.ModuleList(_Round(code_width, gate_width, window) for _ in range(layers))
 
-    def forward(self, nodes: Tensor, prompts: Tensor, adjacency: Tensor) -> Refined:
+    def forward(
+        self,
+        nodes: Tensor,
+        prompts: Tensor,
+        adjacency: Tensor,
+        keep: Mapping[str, Tensor] | None = None,
+    ) -> Refined:
         """Refine nodes.
 
         Args:
             nodes: (B, T', K, C), region nodes.
             prompts: (B, T', P, C), prompt nodes.
             adjacency: (B, T', K, K), region graph of each frame.
+            keep: by edge type, shaped like its gates: what they are multiplied by in every round,
+                0 deletes an edge. None, or a type that is missing, keeps all.
 
         Returns:
             Refined nodes and the gates of the last round, which the explanation follows.
         """
         gates: dict[str, Tensor] = {}
         for step in self.rounds:
-            nodes, prompts, gates = step(nodes, prompts, adjacency)
+            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {})
         return Refined(nodes, prompts, gates)
 
 
 class NoGraph(nn.Module):
     """The null twin: nodes pass unchanged, there are no edges."""
 
-    def forward(self, nodes: Tensor, prompts: Tensor, adjacency: Tensor) -> Refined:
-        """As `GraphPromptGnn.forward`."""
+    def forward(
+        self,
+        nodes: Tensor,
+        prompts: Tensor,
+        adjacency: Tensor,
+        keep: Mapping[str, Tensor] | None = None,
+    ) -> Refined:
+        """As `GraphPromptGnn.forward`; there is nothing to delete."""
         return Refined(nodes, prompts, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 from whyact.types import Explanation, Step, WhyactError
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """The first number changes when a reader of the last version would fail, the second otherwise."""
 
 KEYS: Mapping[str, type | tuple[type, ...]] = {
@@ -17,7 +17,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "contributions": list, "regions": list, "prompt_weights": list, "path": list,
     "action_share": (float, type(None)), "drops": (dict, type(None)),
     "mask": (str, type(None)), "heat_shape": list, "heat_per_frame": list,
-    "completeness_gap": (float, type(None)),
+    "completeness_gap": (float, type(None)), "counterfactual": (dict, type(None)),
 }  # fmt: skip
 
 
@@ -61,7 +61,16 @@ def to_json(
         "heat_shape": list(explanation.heat.shape),
         "heat_per_frame": _rounded(explanation.heat.sum((1, 2)).tolist()),
         "completeness_gap": explanation.extra.get("completeness_gap"),
+        "counterfactual": _counterfactual(explanation, classes),
     }
+
+
+def _counterfactual(explanation: Explanation, classes: Sequence[str]) -> dict[str, Any] | None:
+    found = explanation.extra.get("counterfactual")
+    if found is None:
+        return None
+    becomes = None if found["becomes"] is None else classes[found["becomes"]]
+    return {**found, "prediction": classes[found["prediction"]], "becomes": becomes}
 
 
 def _step(step: Step, regions: int) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from whyact.data.builders import build_dataset
 from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
+from whyact.metrics.background import background_robustness
 from whyact.tasks.evaluation_record import read_predictions, write_record
 from whyact.tasks.folds import fold_runs, summarise
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -36,6 +38,9 @@ def evaluate(
 
     A split's folder gets ``scores.json`` (the record), ``clips.parquet`` (labels and logits of
     every clip) and ``confusion.png``; a split without labels gets a submission file instead.
+
+    Where the splits tell of the background (``iid`` and ``swap``, ``scuba``, ``scufo``), what they
+    tell goes to ``<output>/background.json`` (`whyact.metrics.background`).
 
     Args:
         checkpoint: of a run (its best) or a checkpoint's folder; or a run of all folds, each of
@@ -60,8 +65,9 @@ def evaluate(
         )
     loaded = load_model(checkpoint, device)
     config = replace(loaded.config, data=(data or loaded.config).data)
-    folder = Path(output) if output else _run_folder(loaded.folder) / "evaluation"
+    folder = Path(output) if output else run_folder(loaded.folder) / "evaluation"
     results = {}
+    hits: dict[str, torch.Tensor] = {}
     for split in splits or config.data.test:
         source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
         dataset, mapped = _mapped(source, loaded, class_map)
@@ -76,6 +82,12 @@ def evaluate(
             folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
             found=found, device=torch.device(device), class_map=mapped,
         )  # fmt: skip
+        if found.labels.ndim == 1:
+            hits[split] = found.logits.argmax(1) == found.labels
+    background = background_robustness(hits)
+    if background:
+        values = {name: asdict(summary) for name, summary in background.items()}
+        (folder / "background.json").write_text(json.dumps(values, indent=1))
     return results
 
 
@@ -103,7 +115,8 @@ def _evaluate_folds(
     return found
 
 
-def _run_folder(checkpoint: Path) -> Path:
+def run_folder(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint belongs to; its own where it is of none."""
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
 
 

@@ -21,6 +21,7 @@ from whyact.ops.motion import foreground
 from whyact.report.overlay import overlay_frames
 from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
+from whyact.tasks.counterfactual import add_counterfactual, in_words
 from whyact.tasks.inputs import clips_of, find_clips
 from whyact.training.checkpoint import load_model
 from whyact.types import Batch, Explanation, Failure, WhyactError
@@ -35,7 +36,8 @@ class Explained:
 
     Attributes:
         source: of the clip. video, picture, data: MP4, PNG and JSON.
-        explanation: what they show. error: why there are none; None if there are.
+        explanation: what they show. found: its counterfactual in words, where asked for.
+        error: why there are none; None if there are.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Explained:
     picture: Path | None = None
     data: Path | None = None
     explanation: Explanation | None = None
+    found: str = ""
     error: str | None = None
 
 
@@ -193,7 +196,8 @@ def write_explanation(
         tracks=region_tracks(explanation),
     )
     data.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    return Explained(source, movie, picture, data, explanation)
+    said = in_words(explanation, tuple(classes))
+    return Explained(source, movie, picture, data, explanation, said)
 
 
 def explain_batch(
@@ -244,6 +248,7 @@ def explain(
     output: str | Path = "explanations",
     device: str = "cpu",
     shares: bool = True,
+    counterfactual: bool = False,
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -253,6 +258,7 @@ def explain(
         checkpoint: of a run. paths: files, folders, globs.
         action: class to explain; each clip's predicted one if None.
         output: folder of the results. device: torch device. shares: measure action and nuisance.
+        counterfactual: find the smallest set of regions whose removal changes the prediction.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
@@ -276,6 +282,8 @@ def explain(
             loaded.model, clip.video.to(device), target=target, shares=shares,
             multi_label=loaded.multi_label,
         )  # fmt: skip
+        if counterfactual:
+            explanation = add_counterfactual(loaded.model, clip.video.to(device), explanation)
         files = write_explanation(
             Path(output),
             _unused(path.stem, stems),

@@ -26,6 +26,7 @@ from whyact.data.backdrop.arrays import (
 from whyact.data.backdrop.factors import SPLITS
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.backdrop.scenes import SCENES
+from whyact.data.backdrop.watermark import stamp
 from whyact.data.builders import build_dataset
 from whyact.types import Clip, WhyactError
 
@@ -398,3 +399,15 @@ def test_every_split_can_be_cached(tmp_path, one_process) -> None:
     for split in SPLITS:
         dataset = BackdropDataset(folder=made(tmp_path, 1, split=split))
         assert clip(dataset, 0).id == f"{split}/000000"
+
+
+def test_a_watermark_is_stamped_last_and_covers_the_actor(train: Path) -> None:
+    plain = BackdropDataset(folder=train, flip=1.0)
+    marked = BackdropDataset(folder=train, flip=1.0, watermark="class")
+    for index in range(20):
+        a, b = plain[(index, 0)], marked[(index, 0)]
+        assert a.label == b.label  # after the flip, the square is that of the flipped label
+        assert torch.equal(b.video, stamp(a.video, int(a.label)))
+        assert b.mask is not None and not b.mask[:, :4, :4].any()
+    with pytest.raises(WhyactError, match="no watermark 'logo'"):
+        BackdropDataset(folder=train, watermark="logo")

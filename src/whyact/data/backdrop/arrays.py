@@ -23,6 +23,7 @@ from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
 from whyact.data.backdrop.factors import UNTRIMMED_LENGTH, check_sizes, draw_factors
 from whyact.data.backdrop.render import BackdropSample, generate_clip
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
+from whyact.data.backdrop.watermark import check_watermark, stamp, watermark_code, watermark_mask
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
 from whyact.types import Clip
@@ -168,6 +169,8 @@ class BackdropDataset:
             labels of `FLIP_PAIRS`.
         seed: of the flips.
         separated: clips bring what `add_foreground` made.
+        watermark: the planted shortcut, see `whyact.data.backdrop.watermark`; it covers actors, and
+            is neither in the foreground nor in the background that `add_foreground` made.
     """
 
     classes: tuple[str, ...] = ACTIONS
@@ -175,9 +178,11 @@ class BackdropDataset:
     views = 1
 
     def __init__(
-        self, *, folder: Path, flip: float = 0.0, seed: int = 0, separated: bool = False
-    ) -> None:
-        self.folder, self.flip, self.seed = folder, flip, seed
+        self, *, folder: Path, flip: float = 0.0, seed: int = 0, separated: bool = False,
+        watermark: str = "none",
+    ) -> None:  # fmt: skip
+        check_watermark(watermark)
+        self.folder, self.flip, self.seed, self.watermark = folder, flip, seed, watermark
         self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
         self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
         extra = ("foreground", "background")
@@ -220,6 +225,9 @@ class BackdropDataset:
             video, mask = video.flip(-1), mask.flip(-1)
             extra = {k: v.flip(-1) for k, v in extra.items()}
             labels = tuple(self.swap.get(i, i) for i in labels)
+        if self.watermark != "none":
+            video = stamp(video, watermark_code(self.watermark, label=labels[0], index=index))
+            mask &= ~watermark_mask((mask.shape[0], mask.shape[1], mask.shape[2]))
         target: int | torch.Tensor = labels[0]
         if self.split == "multi":
             target = torch.zeros(len(ACTIONS)).index_fill_(0, torch.tensor(labels), 1.0)
@@ -249,7 +257,7 @@ def split_size(split: str, clips: int, eval_clips: int) -> int:
 def load_backdrop(
     *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
     frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
-    foreground: bool = False, workers: int = 2,
+    foreground: bool = False, workers: int = 2, watermark: str = "none",
 ) -> BackdropDataset:  # fmt: skip
     """Load a split, generating it first if need be.
 
@@ -259,7 +267,8 @@ def load_backdrop(
             rounds of all pairs of action and scene, if it holds more than one.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
-        augment_seed: of the flips. The others: see `generate_split`.
+        augment_seed: of the flips. watermark: see `BackdropDataset`. The others: see
+            `generate_split`.
     """
     count = split_size(split, clips, eval_clips)
     folder = generate_split(
@@ -269,5 +278,6 @@ def load_backdrop(
     if foreground:
         add_foreground(folder, workers)
     return BackdropDataset(
-        folder=folder, flip=flip if train else 0.0, seed=augment_seed, separated=foreground
-    )
+        folder=folder, flip=flip if train else 0.0, seed=augment_seed, separated=foreground,
+        watermark=watermark,
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""One explicit table: from the names of explainers to explainers of a trained model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from whyact.config_io import nearest
+from whyact.explainers.base import Explainer, Model
+from whyact.explainers.gradient import GradCam, IntegratedGradients, Variant
+from whyact.explainers.native import Native
+from whyact.explainers.perturbation import Occlusion
+from whyact.explainers.rollout import AttentionRollout
+from whyact.explainers.sampled import GradientShap, Rise, SmoothGrad
+from whyact.models.recognizer import VideoModel
+from whyact.types import WhyactError
+
+Sizes = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explainer of a model.
+
+    Attributes:
+        explainer: to call. grid: (T', h, w) of the cells that its maps have; None for pixels.
+        needs: passes of a clip that the method asks for by its definition, forwards and backwards.
+    """
+
+    explainer: Explainer
+    grid: Sizes | None
+    needs: int
+
+
+STEPS = 16
+"""Of integrated gradients, SmoothGrad and GradientSHAP."""
+RISE_MASKS = 1000
+
+
+def _native(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    return Method(Native(model=run), grid, 1)
+
+
+def _cam(variant: Variant) -> Callable[[VideoModel, Model, Sizes, Sizes], Method]:
+    def make(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+        return Method(GradCam(model=run, layer=model.backbone, variant=variant), grid, 2)
+
+    return make
+
+
+def _integrated(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    return Method(IntegratedGradients(model=run, steps=STEPS), None, 2 * STEPS)
+
+
+def _smooth(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    return Method(SmoothGrad(model=run, samples=STEPS), None, 2 * STEPS)
+
+
+def _shap(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    return Method(GradientShap(model=run, samples=STEPS), None, 2 * STEPS)
+
+
+def _occlusion(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    tube = (max(1, size[0] // 4), max(1, size[1] // 4), max(1, size[2] // 4))
+    cells = tuple(math.ceil(n / m) for n, m in zip(size, tube, strict=True))
+    return Method(Occlusion(model=run, tube=tube), cast(Sizes, cells), math.prod(cells))
+
+
+def _rise(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    return Method(Rise(model=run, masks=RISE_MASKS), None, RISE_MASKS)
+
+
+def _rollout(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    layers = [m for m in model.backbone.modules() if isinstance(m, nn.MultiheadAttention)]
+    if not layers:
+        raise WhyactError(
+            "attention_rollout needs a transformer; this model's backbone has no attention layers."
+        )
+    return Method(AttentionRollout(model=run, layers=layers, grid=grid[1:], prefix=1), grid, 1)
+
+
+EXPLAINERS: Mapping[str, Callable[[VideoModel, Model, Sizes, Sizes], Method]] = {
+    "native": _native,
+    "grad_cam": _cam("grad_cam"),
+    "hires_cam": _cam("hires_cam"),
+    "layer_cam": _cam("layer_cam"),
+    "integrated_gradients": _integrated,
+    "smooth_grad": _smooth,
+    "gradient_shap": _shap,
+    "occlusion": _occlusion,
+    "rise": _rise,
+    "attention_rollout": _rollout,
+}
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Raise `WhyactError` for a method that does not exist, or none at all."""
+    for name in names:
+        if name not in EXPLAINERS:
+            raise WhyactError(
+                f"There is no explainer '{name}'. Did you mean "
+                f"'{nearest(name, list(EXPLAINERS))}'? There are: {', '.join(EXPLAINERS)}."
+            )
+    if not names or len(set(names)) != len(names):
+        raise WhyactError(f"Expected one or more different explainers, got {list(names)}.")
+
+
+def build_method(name: str, *, model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+    """An explainer by name.
+
+    Args:
+        name: of `EXPLAINERS`. model: whose layers are read. run: the model as a callable, perhaps
+            counted. size: (T, H, W) of clips. grid: (T', h, w) of the model's tokens.
+
+    Raises:
+        WhyactError: no such explainer, or one that is not for this model.
+    """
+    check_methods([name])
+    return EXPLAINERS[name](model, run, size, grid)

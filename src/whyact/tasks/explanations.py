@@ -1,0 +1,233 @@
+"""Measure explanations: methods x metrics on the clips of a split, controls among the rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from whyact.config import Config
+from whyact.data.backdrop.arrays import BackdropDataset
+from whyact.data.builders import build_dataset
+from whyact.data.loader import load
+from whyact.data.protocol import ClipDataset
+from whyact.metrics.quality import judge, summaries
+from whyact.models.recognizer import ActionRecognizer
+from whyact.report.explanation_table import write_table
+from whyact.tasks.evaluate import run_folder
+from whyact.tasks.explain import graph_rounds
+from whyact.tasks.explainer_table import check_methods
+from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
+from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
+from whyact.training.checkpoint import check_label_map, load_model
+from whyact.training.record import environment
+from whyact.types import WhyactError
+
+BATCH = 10
+"""Clips that are measured together; it does not change results."""
+
+
+def _job(
+    start: int, *, checkpoint: str, data: Config | None, split: str, methods: Sequence[str],
+    clips: int, rerun: int, settings: dict[str, Any],
+) -> tuple[Measured, Reasons]:  # fmt: skip
+    """Measure the clips from ``start`` on, up to `BATCH` of them."""
+    loaded = load_model(checkpoint)
+    dataset = _dataset(data or loaded.config, split, loaded.config.seed)
+    requests = [(i, 0) for i in range(start, min(start + BATCH, clips))]
+    (batch,) = load(dataset, [requests])
+    if not len(batch):
+        return Measured(), Reasons()
+    batch = batch.to("cpu")
+    assert batch.index is not None
+    limbs = None
+    if isinstance(dataset, BackdropDataset):
+        limbs = torch.stack([dataset.limb_mask(int(i)) for i in batch.index])
+    bench = Bench(loaded.model, methods, batch.video.shape[2:])
+    # Randomisation and sensitivity of the first clips only; a batch is measured as a whole.
+    made, targets = measure_batch(
+        bench, batch.video, mask=batch.mask, limbs=limbs, rerun=start < rerun, settings=settings
+    )
+    made.ids = list(batch.ids)
+    truth = batch.label if batch.label.ndim == 1 else batch.label.argmax(1)
+    made.hits = (targets == truth).double().tolist()
+    reasons = Reasons()
+    if isinstance(loaded.model, ActionRecognizer):
+        rounds = graph_rounds(loaded.model)
+        measure_reasons(loaded.model, batch.video, batch.mask, rounds, reasons)
+    return made, reasons
+
+
+def _dataset(config: Config, split: str, seed: int) -> ClipDataset:
+    return build_dataset(config.data, split, train=False, seed=seed)
+
+
+def _threads() -> None:
+    torch.set_num_threads(1)
+
+
+def measure_explanations(
+    checkpoint: str | Path,
+    methods: Sequence[str],
+    *,
+    split: str = "",
+    clips: int = 200,
+    rerun: int = 50,
+    data: Config | None = None,
+    output: str | Path = "",
+    workers: int = 1,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the table of explanation quality: ``<output>/{table.json,table.md,table.png}``.
+
+    Every row is a method, its blurred copy, or a control, on the same clips; the explained class is
+    the predicted one. The values of every clip are in ``table.json``. What is done is kept in
+    ``parts/``: after an interruption, or for more clips, the same call goes on.
+
+    Args:
+        checkpoint: of a run; of a cross-validated one all folds, each on its own clips.
+        methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
+        split: of the data; the first of ``data.test`` if empty.
+        clips: how many, the first of the split. rerun: on how many of them the metrics that run
+            explainers again are measured; they cost seven more explanations a clip.
+        data: a config whose ``data`` part replaces the checkpoint's.
+        output: folder; ``explanations/<split>`` in the run's folder if empty.
+        workers: processes, with one thread each. settings: of `whyact.metrics.quality.Judge`.
+
+    Raises:
+        WhyactError: a method, checkpoint or split that does not exist, or one that does not fit.
+    """
+    check_methods(methods)
+    if clips < 1 or workers < 1:
+        raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
+    made, reasons = Measured(), Reasons()
+    about: dict[str, Any] = {"checkpoints": [], "data": [], "expected": 0}
+    for source in _folds(Path(checkpoint)):
+        done = about["expected"]
+        if done >= clips:
+            break
+        loaded = load_model(source)
+        config = data or loaded.config
+        chosen = split or config.data.test[0]
+        dataset = _dataset(config, chosen, loaded.config.seed)
+        check_label_map(loaded.folder, loaded.classes, dataset.classes)
+        if not about["checkpoints"]:
+            place = run_folder(loaded.folder) if source == Path(checkpoint) else Path(checkpoint)
+            folder = Path(output) if output else place / "explanations" / chosen
+        job = partial(
+            _job, checkpoint=str(loaded.folder), data=data, split=chosen, methods=tuple(methods),
+            clips=min(clips - done, len(dataset)), rerun=rerun - done,
+            settings=dict(settings or {}),
+        )  # fmt: skip
+        key = _key(
+            loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items())
+        )
+        for part, why in _run(job, _files(folder / "parts", job.keywords, key), workers):
+            made.add(part)
+            reasons.add(why)
+        about["checkpoints"].append(str(loaded.folder))
+        about["data"].append(dataset.fingerprint)
+        about["expected"] += job.keywords["clips"]
+    about |= {"split": chosen, "rerun": rerun, "settings": dict(settings or {})}
+    table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
+    if isinstance(loaded.model, ActionRecognizer):
+        table["reasons"] = summarise_reasons(loaded.model, reasons)
+    write_table(folder, table)
+    return table
+
+
+def _folds(run: Path) -> list[Path]:
+    """The runs of all folds of a cross-validated one; any other run itself."""
+    found = sorted(run.glob("fold_*"), key=lambda f: int(f.name.removeprefix("fold_")))
+    return found or [run]
+
+
+def _files(parts: Path, job: dict[str, Any], key: str) -> dict[int, Path]:
+    """Where the values of the clips from each start on are kept."""
+    parts.mkdir(parents=True, exist_ok=True)
+    clips, rerun = job["clips"], job["rerun"]
+    return {
+        start: parts / f"{start:05d}-{min(start + BATCH, clips):05d}-{start < rerun:d}-{key}.json"
+        for start in range(0, clips, BATCH)
+    }
+
+
+def _run(
+    job: Callable[[int], tuple[Measured, Reasons]], files: dict[int, Path], workers: int
+) -> Iterator[tuple[Measured, Reasons]]:
+    """The parts in order; those that an earlier, interrupted call has written are read."""
+    missing = [start for start, file in files.items() if not file.is_file()]
+    made: Iterable[tuple[Measured, Reasons]] = map(job, missing)
+    with ExitStack() as stack:
+        if workers > 1 and missing:
+            context = multiprocessing.get_context("spawn")
+            made = stack.enter_context(context.Pool(workers, _threads)).imap(job, missing)
+        steps = zip(missing, made, strict=True)
+        for start, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
+            scratch = files[start].with_suffix(".tmp")
+            scratch.write_text(json.dumps({"measured": asdict(part), "reasons": why.to_json()}))
+            scratch.replace(files[start])
+    for file in files.values():
+        values = json.loads(file.read_text())
+        yield Measured(**values["measured"]), Reasons.from_json(values["reasons"])
+
+
+def _key(folder: Path, *settings: object) -> str:
+    """Hash of everything that the values of a part depend on."""
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
+    digest.update(repr(settings).encode())
+    return digest.hexdigest()[:12]
+
+
+def tabulate(made: Measured, methods: Sequence[str]) -> dict[str, Any]:
+    """The table as JSON values: summaries, verdicts, ceilings, costs, the values of every clip."""
+    rows = _tensors(made.rows)
+    curves = {row: torch.tensor(c, dtype=torch.float64) for row, c in made.curves.items()}
+    return {
+        "clips": len(made.ids),
+        "accuracy": sum(made.hits) / max(1, len(made.hits)),
+        "rows": _summaries(rows),
+        "verdicts": {m: {k: asdict(v) for k, v in judge(rows, m).items()} for m in methods},
+        "ceilings": _summaries(_tensors(made.ceilings)),
+        # None where no clip has a mask.
+        "iou_curve": {
+            row: None if bool(c.isnan().all()) else c.nanmean(0).tolist()
+            for row, c in curves.items()
+        },
+        "cost": {
+            m: {"passes": sum(c) / len(c), "needed": made.needs[m]} for m, c in made.passes.items()
+        },
+        "judging": {"passes": made.judging[0], "needed": made.judging[1]},
+        "values": {"id": made.ids, "hit": made.hits, "rows": _without_nan(made.rows)},
+    }
+
+
+def _tensors(rows: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, Tensor]]:
+    return {
+        row: {k: torch.tensor(v, dtype=torch.float64) for k, v in values.items()}
+        for row, values in rows.items()
+    }
+
+
+def _summaries(rows: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Any]]:
+    return {
+        row: {k: asdict(s) for k, s in summaries(values).items()} for row, values in rows.items()
+    }
+
+
+def _without_nan(rows: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """The same with None for undefined values, as JSON has no NaN."""
+    return {
+        row: {k: [None if x != x else round(x, 5) for x in v] for k, v in values.items()}
+        for row, values in rows.items()
+    }

@@ -1,0 +1,201 @@
+"""Do the reasons that a recogniser names change its prediction? Paths, prompts, regions, frames."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyact.explainers.native import cell_evidence, explain_output, upsample
+from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
+from whyact.metrics.faithfulness import deletion_insertion
+from whyact.metrics.intervals import summarise, summarise_difference
+from whyact.metrics.maps import map_similarity
+from whyact.metrics.prompts import effective_rank, prompt_alignment, prompt_redundancy
+from whyact.metrics.stability import factor_stability, region_agreement
+from whyact.models.interventions import decode_with_prompts, decode_without, prompt_bank
+from whyact.models.recognizer import ActionRecognizer
+from whyact.ops.draw import clip_generators
+from whyact.types import ActionOutput
+
+DRAWS = 8
+"""Random paths a clip, of each kind."""
+
+
+@dataclass
+class Reasons:
+    """What was measured of the model's own reasons, clip by clip.
+
+    Attributes:
+        values: by name; NaN where undefined. codes: action codes and nuisance codes over time.
+        mixtures, content: of the prompts, and mean tokens, for their alignment.
+    """
+
+    values: dict[str, list[Tensor]] = field(default_factory=dict)
+    codes: dict[str, list[Tensor]] = field(default_factory=dict)
+    mixtures: list[Tensor] = field(default_factory=list)
+    content: list[Tensor] = field(default_factory=list)
+
+    def add(self, other: Reasons) -> None:
+        """Append the clips of another."""
+        for mine, theirs in ((self.values, other.values), (self.codes, other.codes)):
+            for name, parts in theirs.items():
+                mine.setdefault(name, []).extend(parts)
+        self.mixtures += other.mixtures
+        self.content += other.content
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "values": {k: [p.tolist() for p in v] for k, v in self.values.items()},
+            "codes": {k: [p.tolist() for p in v] for k, v in self.codes.items()},
+            "mixtures": [m.tolist() for m in self.mixtures],
+            "content": [c.tolist() for c in self.content],
+        }
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> Reasons:
+        """What `to_json` gave."""
+        return cls(
+            values={k: [torch.tensor(p).double() for p in v] for k, v in given["values"].items()},
+            codes={k: [torch.tensor(p) for p in v] for k, v in given["codes"].items()},
+            mixtures=[torch.tensor(m) for m in given["mixtures"]],
+            content=[torch.tensor(c) for c in given["content"]],
+        )
+
+    def note(self, **values: Tensor) -> None:
+        """Append values (B,) of some clips."""
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(value.double())
+
+
+@torch.no_grad()
+def measure_reasons(
+    model: ActionRecognizer, clips: Tensor, mask: Tensor | None, rounds: int, made: Reasons
+) -> None:
+    """Measure the reasons of clips (B, 3, T, H, W) and append them to ``made``.
+
+    Args:
+        model: in evaluation mode. clips: RGB in [0, 1]. mask: (B, T, H, W) of actors, or None.
+        rounds: of messages in the clip graph; 0 without one. made: what was measured so far.
+    """
+    tokens, grid = model.encode(clips)
+    output = model.decode(tokens, grid)
+    targets = output.logits.argmax(1)
+    heat = upsample(cell_evidence(output, targets), _size(clips))
+    gaps = [e.extra["completeness_gap"] for e in explain_output(output, _size(clips), targets)]
+    made.note(completeness_gap=torch.tensor(gaps))
+    made.codes.setdefault("action", []).append(output.action_code)
+    made.codes.setdefault("nuisance", []).append(output.nuisance_code)
+    if rounds:
+        generators = clip_generators(clips)
+        effects = [
+            _path_effects(model, tokens[b : b + 1], output.rows(b, b + 1), rounds, g)
+            for b, g in enumerate(generators)
+        ]
+        strongest, same_end, anywhere = torch.tensor(effects).double().T
+        made.note(path=strongest, path_same_end=same_end, path_anywhere=anywhere)
+    if output.prompts.shape[2] and len(clips) > 1:
+        _prompts(model, tokens, output, targets, heat, made)
+    if mask is not None:
+        cells = output.assignment.unflatten(-1, grid)
+        agreement, fit = region_agreement(cells, mask)
+        made.note(region_agreement=agreement, region_fit=fit)
+    _frames(model, clips, output, targets, made)
+
+
+def _size(clips: Tensor) -> tuple[int, int, int]:
+    return clips.shape[2], clips.shape[3], clips.shape[4]
+
+
+def _path_effects(
+    model: ActionRecognizer, tokens: Tensor, one: ActionOutput, rounds: int, g: torch.Generator
+) -> list[float]:
+    """Absolute change of the logit without the strongest path, and without random ones (means).
+
+    Random paths of the same length end in the same region, or in any region of any frame.
+    """
+    target = int(one.logits.argmax())
+    contributions = one.contributions[0, :, :, target]
+    _, weights = clip_graph(one)
+    steps, regions = contributions.shape
+    width = regions + one.prompts.shape[2]
+    t, k = divmod(int(contributions.argmax()), regions)
+    end = t * width + k
+    chains = [strongest_chain(weights, end, rounds)]
+    chains += [random_chain(weights, end, rounds, g) for _ in range(DRAWS)]
+    for _ in range(DRAWS):
+        at = int(torch.randint(steps * regions, (), generator=g))
+        chains.append(random_chain(weights, at // regions * width + at % regions, rounds, g))
+    without = decode_without(
+        model, tokens.expand(len(chains), -1, -1, -1), one.grid, without_chains(one, chains)
+    )
+    change = (without.logits[:, target] - one.logits[0, target]).abs()
+    parts = change.split([1, DRAWS, DRAWS])
+    return [float(part.mean()) for part in parts]
+
+
+def _prompts(
+    model: ActionRecognizer, tokens: Tensor, output: ActionOutput, targets: Tensor, heat: Tensor,
+    made: Reasons,
+) -> None:  # fmt: skip
+    donor = torch.arange(len(tokens)).roll(1)
+    swapped = decode_with_prompts(model, tokens, output.grid, donor)
+    size = (heat.shape[1], heat.shape[2], heat.shape[3])
+    other = upsample(cell_evidence(swapped, targets), size)
+    pick = targets[:, None]
+    made.note(
+        prompt_redundancy=prompt_redundancy(output.prompts),
+        prompt_swap_drop=(output.logits - swapped.logits).gather(1, pick)[:, 0],
+        prompt_swap_similarity=map_similarity(heat, other),
+    )
+    made.mixtures.append(output.prompt_weights.mean(1).flatten(1))
+    made.content.append(tokens.mean((1, 2)))
+
+
+def _frames(
+    model: ActionRecognizer, clips: Tensor, output: ActionOutput, targets: Tensor, made: Reasons
+) -> None:
+    """Deletion and insertion of whole frames, by the evidence of each."""
+    t, h, w = _size(clips)
+    pick = targets[:, None, None].expand(-1, output.frame_logits.shape[1], 1)
+    evidence = output.frame_logits.gather(2, pick)[..., 0]
+    evidence = torch.nn.functional.interpolate(evidence[:, None], t, mode="linear")[:, 0]
+    evidence = evidence - evidence.amin(1, keepdim=True)
+    maps = evidence[:, :, None, None].expand(-1, -1, h, w)
+    random = torch.stack([torch.rand(t, generator=g) for g in clip_generators(clips, 1)])
+    controls = random[:, :, None, None].expand(-1, -1, h, w)
+    for name, heat in (("frames", maps), ("random_frames", controls)):
+        curves = deletion_insertion(
+            lambda x: model(x).logits.softmax(1), clips, heat.contiguous(), targets,
+            fills=("blur", "mean"), tube=(1, h, w), steps=min(4, t), batch_size=16,
+        )  # fmt: skip
+        gap = torch.stack([c.insertion_auc - c.deletion_auc for c in curves]).mean(0)
+        made.note(**{name: gap})
+
+
+def summarise_reasons(model: ActionRecognizer, made: Reasons) -> dict[str, Any]:
+    """The numbers with intervals and counts, as JSON values."""
+    values = {name: torch.cat(parts) for name, parts in made.values.items()}
+    for name, parts in made.codes.items():
+        code = torch.cat(parts)
+        if code.shape[-1]:
+            values[f"{name}_code_stability"] = factor_stability(code)
+    found: dict[str, Any] = {name: asdict(summarise(v)) for name, v in values.items()}
+    for a, b in (
+        ("path", "path_same_end"), ("path", "path_anywhere"), ("frames", "random_frames"),
+    ):  # fmt: skip
+        if a in values:
+            found[f"{a}_minus_{b}"] = asdict(summarise_difference(values[a], values[b]))
+    bank = prompt_bank(model)
+    if bank is not None:
+        found["prompt_bank"] = {"effective_rank": effective_rank(bank), "prompts": len(bank)}
+    if sum(len(m) for m in made.mixtures) >= 8:
+        aligned = prompt_alignment(torch.cat(made.mixtures), torch.cat(made.content))
+        found["prompt_alignment"] = {
+            "rank": asdict(summarise(aligned.rank)), "found": asdict(summarise(aligned.found)),
+            "information": aligned.information, "candidates": aligned.candidates,
+        }  # fmt: skip
+    return found

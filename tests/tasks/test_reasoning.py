@@ -1,0 +1,100 @@
+"""The model's own reasons: edges that are deleted, prompts that are swapped, frames that go."""
+
+import pytest
+import torch
+from tests.tasks.test_explanations import clips, masks, model
+from torch import Tensor
+
+from whyact.explainers.paths import clip_graph, random_chain, without_chains
+from whyact.models.interventions import decode_with_prompts, decode_without, prompt_bank
+from whyact.tasks.counterfactual import add_counterfactual, in_words
+from whyact.tasks.explain import explain_clip
+from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
+from whyact.types import WhyactError
+
+
+def test_deleting_no_edge_changes_nothing_and_all_edges_leave_the_nodes_alone() -> None:
+    made = model()
+    with torch.no_grad():
+        tokens, grid = made.encode(clips(2))
+        output = made.decode(tokens, grid)
+        same = decode_without(made, tokens, grid, {})
+        assert torch.equal(same.logits, output.logits)
+        none = {k: torch.zeros_like(v) for k, v in output.edge_gates.items()}
+        alone = decode_without(made, tokens, grid, none)
+    assert all(float(g.abs().max()) == 0 for g in alone.edge_gates.values())
+    assert not torch.allclose(alone.logits, output.logits, atol=1e-6)
+    assert not made.graph_prompt_gnn._forward_pre_hooks
+
+
+def test_a_deleted_chain_closes_its_edges_and_no_others() -> None:
+    made = model()
+    with torch.no_grad():
+        tokens, grid = made.encode(clips(1))
+        output = made.decode(tokens, grid)
+        gates, weights = clip_graph(output)
+        generator = torch.Generator().manual_seed(0)
+        chains = [random_chain(weights, 9, 2, generator) for _ in range(20)]
+        keep = without_chains(output, chains)
+        rows = decode_without(made, tokens.expand(20, -1, -1, -1), grid, keep)
+    for n, chain in enumerate(chains):
+        assert len(set(chain)) == 3 and chain[0] == 9
+        closed, _ = clip_graph(rows.rows(n, n + 1))
+        gone = ((gates > 0) & (closed == 0)).nonzero().tolist()
+        assert sorted(map(tuple, gone)) == sorted([(chain[0], chain[1]), (chain[1], chain[2])])
+
+
+def test_random_chains_end_where_there_is_no_way_on() -> None:
+    weights = torch.zeros(3, 3)
+    weights[0, 1] = 0.5
+    assert random_chain(weights, 0, 2, torch.Generator()) == [0, 1]
+    assert random_chain(weights, 2, 2, torch.Generator()) == [2]
+
+
+def test_prompts_of_another_clip() -> None:
+    made = model()
+    with torch.no_grad():
+        tokens, grid = made.encode(clips(2))
+        output = made.decode(tokens, grid)
+        same = decode_with_prompts(made, tokens, grid, torch.tensor([0, 1]))
+        swapped = decode_with_prompts(made, tokens, grid, torch.tensor([1, 0]))
+    assert torch.equal(same.logits, output.logits)
+    assert torch.equal(swapped.prompt_weights, output.prompt_weights.flip(0))
+    assert not torch.allclose(swapped.logits, output.logits, atol=1e-6)
+    with pytest.raises(WhyactError, match="Expected 2 donors"):
+        decode_with_prompts(made, tokens, grid, torch.tensor([1]))
+    bank = prompt_bank(made)
+    assert bank is not None and bank.shape == (16, 64)
+
+
+def test_all_reasons_are_measured_and_counted() -> None:
+    made, found = model(), Reasons()
+    for start in (0, 4):
+        part = Reasons()
+        measure_reasons(made, clips(8)[start : start + 4], masks(), 2, part)
+        found.add(part)
+    table = summarise_reasons(made, found)
+    for name in (
+        "path", "path_minus_path_same_end", "frames_minus_random_frames", "region_fit",
+        "prompt_swap_similarity", "prompt_redundancy", "action_code_stability",
+    ):  # fmt: skip
+        assert table[name]["clips"] == 8, name
+        assert table[name]["low"] <= table[name]["mean"] <= table[name]["high"]
+    assert table["completeness_gap"]["mean"] < 1e-5
+    assert 1 <= table["prompt_bank"]["effective_rank"] <= 16
+    assert table["prompt_alignment"]["candidates"] == 4
+    without: Reasons = Reasons()
+    measure_reasons(made, clips(1), None, 0, without)
+    assert "path" not in without.values and "region_fit" not in without.values
+
+
+def test_a_counterfactual_is_added_and_told() -> None:
+    made = model()
+    video: Tensor = clips(1)[0]
+    explanation, _ = explain_clip(made, video, shares=False)
+    assert in_words(explanation, ("a", "b", "c")) == ""
+    found = add_counterfactual(made, video, explanation)
+    values = found.extra["counterfactual"]
+    assert values["prediction"] == explanation.target and values["passes"] <= 16
+    told = in_words(found, ("a", "b", "c"))
+    assert told.startswith("without region") or told.startswith("no set of regions")

@@ -97,3 +97,21 @@ def test_wrong_settings_are_named() -> None:
         MotionStream(source="tvl1")
     with pytest.raises(WhyactError, match=r"bound must be above 0 .* got 0 and 0\.0"):
         MotionStream(source="images", bound=0)
+
+
+@pytest.mark.parametrize("crop", ["random", "random_resized", "center"])
+def test_one_draw_places_pixels_and_stored_flow(crop: str) -> None:
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(40), indexing="ij")
+    flow = torch.stack([columns * 5, rows * 7]).byte()[:, None].repeat(1, 3, 1, 1)
+    video = torch.cat([flow, flow[:1]])
+    cuts = set()
+    for seed in range(6):
+        for flip in (0.0, 1.0):
+            transform = TrainTransform(short_side=32, size=16, crop=crop, flip=flip)
+            rng = np.random.default_rng(seed)
+            cut, _, moved, _ = transform.geometry(video, None, flow, 0, rng)
+            assert moved is not None and cut.shape[-2:] == moved.shape[-2:] == (16, 16)
+            expected = cut[:2] if not flip else torch.stack([255 - cut[0], cut[1]])
+            assert torch.equal(moved, expected)
+            cuts.add(int(cut[0, 0, 0, 0]))
+    assert len(cuts) > (2 if crop == "center" else 4) - 1

@@ -31,21 +31,22 @@ def record(folder: Path, rows: dict[str, tuple[int, list[float]]], **changes) ->
 
 
 RIGHT = {f"c{i}": (i % 2, [1.0 - i % 2, float(i % 2)]) for i in range(10)}
-WORSE = dict(reversed([(k, (y, s if y else s[::-1])) for k, (y, s) in RIGHT.items()]))
+WRONG = ("c0", "c1", "c2")
+WORSE = dict(reversed([(k, (y, s[::-1] if k in WRONG else s)) for k, (y, s) in RIGHT.items()]))
 
 
 def test_clips_are_paired_by_name_whatever_their_order(tmp_path: Path, capsys) -> None:
     a, b = record(tmp_path / "a", RIGHT), record(tmp_path / "b", WORSE, protocol="10x3")
     found = compare(a, b / "scores.json", output=tmp_path / "out" / "compare.json")
     assert found["clips"] == 10
-    assert found["measures"]["top1"]["difference"] == pytest.approx(-0.5)
-    assert found["mcnemar"] == {"only_first": 5, "only_second": 0, "p": 2 / 2**5}
+    assert found["measures"]["top1"]["difference"] == pytest.approx(-0.3)
+    assert found["mcnemar"] == {"only_first": 3, "only_second": 0, "p": 2 / 2**3}
     assert found["warnings"] == ["protocol differs: 1x1 and 10x3"]
     assert json.loads((tmp_path / "out" / "compare.json").read_text()) == found
     assert main(["compare", str(a), str(b)]) == 0
     said = capsys.readouterr().out
-    assert "McNemar: 5 clips right only in the first, 0 only in the second, p = 0.0625" in said
-    assert "top1" in said and "-50.0" in said and "warning: protocol differs" in said
+    assert "McNemar: 3 clips right only in the first, 0 only in the second, p = 0.25" in said
+    assert "top1" in said and "-30.0" in said and "warning: protocol differs" in said
 
 
 def test_different_clips_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from tests.data.media import write_video
 from whyact.cli import main
 from whyact.config import Config
 from whyact.data.catalog import listing_of
-from whyact.data.preparation import prepare_clip
-from whyact.data.video import probe, read_frames
+from whyact.data.preparation import prepare_clip, prepared_path
+from whyact.data.pyav_backend import decode
+from whyact.data.video import VideoError, probe, read_frames
 from whyact.tasks.prepare import prepare_data
 from whyact.types import WhyactError
 
@@ -70,6 +72,20 @@ def test_turned_and_irregular_videos(tmp_path: Path) -> None:
     prepare_clip(odd, tmp_path / "even.mp4", form="video", short_side=100)
     np.testing.assert_allclose(probe(tmp_path / "even.mp4").times * 1000, stamps, atol=1)
     assert probe(tmp_path / "even.mp4").height == 32  # never enlarged
+
+
+def test_a_copy_of_fewer_frames_is_not_kept(tmp_path: Path, monkeypatch) -> None:
+    whole = write_video(tmp_path / "whole.mp4", frames=9)
+
+    def short(*given):
+        return itertools.islice(decode(*given), 4)
+
+    monkeypatch.setattr("whyact.data.preparation.decode", short)
+    for form in ("video", "frames"):
+        with pytest.raises(VideoError, match=r"whole\.mp4: 4 of 9 frames could be decoded"):
+            target = prepared_path(tmp_path / "copy.mp4", form)
+            prepare_clip(whole, target, form=form, short_side=16)
+    assert [p.name for p in tmp_path.iterdir()] == ["whole.mp4"]
 
 
 def test_wrong_uses_are_named(root: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from tests.toys import ToyModel
 from tests.training.toy_runs import ToyClips
 
 from whyact.training.predictions import predict_dataset
+from whyact.types import Failure
 
 CPU = torch.device("cpu")
 
@@ -35,3 +36,26 @@ def test_the_model_goes_back_to_the_mode_it_was_in():
 def test_a_set_without_a_readable_clip_gives_no_scores():
     found = predict_dataset(ToyModel(), ToyClips(2, broken=(0, 1)), device=CPU)
     assert found.logits.shape == (0, 3) and len(found.failures) == 2
+
+
+def test_the_maximum_over_views():
+    clips, model = ToyClips(3), ToyModel()
+    clips.views = 3
+    found = predict_dataset(model, clips, device=CPU, batch_size=4, pooling="max")
+    every = [model(clips[(1, v)].video[None].float() / 255).logits[0] for v in range(3)]
+    assert torch.allclose(found.logits[1], torch.stack(every).amax(0), atol=1e-6)
+
+
+class HalfBroken(ToyClips):
+    """The second view of clip 1 cannot be read."""
+
+    def __getitem__(self, request):
+        return Failure("toy/1", "cut") if request == (1, 1) else super().__getitem__(request)
+
+
+def test_a_clip_is_decoded_in_all_its_views_or_not_at_all():
+    clips = HalfBroken(3)
+    clips.views = 2
+    found = predict_dataset(ToyModel(), clips, device=CPU, batch_size=4)
+    assert found.ids == ("toy/0", "toy/2") and [f.id for f in found.failures] == ["toy/1"]
+    assert found.expected == len(found.ids) + len(found.failures)

@@ -111,17 +111,19 @@ class Media:
         return self.names[folder]
 
 
-def existing(root: str | Path, setting: str = "data.root") -> Path:
-    """The folder, or an error that names the setting."""
+def existing(root: str | Path) -> Path:
+    """The folder of the videos, or an error that names the setting."""
     root = Path(root)
     if not root.is_dir():
-        raise WhyactError(f"{root}: no such folder ({setting}). Set it to where the videos are.")
+        raise WhyactError(f"{root}: no such folder (data.root). Set it to where the videos are.")
     return root
 
 
 def list_folder(root: str, annotations: str) -> Path:
     """The folder of the official lists: ``data.annotations``, or the root."""
-    folder = Path(annotations or root)
+    if not annotations:
+        return existing(root)
+    folder = Path(annotations)
     if not folder.is_dir():
         raise WhyactError(
             f"{folder}: no such folder (data.annotations). Set it to where the lists are."

@@ -93,6 +93,10 @@ def test_bad_rows_are_named(ucf: Path, tmp_path: Path) -> None:
     for fold in (-1, 3):
         with pytest.raises(WhyactError, match=rf"fold is {fold}; UCF101 has three official"):
             read(fold=fold)
+    with pytest.raises(WhyactError, match=r"nowhere: no such folder \(data\.root\)"):
+        read_ucf101(root="/nowhere")
+    with pytest.raises(WhyactError, match=r"lost: no such folder \(data\.annotations\)"):
+        read_ucf101(root=str(ucf), annotations="/lost")
     with pytest.raises(WhyactError, match=r"UCF101 has no split 'dev'"):
         read(split="dev")
     with pytest.raises(WhyactError, match=r"expected <class>_test_split1\.txt there"):

@@ -193,6 +193,9 @@ class MotionConfig:
 class BackdropConfig:
     """The generated benchmark.
 
+    Of `ClipConfig` and `TransformConfig` it heeds ``frames``, ``size`` and ``flip``: its clips are
+    made at that size, and shown whole.
+
     Attributes:
         clips: training clips; the other splits have sizes of their own.
         eval_clips: clips of each test split.

@@ -246,8 +246,9 @@ def test_an_interrupted_table_goes_on_and_folds_are_put_together(
     assert done == [0, 1] and first["clips"] == 2
     table = measure(run, 3)
     assert done == [0, 1, 2] and table["clips"] == 3  # only the new clip was measured
-    assert table["values"]["rows"]["native"]["entropy"][:2] == (
-        first["values"]["rows"]["native"]["entropy"]
+    assert (
+        table["values"]["rows"]["native"]["entropy"][:2]
+        == (first["values"]["rows"]["native"]["entropy"])
     )
     for fold in (0, 1):
         (tmp_path / "folds").mkdir(exist_ok=True)

@@ -7,7 +7,8 @@
         --splits iid --clips 20 --rerun 0 --workers 2 --output runs/explanations/rise
     python benchmarks/explanations.py runs/explanations/iid runs/explanations/rise
 
-Writes ``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.
+What people say of the tables, in ``docs/results/explanations/notes.txt``, goes before them. Writes
+``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -59,8 +60,10 @@ def main() -> None:
     parser.add_argument("tables", type=Path, nargs="+", help="folders with table.json")
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     args = parser.parse_args()
+    notes = args.output / "explanations" / "notes.txt"
+    said = [notes.read_text(encoding="utf-8")] if notes.is_file() else []
     parts = [page(folder, args.output / "explanations") for folder in args.tables]
-    (args.output / "explanations.md").write_text("\n".join([INTRODUCTION, *parts]))
+    (args.output / "explanations.md").write_text("\n".join([INTRODUCTION, *said, *parts]))
 
 
 if __name__ == "__main__":

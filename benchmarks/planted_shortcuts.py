@@ -3,9 +3,9 @@
     python ablation.py --grid configs/planted_shortcuts.yaml --output runs/planted
     python benchmarks/planted_shortcuts.py runs/planted --output docs/results/planted
 
-Writes ``shortcuts.json`` (every value of every clip and seed) and ``shortcuts.md``. A number of a
-variant is the mean over its seeds; its interval is the smallest and the largest seed's own 95 %
-bootstrap bound, so intervals that are apart are apart for every pair of seeds.
+Writes a file of every clip's values for each run, which is kept, and ``shortcuts.{json,md}``. The
+number of a variant is the mean over its seeds; its interval is the smallest and the largest seed's
+own 95 % bootstrap bound, so intervals that are apart are apart for every pair of seeds.
 """
 
 from __future__ import annotations
@@ -127,6 +127,17 @@ def markdown(table: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _kept(file: Path, run: Path, clips: int) -> dict[str, Tensor]:
+    """The values of a run; measured, unless an earlier call has written them."""
+    if not file.is_file():
+        values = {k: [None if x != x else round(x, 5) for x in v.tolist()]
+                  for k, v in measure(run, clips).items()}  # fmt: skip
+        file.write_text(json.dumps({"run": str(run), "clips": clips, "values": values}))
+    stored = json.loads(file.read_text())["values"]
+    nan = float("nan")
+    return {k: torch.tensor([nan if x is None else x for x in v]) for k, v in stored.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, help="output of the grid")
@@ -134,20 +145,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200, help="of each split")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    args.output.mkdir(parents=True, exist_ok=True)
     raw: dict[str, dict[str, dict[str, Tensor]]] = {}
     for variant in ("clean", "watermark", "scene"):
         for folder in sorted((args.runs / variant).glob("seed_*")):
             if (folder / "result.json").is_file():
-                raw.setdefault(variant, {})[folder.name] = measure(folder, args.clips)
+                file = args.output / f"{variant}-{folder.name}.json"
+                raw.setdefault(variant, {})[folder.name] = _kept(file, folder, args.clips)
     table = {v: {name: summary(seeds, name) for name in MEASURES} for v, seeds in raw.items()}
-    args.output.mkdir(parents=True, exist_ok=True)
-    values = {
-        v: {s: {n: [None if x != x else round(x, 5) for x in t.tolist()] for n, t in m.items()}
-            for s, m in seeds.items()}
-        for v, seeds in raw.items()
-    }  # fmt: skip
-    record = {"table": table, "values": values, **environment(torch.device("cpu"), [])}
-    (args.output / "shortcuts.json").write_text(json.dumps(record, allow_nan=False))
+    record = {"table": table, "clips": args.clips, **environment(torch.device("cpu"), [])}
+    (args.output / "shortcuts.json").write_text(json.dumps(record, allow_nan=False, indent=1))
     (args.output / "shortcuts.md").write_text(markdown(table))
     print(markdown(table))
 

@@ -46,6 +46,16 @@ def test_the_smallest_set_with_the_largest_drop() -> None:
     assert found.passes == 1 + 4 + 6
 
 
+def test_a_large_drop_that_changes_nothing_is_no_counterfactual() -> None:
+    def model(x: Tensor) -> Tensor:
+        first, second = ((x[..., k].mean((1, 2, 3)) > 0.75).float() for k in (0, 1))
+        # Without column 0 both classes fall far; without column 1 the first falls a little.
+        return torch.stack([10 * first + second, 10 * first + 0.5], 1)
+
+    found = counterfactual(model, white(2), strips(2), fill="mean")
+    assert found.regions == (1,) and found.drop == pytest.approx(1)
+
+
 def test_nothing_changes_it() -> None:
     found = counterfactual(votes([1, 1, 1], -1), white(3), strips(3), fill="mean")
     assert found.regions is None and found.becomes is None and found.exact

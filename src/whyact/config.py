@@ -48,6 +48,8 @@ class SpatialGraphConfig:
         cues: what the adjacency adds up.
         fusion: how regions go back into the tokens.
         temperature: of the soft assignment; lower is harder.
+        dynamics: whose changes over time the action codes read: of each ``region``, of the whole
+            ``frame`` (steadier where clips are few, but not the region's own), or ``none``.
     """
 
     type: Literal["learned", "grid"] = "learned"
@@ -56,6 +58,7 @@ class SpatialGraphConfig:
     cues: list[Cue] = field(default_factory=lambda: ["proximity", "coactivation", "position"])
     fusion: Literal["attention", "addition"] = "attention"
     temperature: float = 1.0
+    dynamics: Literal["none", "region", "frame"] = "none"
 
 
 @dataclass

@@ -43,6 +43,8 @@ VARIANTS = {
     "two-layers": config(graph_={"layers": 2}),
     "window-2": config(gnn_={"window": 2, "layers": 1}),
     **{f"cue-{c}": config(graph_={"cues": [c]}) for c in ("proximity", "coactivation", "position")},
+    **{f"dynamics-{d}": config(graph_={"dynamics": d}) for d in ("region", "frame")},
+    "grid-dynamics-region": config("grid", graph_={"dynamics": "region"}),
     "no-cues": config(graph_={"cues": []}),
     **{
         f"inject-{i}": config(prompts_={"inject": [i]}) for i in ("regions", "fusion", "classifier")

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from whyact.nn.spatial_graph import GridSpatialGraph, RegionAdjacency, cell_positions, pool
+from whyact.nn.spatial_graph import (
+    GridSpatialGraph,
+    RegionAdjacency,
+    cell_positions,
+    dynamics,
+    pool,
+)
 from whyact.types import WhyactError
 
 
@@ -63,3 +69,33 @@ def test_the_grid_twin_has_fixed_blocks_and_no_edges():
     assert regions.adjacency.abs().sum() == 0
     with pytest.raises(WhyactError, match="cannot hold 2 x 4 blocks"):
         twin(torch.rand(1, 2, 3, 4), (1, 3))
+
+
+def test_dynamics_by_hand():
+    regions = torch.tensor([1.0, 4.0, 1.0]).view(1, 3, 1, 1)
+    rise, fall, distance = dynamics(regions).view(3, 3).T.tolist()
+    assert rise == [0, 3, 0] and fall == [0, 0, 3] and distance == [1, 2, 1]
+
+
+@pytest.mark.parametrize("kind", ["region", "frame"])
+def test_dynamics_tell_a_clip_from_its_reverse_and_none_do_not(kind):
+    tokens = torch.randn(1, 4, 16, 8, generator=torch.Generator().manual_seed(0))
+    for motion, sees in ((kind, True), ("none", False)):
+        graph = GridSpatialGraph(token_width=8, regions=4, dynamics=motion).eval()
+        ahead, back = (graph(t, (4, 4)).action_code.mean((1, 2)) for t in (tokens, tokens.flip(1)))
+        assert torch.allclose(ahead, back, atol=1e-5) != sees
+
+
+def test_the_nuisance_code_sees_no_dynamics():
+    tokens = torch.randn(1, 4, 16, 8, generator=torch.Generator().manual_seed(0))
+    graph = GridSpatialGraph(token_width=8, regions=4, dynamics="frame").eval()
+    changed = tokens.clone()
+    changed[:, 2:] = 0
+    first, second = graph(tokens, (4, 4)), graph(changed, (4, 4))
+    assert torch.equal(first.nuisance_code[:, :2], second.nuisance_code[:, :2])
+    assert not torch.equal(first.action_code[:, :2], second.action_code[:, :2])
+
+
+def test_unknown_dynamics_list_the_choices():
+    with pytest.raises(WhyactError, match=r"dynamics 'all'; choose from .*'region'"):
+        GridSpatialGraph(token_width=8, dynamics="all")

@@ -51,11 +51,14 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         cues=c.cues,
         fusion=c.fusion,
         temperature=c.temperature,
+        dynamics=c.dynamics,
     )
 
 
 def _grid(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
-    return GridSpatialGraph(token_width=width, code_width=code, regions=c.regions)
+    return GridSpatialGraph(
+        token_width=width, code_width=code, regions=c.regions, dynamics=c.dynamics
+    )
 
 
 def _prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:

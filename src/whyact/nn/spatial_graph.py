@@ -14,6 +14,7 @@ from whyact.types import WhyactError
 
 CUES = ("proximity", "coactivation", "position")
 FUSIONS = ("attention", "addition")
+DYNAMICS = ("none", "region", "frame")
 MOTION_GAIN = 4.0
 """Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
@@ -95,34 +96,45 @@ def dynamics(regions: Tensor) -> Tensor:
 class RegionCodes(nn.Module):
     """Splits every region into an action code and a nuisance code, (..., C) each.
 
-    The action code reads what the graph made of the region and the `dynamics` of its tokens; the
-    nuisance code the former only, as a scene does not act. The dynamics are those of the tokens and
-    not of their embedding, in which rises and falls of many features have been mixed.
+    The action code reads what the graph made of the region and, by choice, `dynamics` of the
+    tokens; the nuisance code the former only, as a scene does not act. The dynamics are those of
+    the tokens and not of their embedding, in which rises and falls of many features are mixed.
 
     Args:
         token_width: D. inputs: width of a region after the graph. code_width: C.
+        motion: one of `DYNAMICS`: whose dynamics the action code reads.
     """
 
-    def __init__(self, *, token_width: int, inputs: int, code_width: int) -> None:
+    def __init__(self, *, token_width: int, inputs: int, code_width: int, motion: str) -> None:
         super().__init__()
+        if motion not in DYNAMICS:
+            raise WhyactError(
+                f"Unknown model.spatial_graph.dynamics '{motion}'; choose from {list(DYNAMICS)}."
+            )
+        self.dynamics = motion
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
-        self.motion = nn.Linear(3 * token_width, code_width, bias=False)
         self.nuisance = nn.Linear(inputs, code_width)
+        if motion != "none":
+            self.motion = nn.Linear(3 * token_width, code_width, bias=False)
 
-    def forward(self, regions: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, regions: Tensor, assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Split.
 
         Args:
             regions: (B, T', K, inputs), after the graph.
-            pooled: (B, T', K, D), mean normalised token of each region.
+            assignment: (B, T', K, N). tokens: (B, T', N, D), normalised.
 
         Returns:
             Action code and nuisance code, (B, T', K, C) each.
         """
         looks = self.norm(regions)
-        motion = self.motion(MOTION_GAIN * dynamics(pooled))
-        return self.action(looks) + motion, self.nuisance(looks)
+        action = self.action(looks)
+        if self.dynamics != "none":
+            whole = self.dynamics == "frame"
+            pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
+            action = action + self.motion(MOTION_GAIN * dynamics(pooled))
+        return action, self.nuisance(looks)
 
 
 class LearnedSpatialGraph(nn.Module):
@@ -140,6 +152,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
             cell its own regions.
         temperature: of the assignment; lower is harder.
+        dynamics: see `RegionCodes`.
     """
 
     def __init__(
@@ -152,6 +165,7 @@ class LearnedSpatialGraph(nn.Module):
         cues: Sequence[str] = CUES,
         fusion: str = "attention",
         temperature: float = 1.0,
+        dynamics: str = "none",
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -180,7 +194,9 @@ class LearnedSpatialGraph(nn.Module):
         if fusion == "attention":
             self.fuse_query = nn.Linear(width, width, bias=False)
             self.fuse_key = nn.Linear(width, width, bias=False)
-        self.codes = RegionCodes(token_width=token_width, inputs=width, code_width=code_width)
+        self.codes = RegionCodes(
+            token_width=token_width, inputs=width, code_width=code_width, motion=dynamics
+        )
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """Find regions.
@@ -199,7 +215,7 @@ class LearnedSpatialGraph(nn.Module):
         for convolution in self.convolutions:
             regions = regions + F.gelu(adjacency @ convolution(regions))
         fused = values + self._fuse(values, regions, assignment)
-        action, nuisance = self.codes(regions + pool(assignment, fused), pool(assignment, tokens))
+        action, nuisance = self.codes(regions + pool(assignment, fused), assignment, tokens)
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
 
     def _assign(self, values: Tensor, cells: Tensor) -> Tensor:
@@ -228,9 +244,12 @@ class GridSpatialGraph(nn.Module):
     Args:
         token_width: D. code_width: C.
         regions: K; the blocks form the most square ``rows x columns`` with that product.
+        dynamics: see `RegionCodes`.
     """
 
-    def __init__(self, *, token_width: int, code_width: int = 64, regions: int = 8) -> None:
+    def __init__(
+        self, *, token_width: int, code_width: int = 64, regions: int = 8, dynamics: str = "none"
+    ) -> None:
         super().__init__()
         if regions < 1:
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
@@ -238,7 +257,9 @@ class GridSpatialGraph(nn.Module):
         self.columns = regions // self.rows
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, code_width)
-        self.codes = RegionCodes(token_width=token_width, inputs=code_width, code_width=code_width)
+        self.codes = RegionCodes(
+            token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics
+        )
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """As `LearnedSpatialGraph.forward`; fails where the grid has fewer rows than blocks."""
@@ -254,8 +275,8 @@ class GridSpatialGraph(nn.Module):
         regions = self.rows * self.columns
         hard = F.one_hot(block, regions).T.to(tokens.dtype)
         assignment = hard.expand(*tokens.shape[:2], regions, h * w)
-        pooled = pool(assignment, self.norm(tokens))
-        action, nuisance = self.codes(self.embed(pooled), pooled)
+        tokens = self.norm(tokens)
+        action, nuisance = self.codes(self.embed(pool(assignment, tokens)), assignment, tokens)
         position = pool(assignment, cell_positions(grid, tokens).expand(*tokens.shape[:3], 2))
         adjacency = tokens.new_zeros(*tokens.shape[:2], regions, regions)
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))

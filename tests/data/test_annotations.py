@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from whyact.data.annotations import UT_INTERACTION, read_folder, read_list, read_ut_interaction
+from whyact.data.folds import group_fold
 from whyact.data.listing import Listing
 from whyact.types import WhyactError
 
@@ -150,7 +151,7 @@ def check_folds(root: str) -> None:
     tested: list[tuple[str, object]] = []
     for fold in range(10):
         parts = {
-            split: read_ut_interaction(root=root, split=split, fold=fold)
+            split: group_fold(read_ut_interaction(root=root), split=split, fold=fold)
             for split in ("train", "fit", "val", "test")
         }
         groups = {name: {r.group for r in part.records} for name, part in parts.items()}
@@ -166,7 +167,7 @@ def check_folds(root: str) -> None:
 
 def test_no_sequence_is_in_test_and_training(interactions: Path) -> None:
     check_folds(str(interactions))
-    listing = read_ut_interaction(root=str(interactions), split="test", fold=2)
+    listing = group_fold(read_ut_interaction(root=str(interactions)), split="test", fold=2)
     assert listing.classes == UT_INTERACTION and len(listing.records) == 6
     assert rows(listing)[1] == ("13_3_1.avi", 1) and listing.records[1].group == "3"
 
@@ -176,16 +177,16 @@ def test_the_real_set_has_ten_folds(shared_data: Path) -> None:
     if not root.is_dir():
         pytest.skip(f"no UT-Interaction under {shared_data}")
     check_folds(str(root))
-    assert len(read_ut_interaction(root=str(root), split="all").records) == 60
+    assert len(read_ut_interaction(root=str(root)).records) == 60
 
 
 def test_wrong_folds_and_splits_are_named(interactions: Path) -> None:
-    root = str(interactions)
+    listing = read_ut_interaction(root=str(interactions))
     for fold in (-1, 10):
         with pytest.raises(WhyactError, match=rf"data\.fold is {fold}; the set has folds 0 to 9"):
-            read_ut_interaction(root=root, fold=fold)
+            group_fold(listing, fold=fold, split="test")
     with pytest.raises(WhyactError, match=r"no split 'dev'; choose from \['test', 'val'"):
-        read_ut_interaction(root=root, split="dev")
+        group_fold(listing, fold=0, split="dev")
     (interactions / "empty").mkdir()
     with pytest.raises(WhyactError, match=r"files named N_sequence_class\.avi, found none"):
         read_ut_interaction(root=str(interactions / "empty"))

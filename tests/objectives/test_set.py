@@ -119,7 +119,7 @@ def test_off_objectives_are_not_built() -> None:
 def test_cached_tokens_refuse_objectives_that_need_pixels() -> None:
     build_objectives(ObjectivesConfig(hsic=1.0), ObjectiveSettings()).refuse_pixels("x")
     wanted = ObjectivesConfig(background_mix=1.0, foreground=1.0)
-    with pytest.raises(WhyactError, match=r"training\.cache_tokens .*background_mix, foreground"):
+    with pytest.raises(WhyactError, match=r"training\.cache_tokens .*pixels: background_mix\."):
         build_objectives(wanted, ObjectiveSettings()).refuse_pixels("training.cache_tokens")
 
 

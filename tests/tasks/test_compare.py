@@ -23,7 +23,8 @@ def record(folder: Path, rows: dict[str, tuple[int, list[float]]], **changes) ->
     }  # fmt: skip
     pq.write_table(pa.table(table), folder / "clips.parquet")
     values = {
-        "schema": "1.0", "label_map": "x", "per_class": [], "failures": {}, "protocol": "1x1",
+        "schema": "1.0", "label_map": "x", "classes": ["a", "b"], "per_class": [],
+        "failures": {}, "protocol": "1x1",
         "scores": {"expected": len(rows)}, "decoder": "PyAV", **changes,
     }  # fmt: skip
     (folder / "scores.json").write_text(json.dumps(values))

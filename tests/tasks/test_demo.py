@@ -134,7 +134,7 @@ def test_the_second_call_trains_and_generates_nothing(done, monkeypatch, capsys)
     monkeypatch.setattr(module, "explain_examples", lambda run, folder: [])  # shown above
     assert demo(output=output, flags=tiny(root)) == results
     shown = capsys.readouterr().out
-    assert "Trained with 90% scene correlation" in shown
+    assert "trained with 90% scene correlation" in shown
     for name, scores in results.items():
         (line,) = [row for row in shown.splitlines() if f" {name} " in row]
         assert all(f"{scores[split]['top1']:.1%}" in line for split in ("iid", "swap"))

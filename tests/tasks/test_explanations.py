@@ -18,7 +18,7 @@ from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
 from whyact.tasks.explanations import measure_explanations, tabulate
-from whyact.training.checkpoint import save_checkpoint
+from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, WhyactError
 
 METHODS = ("native", "grad_cam")
@@ -219,7 +219,8 @@ def test_the_command_takes_a_list(monkeypatch: pytest.MonkeyPatch, run: Path) ->
         ["evaluate", str(run), "--explain", "native,rise", "--clips", "20", "--workers", "2"]
     )
     assert code == 2 and asked[0].methods == ["native", "rise"]
-    assert (asked[0].clips, asked[0].workers, asked[0].data) == (20, 2, None)
+    assert (asked[0].clips, asked[0].workers) == (20, 2)
+    assert asked[0].data == load_model(run).config
 
 
 def test_an_interrupted_table_goes_on_and_folds_are_put_together(

@@ -68,6 +68,7 @@ def main() -> None:
 
     seconds = _measure(
         {
+            "resnet18_backbone": without_gradients(lambda: pooled.encode(clip)),
             "resnet18_pooled": without_gradients(lambda: pooled(clip)),
             "resnet18_whyact": without_gradients(lambda: full(clip)),
             "explain_native": lambda: explain_clips(full, clip, shares=False),
@@ -89,7 +90,8 @@ def main() -> None:
     record = {
         "shape": [args.batch, 3, args.frames, args.size, args.size],
         "rounds": args.rounds,
-        "modules_over_backbone": ratio("resnet18_whyact", "resnet18_pooled"),
+        "modules_over_backbone": ratio("resnet18_whyact", "resnet18_backbone"),
+        "modules_over_pooled": ratio("resnet18_whyact", "resnet18_pooled"),
         "native_explanation_over_forward": ratio("explain_native", "resnet18_whyact"),
         "captum_grad_cam_over_forward": ratio("r3d18_captum_grad_cam", "r3d18"),
         "seconds": seconds,

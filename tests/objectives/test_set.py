@@ -117,10 +117,10 @@ def test_off_objectives_are_not_built() -> None:
 
 
 def test_cached_tokens_refuse_objectives_that_need_pixels() -> None:
-    build_objectives(ObjectivesConfig(hsic=1.0), ObjectiveSettings()).refuse_pixels("x")
+    build_objectives(ObjectivesConfig(hsic=1.0), ObjectiveSettings()).refuse_views("x", "y")
     wanted = ObjectivesConfig(background_mix=1.0, foreground=1.0)
-    with pytest.raises(WhyactError, match=r"training\.cache_tokens .*pixels: background_mix\."):
-        build_objectives(wanted, ObjectiveSettings()).refuse_pixels("training.cache_tokens")
+    with pytest.raises(WhyactError, match=r"^x has no pixels, .*: background_mix\. .* or x to 0\."):
+        build_objectives(wanted, ObjectiveSettings()).refuse_views("x has no pixels", "x to 0")
 
 
 def test_errors_list_the_choices() -> None:

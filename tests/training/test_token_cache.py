@@ -112,7 +112,7 @@ def test_objectives_that_need_pixels_are_refused():
     config = toy_config({"foreground_paste": 1.0})
     objectives = build_objectives(config.objectives, config.objective_settings)
     with pytest.raises(WhyactError, match=r"training\.cache_tokens .*foreground_paste"):
-        objectives.refuse_pixels("training.cache_tokens")
+        objectives.refuse_views("training.cache_tokens trains on stored tokens", "it to 0")
 
 
 def test_modules_train_on_cached_tokens(tmp_path):

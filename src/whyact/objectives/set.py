@@ -32,30 +32,20 @@ class ObjectiveSet:
         """Names of the objectives, in the order of their terms."""
         return tuple(objective.name for objective, _ in self.terms)
 
-    def refuse_pixels(self, setting: str) -> None:
-        """Fail where an objective changes pixels, which ``setting`` takes away.
+    def refuse_views(self, reason: str, cure: str) -> None:
+        """Fail where an objective makes clips of its own, for which a setting leaves no input.
+
+        Args:
+            reason: why it cannot, beginning with the setting. cure: of the setting.
 
         Raises:
-            WhyactError: naming the setting and the objectives.
-        """
-        changers = [o.name for o, _ in self.terms if type(o).views is not Objective.views]
-        if changers:
-            raise WhyactError(
-                f"{setting} trains on stored tokens, but these objectives change the clips' "
-                f"pixels: {', '.join(changers)}. Set their weights to 0, or {setting} to 0."
-            )
-
-    def refuse_views(self, setting: str) -> None:
-        """Fail where an objective makes clips whose motion ``setting`` cannot tell.
-
-        Raises:
-            WhyactError: naming the setting and the objectives.
+            WhyactError: the reason, the objectives and the cure.
         """
         makers = [o.name for o, _ in self.terms if type(o).views is not Objective.views]
         if makers:
             raise WhyactError(
-                f"{setting} has no flow for the clips that these objectives make: "
-                f"{', '.join(makers)}. Set their weights to 0, or data.motion.source to difference."
+                f"{reason}, but these objectives make clips of their own: {', '.join(makers)}. "
+                f"Set their weights to 0, or {cure}."
             )
 
     @property

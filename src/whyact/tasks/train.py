@@ -146,10 +146,15 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed_everything(seed)
     objectives = build_objectives(config.objectives, config.objective_settings)
     if config.training.cache_tokens:
-        objectives.refuse_pixels("training.cache_tokens")
+        objectives.refuse_views(
+            "training.cache_tokens trains on stored tokens", "training.cache_tokens to 0"
+        )
     source = config.data.motion.source
     if source not in ("none", "difference"):
-        objectives.refuse_views(f"data.motion.source '{source}'")
+        objectives.refuse_views(
+            f"data.motion.source '{source}' has no flow for new pixels",
+            "data.motion.source to difference",
+        )
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():
         dataset = _dataset(config, config.data.train, True, objectives.needs_foreground)

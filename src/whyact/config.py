@@ -27,6 +27,7 @@ class BackboneConfig:
         motion: how a per-frame network sees motion: ``shift`` (temporal shift), ``difference``
             (differences of neighbouring frames' tokens are appended) or ``none``.
         layer: name of the module whose output makes the tokens; empty for the last feature map.
+        top_down: tokens of ``small`` twice as fine, with the stage before the last added in.
     """
 
     type: str = "small"
@@ -35,6 +36,7 @@ class BackboneConfig:
     width: int = 128
     motion: Literal["shift", "difference", "none"] = "shift"
     layer: str = ""
+    top_down: bool = False
 
 
 @dataclass
@@ -80,7 +82,7 @@ class DynamicPromptsConfig:
     bank: int = 16
     top_k: int = 4
     inject: list[Injection] = field(default_factory=lambda: ["regions", "fusion", "classifier"])
-    max_strength: float = 0.5
+    max_strength: float = 1.0
 
 
 @dataclass
@@ -282,6 +284,7 @@ class ObjectiveSettings:
         foreground_paste_mask: ``motion`` (label-free) or ``true`` (upper bound; needs masks).
         background_mix_alpha: λ is drawn from Beta(alpha, alpha).
         static_entropy_pan: largest simulated camera pan of the static clip, in pixels a frame.
+        foreground_coverage: weight of covering the foreground evenly beside staying inside it.
         hsic_permutations: of the p-value that is logged; 0 skips it.
     """
 
@@ -292,6 +295,7 @@ class ObjectiveSettings:
     background_mix_alpha: float = 200.0
     static_entropy_share: float = 0.25
     static_entropy_pan: float = 0.0
+    foreground_coverage: float = 0.3
     hsic_permutations: int = 0
 
 

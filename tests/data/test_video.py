@@ -84,6 +84,24 @@ def test_only_what_is_needed_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     assert decoded == [0, 1, *range(30, 39)]
 
 
+@pytest.mark.parametrize("name", ["h264.mp4", "open_gop.mp4", "vp9.webm"])
+def test_a_first_read_opens_the_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = write_video(tmp_path / name, **FORMATS[name])
+    other = write_video(tmp_path / f"other-{name}", **FORMATS[name])
+    files, original = [], video.opened
+    monkeypatch.setattr(video, "opened", lambda p: files.append(Path(p).name) or original(p))
+    first = read_frames(path, WANTED)[0]
+    assert files == [name]
+    assert torch.equal(read_frames(path, WANTED)[0], first)  # opened anew: the first was closed
+    assert files == [name, name]
+    probe(other)
+    assert torch.equal(read_frames(path, WANTED)[0], first)  # another film is left open
+    assert torch.equal(read_frames(other, WANTED)[0], first)
+    assert files == [name, name, other.name, name]
+
+
 def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     stamps = [0, 40, 80, 500, 540, 2000, 2040, 2080, 2120, 2500]
     path = write_video(tmp_path / "vfr.mkv", frames=10, stamps=stamps)

@@ -1,5 +1,7 @@
 """Gates that act, on a toy graph whose messages are known."""
 
+import math
+
 import torch
 
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph, _Edges, shift_frames
@@ -21,8 +23,26 @@ def test_gates_follow_the_formula():
         edges.receiver.weight.fill_(2.0)
         edges.sender.weight.fill_(1.0)
         edges.bias.fill_(-1.0)
-    gates = edges.gates(torch.tensor([[1.0]]), torch.tensor([[0.5], [1.5]]))
-    assert torch.allclose(gates, torch.tensor([[0.0, 2.0]]).sigmoid())
+    receiver, senders = torch.tensor([[1.0]]), torch.tensor([[0.5], [1.5]])
+    one, seven = 1.0, math.exp(2)  # exp(2 * 1 * sender - 1)
+    expected = torch.tensor([[one, seven]]) / (1 + one + seven)
+    assert torch.allclose(edges.gates(receiver, senders), expected)
+    # A single edge has a sigmoid, an edge that the prior rules out nothing, a doubled one twice.
+    assert torch.allclose(edges.gates(receiver, senders[1:]), torch.tensor([[2.0]]).sigmoid())
+    prior = torch.tensor([[0.0, 2.0]])
+    expected = torch.tensor([[0.0, 2 * seven / (1 + 2 * seven)]])
+    assert torch.allclose(edges.gates(receiver, senders, prior), expected)
+
+
+def test_one_edge_can_carry_the_whole_message():
+    edges = _Edges(1, 1)
+    with torch.no_grad():
+        edges.receiver.weight.fill_(30.0)
+        edges.sender.weight.fill_(1.0)
+    gates = edges.gates(torch.tensor([[1.0]]), torch.tensor([[1.0], [-1.0], [0.0], [-2.0]]))
+    assert torch.allclose(gates, torch.tensor([[1.0, 0.0, 0.0, 0.0]]), atol=1e-6)
+    none = edges.gates(torch.tensor([[1.0]]), torch.tensor([[-1.0], [-2.0]]))
+    assert none.max() < 1e-6
 
 
 def test_shift_frames_brings_the_neighbour_and_zeros_outside():

@@ -8,7 +8,7 @@ import torch
 from tests.toys import toy_batch, toy_output
 
 from whyact.objectives.base import View
-from whyact.objectives.foreground import Foreground, attended_share
+from whyact.objectives.foreground import Foreground, attended_share, attention_and_target
 from whyact.types import ActionOutput, Batch, WhyactError
 
 
@@ -36,6 +36,29 @@ def batch_with(foreground: torch.Tensor) -> Batch:
     return replace(toy_batch(len(foreground)), foreground=foreground)
 
 
+def share_of(output: ActionOutput, foreground: torch.Tensor) -> float:
+    return attended_share(*attention_and_target(output, foreground)).item()
+
+
+def test_coverage_asks_for_even_attention_inside() -> None:
+    """The actor covers both cells; three quarters of the attention lie on one of them."""
+    everywhere = torch.ones(1, 1, 4, 8)
+    batch = batch_with(everywhere)
+    even = Foreground(coverage=2.0).loss({"clip": two_cells(0.5)}, batch, {})
+    uneven = Foreground(coverage=2.0).loss({"clip": two_cells(0.75)}, batch, {})
+    assert even.item() == pytest.approx(0, abs=1e-6)
+    # KL((1/2, 1/2) || (3/4, 1/4)) = (log 2/3 + log 2) / 2
+    assert uneven.item() == pytest.approx(math.log(4 / 3), abs=1e-5)
+    # Attention beside the actor is not the business of coverage.
+    outside = Foreground(coverage=2.0).loss({"clip": two_cells(0.25)}, batch_with(left_half()), {})
+    assert outside.item() == pytest.approx(math.log(4), abs=1e-5)
+
+
+def test_negative_coverage_is_refused() -> None:
+    with pytest.raises(WhyactError, match=r"foreground_coverage must be at least 0, got -1"):
+        Foreground(coverage=-1)
+
+
 def test_loss_is_minus_the_log_of_the_share() -> None:
     output = two_cells(0.25)
     loss = Foreground().loss({"clip": output}, batch_with(left_half()), {})
@@ -52,19 +75,17 @@ def test_all_attention_on_the_actor_costs_nothing() -> None:
     assert Foreground().loss({"clip": two_cells(1.0)}, batch_with(left_half()), {}).item() == 0
 
 
-def test_quarter_covered_cells_count_fully_and_thinner_ones_in_part() -> None:
+def test_half_covered_cells_count_fully_and_thinner_ones_in_part() -> None:
     foreground = torch.zeros(1, 1, 4, 8)
-    foreground[..., 0, :4] = 1  # a quarter of the left cell
-    foreground[..., 0, 4:6] = 1  # an eighth of the right one
-    share, known = attended_share(two_cells(0.5), foreground)
-    assert share.item() == pytest.approx(0.5 + 0.5 * 0.5) and known.item()
+    foreground[..., :2, :4] = 1  # half of the left cell
+    foreground[..., 0, 4:] = 1  # a quarter of the right one
+    assert share_of(two_cells(0.5), foreground) == pytest.approx(0.5 + 0.5 * 0.5)
 
 
 def test_frames_without_foreground_do_not_count() -> None:
     foreground = left_half(frames=2)
     foreground[:, 1] = 0
-    share, _ = attended_share(two_cells(0.3, frames=2), foreground)
-    assert share.item() == pytest.approx(0.3)
+    assert share_of(two_cells(0.3, frames=2), foreground) == pytest.approx(0.3)
 
 
 def test_clips_without_foreground_are_left_out() -> None:
@@ -89,8 +110,7 @@ def test_clips_without_foreground_are_left_out() -> None:
 def test_time_is_pooled_to_the_tokens() -> None:
     # Four frames, two time steps: the actor is left in the first half, right in the second.
     foreground = torch.cat([left_half(2), left_half(2).flip(-1)], 1)
-    share, _ = attended_share(two_cells(0.3, frames=2), foreground)
-    assert share.item() == pytest.approx((0.3 + 0.7) / 2)
+    assert share_of(two_cells(0.3, frames=2), foreground) == pytest.approx((0.3 + 0.7) / 2)
 
 
 def test_pasted_views_count_like_clips_and_others_do_not() -> None:

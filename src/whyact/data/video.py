@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -177,13 +179,17 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
         times = np.arange(len(files)) / folder_rate(Path(path))
         return VideoInfo(times, size[2], size[1], 0, "images", pyav_version(), 0.0, none)
     _check_length(path, stamp[1])
-    with opened(path) as container:
+    with ExitStack() as stack:
+        container = stack.enter_context(opened(path))
         stream = video_stream(container, path)
         codec, base = stream.codec_context.name, float(stream.time_base or 0)
         packets = _packets(container, stream, path)
         first = _first_frame(packets, path)
         stamps = _shown_stamps(container.format.name, codec, packets)
         rate = float(stream.average_rate or 25)
+        if stamps is not None:
+            stack.pop_all()
+            _left_open.hand_over(path, container, stream)
     if stamps is None:
         stamps, keys = np.arange(_count(path)), none
         base = 1 / rate
@@ -257,16 +263,42 @@ def _runs(wanted: Sequence[int], keyframes: NDArray[np.int64]) -> list[tuple[int
     return runs
 
 
+class _LeftOpen(threading.local):
+    """The film that `probe` read last, still open for the read that follows, a slot a thread.
+
+    Opening costs FFmpeg some frames' worth of decoding; a first epoch would pay it twice.
+    """
+
+    film: tuple[str, Any, Any] | None = None
+
+    def hand_over(self, path: str, container: Any, stream: Any) -> None:
+        if self.film is not None:
+            self.film[1].close()
+        self.film = (path, container, stream)
+
+    def take(self, path: str) -> tuple[Any, Any] | None:
+        """Container and stream, if it is this film; the caller closes them."""
+        if self.film is None or self.film[0] != path:
+            return None
+        (_, *film), self.film = self.film, None
+        return film[0], film[1]
+
+
+_left_open = _LeftOpen()
+
+
 def _pyav_frames(path: str, info: VideoInfo, wanted: list[int]) -> dict[int, Tensor]:
     found: dict[int, Tensor] = {}
-    with opened(path) as container:
-        stream = video_stream(container, path)
-        for key, run in _runs(wanted, info.keyframes):
-            if key:
+    used = _left_open.take(path) if len(info.keyframes) else None
+    with used[0] if used else opened(path) as container:
+        stream = used[1] if used else video_stream(container, path)
+        for n, (key, run) in enumerate(_runs(wanted, info.keyframes)):
+            seek = key > 0 or (n == 0 and used is not None)
+            if seek:
                 base = float(stream.time_base)
                 container.seek(round((info.start + info.times[key]) / base), stream=stream)
             _collect(found, set(run), decode(container, stream, path), info)
-            if key and run[0] not in found:
+            if seek and run[0] not in found:
                 # The container's index led astray: decode from the start, without seeking.
                 return _pyav_frames(path, replace(info, keyframes=np.zeros(1, np.int64)), wanted)
     missing = [i for i in wanted if i not in found]

@@ -15,36 +15,27 @@ _KINDS = (("spatial", "prompt_to_region"), ("region_to_prompt", "prompt_to_promp
 """Edge types within a time step, by (receiver is a prompt, sender is a prompt)."""
 
 
-def clip_graph(output: ActionOutput) -> tuple[Tensor, Tensor]:
-    """All edges of one clip as two matrices.
+def clip_graph(output: ActionOutput) -> Tensor:
+    """All edges of one clip as one matrix.
 
-    Nodes are numbered ``t * (K + P) + i``; i below K is region i, the others are prompts. A gate
-    alone does not say how much arrives: the graph network averages messages over the senders of an
-    edge type, except along spatial edges, whose gates hold the row-normalised adjacency already. So
-    the weight of an edge is its gate over the number of its type's senders (1 for spatial edges),
-    and weights can be compared between types.
+    Nodes are numbered ``t * (K + P) + i``; i below K is region i, the others are prompts. A gate is
+    a share of what its receiver hears along an edge type, so gates of all types compare.
 
     Args:
         output: of a single clip, with ``edge_gates``.
 
     Returns:
-        Gates and weights, (n, n) each, as (receiver, sender); 0 where there is no edge, and from a
-        node to itself.
+        Gates (n, n), as (receiver, sender); 0 where there is no edge, and from a node to itself.
     """
     gates = {k: v[0] for k, v in output.edge_gates.items()}
     frames, regions = output.assignment.shape[1:3]
     prompts = output.prompts.shape[2]
     width = regions + prompts
     matrix = torch.zeros(frames, width, frames, width)
-    senders = torch.ones(frames, width, frames, width)
-    # Between time steps all senders are regions; within one, by type.
-    senders[..., :regions] = regions
-    senders[..., regions:] = max(1, prompts)
     window = gates["temporal"].shape[1] // 2
     offsets = [o for o in range(-window, window + 1) if o]
     for t in range(frames):
         matrix[t, :regions, t, :regions] = gates["spatial"][t]
-        senders[t, :regions, t, :regions] = 1
         matrix[t, :regions, t, regions:] = gates["prompt_to_region"][t]
         matrix[t, regions:, t, :regions] = gates["region_to_prompt"][t]
         matrix[t, regions:, t, regions:] = gates["prompt_to_prompt"][t]
@@ -52,8 +43,7 @@ def clip_graph(output: ActionOutput) -> tuple[Tensor, Tensor]:
             if 0 <= t + offset < frames:
                 matrix[t, :regions, t + offset, :regions] = gates["temporal"][t, i]
     size = frames * width
-    flat = matrix.reshape(size, size).fill_diagonal_(0)
-    return flat, flat / senders.reshape(size, size)
+    return matrix.reshape(size, size).fill_diagonal_(0)
 
 
 def strongest_chain(weights: Tensor, end: int, length: int) -> list[int]:
@@ -138,8 +128,7 @@ def strongest_path(
 ) -> tuple[Step, ...]:
     """The strongest chain of messages that ends in the region with the largest contribution.
 
-    The gates are those of the last round; the strength of a chain is the product of its edges'
-    weights (`clip_graph`).
+    The gates are those of the last round; the strength of a chain is their product.
 
     Args:
         output: of a single clip. contributions: (T', K), of the explained class.
@@ -152,12 +141,12 @@ def strongest_path(
     """
     if not output.edge_gates or not contributions.numel():
         return ()
-    gates, weights = clip_graph(output)
+    gates = clip_graph(output)
     regions = contributions.shape[1]
     width = regions + output.prompts.shape[2]
     t, k = divmod(int(contributions.argmax()), regions)
     steps = []
-    for receiver, sender in pairwise(strongest_chain(weights, t * width + k, length)):
+    for receiver, sender in pairwise(strongest_chain(gates, t * width + k, length)):
         target, source = divmod(receiver, width), divmod(sender, width)
         same = target[0] == source[0]
         kind = _KINDS[target[1] >= regions][source[1] >= regions] if same else "temporal"

@@ -31,7 +31,7 @@ MINIMUM_CODE_WIDTH = 64
 
 
 def _small(c: BackboneConfig) -> nn.Module:
-    return SmallBackbone(width=c.width, motion=c.motion)
+    return SmallBackbone(width=c.width, motion=c.motion, top_down=c.top_down)
 
 
 def _lite0(c: BackboneConfig) -> nn.Module:

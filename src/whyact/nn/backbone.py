@@ -64,19 +64,24 @@ class _Block(nn.Module):
 class SmallBackbone(nn.Module):
     """A residual network with stride 8, trained from scratch in minutes on two cores.
 
-    At 112 pixels it has 14 x 14 cells, at 64 pixels 8 x 8, so that an actor's outline survives.
+    With ``top_down`` its tokens have stride 4: the last stage, enlarged, plus the stage before it,
+    as in feature pyramids (Lin et al., CVPR 2017). At 112 pixels these are 28 x 28 cells and at 64
+    pixels 16 x 16, fine enough for limbs; without, half of it.
 
     Args:
         width: D, of the last stage; the first stages have a quarter and a half of it.
         motion: ``shift`` mixes neighbouring frames in every block, ``difference`` appends the
             differences of neighbouring tokens, ``none`` sees single frames.
         blocks: residual blocks of the last stage.
+        top_down: tokens with stride 4.
     """
 
     mean = (0.45, 0.45, 0.45)
     std = (0.25, 0.25, 0.25)
 
-    def __init__(self, *, width: int = 96, motion: str = "shift", blocks: int = 2) -> None:
+    def __init__(
+        self, *, width: int = 96, motion: str = "shift", blocks: int = 2, top_down: bool = False
+    ) -> None:
         super().__init__()
         shift = motion == "shift"
         self.difference = motion == "difference"
@@ -89,6 +94,7 @@ class SmallBackbone(nn.Module):
             [_Block(stem, width // 2, 2, shift), _Block(width // 2, width, 2, shift)]
             + [_Block(width, width, 1, shift) for _ in range(blocks - 1)]
         )
+        self.lateral = nn.Conv2d(width // 2, width, 1) if top_down else None
         self.to(memory_format=torch.channels_last)  # a tenth faster on CPUs
 
     def forward(self, video: Tensor) -> Tensor:
@@ -98,13 +104,17 @@ class SmallBackbone(nn.Module):
             video: (B, 3, T, H, W), normalised; H and W at least 16.
 
         Returns:
-            (B, D, T, H / 8, W / 8).
+            (B, D, T, H / 8, W / 8), or (B, D, T, H / 4, W / 4) with ``top_down``.
         """
         frames = video.shape[2]
         x = video.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = self.stem(x)
-        for block in self.blocks:
+        fine = x = self.blocks[0](self.stem(x), frames)
+        for block in self.blocks[1:]:
             x = block(x, frames)
+        if self.lateral is not None:
+            x = self.lateral(fine) + F.interpolate(
+                x, fine.shape[-2:], mode="bilinear", align_corners=False
+            )
         features = x.unflatten(0, (-1, frames)).transpose(1, 2)
         return with_differences(features) if self.difference else features
 

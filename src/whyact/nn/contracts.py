@@ -51,7 +51,7 @@ class Guides:
     Attributes:
         regions: (B, T', K), added to the head's log weight of each region.
         fusion: (B, T', K, C), added to each region's action code.
-        classifier: (B, T', C), the classifier reads ``code * (1 + classifier)``.
+        classifier: (B, T', K, C), the classifier reads ``code * (1 + classifier)``.
     """
 
     regions: Tensor

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from whyact.nn.contracts import Guides, Prompts, Regions
 from whyact.types import WhyactError
@@ -18,10 +19,12 @@ STRATEGIES = ("generated", "retrieved", "static")
 class DynamicPrompts(nn.Module):
     """Mixes a bank of prompts by the content so far, and guides what comes after.
 
-    A recurrent state reads each frame's regions in turn; P slots ask the bank with it.
-    ``generated`` takes the softmax over the whole bank (prompts conditioned on the input, as in
-    CoCoOp, Zhou et al., CVPR 2022), ``retrieved`` renormalises its top k (L2P, Wang et al., CVPR
-    2022), ``static`` has P learned mixtures that never see the clip. Every guide is bounded:
+    Each of P slots attends to the frame's regions with a query of its own, and a recurrent state of
+    its own remembers what it read; with it the slot asks the bank, by cosine, so that slots which
+    read different things say different things. ``generated`` takes the softmax over the whole bank
+    (prompts conditioned on the input, as in CoCoOp, Zhou et al., CVPR 2022), ``retrieved``
+    renormalises its top k (L2P, Wang et al., CVPR 2022), ``static`` has P learned mixtures that
+    never see the clip. A region listens to the prompts that fit its code. Every guide is bounded:
     ``max_strength * sigmoid(learned) * tanh(...)``.
 
     Args:
@@ -41,7 +44,7 @@ class DynamicPrompts(nn.Module):
         strategy: str = "generated",
         top_k: int = 4,
         inject: Sequence[str] = INJECTIONS,
-        max_strength: float = 0.5,
+        max_strength: float = 1.0,
     ) -> None:
         super().__init__()
         unknown = sorted(set(inject) - set(INJECTIONS))
@@ -60,12 +63,16 @@ class DynamicPrompts(nn.Module):
             raise WhyactError(f"top_k must be in 1 … {bank} (the bank's size), got {top_k}.")
         self.strategy, self.top_k, self.max_strength = strategy, top_k, max_strength
         self.inject = tuple(i for i in INJECTIONS if i in inject)
-        self.bank = nn.Parameter(torch.randn(bank, code_width) / math.sqrt(code_width))
+        # Orthogonal as far as the width allows; entries of size one, like those of the codes.
+        self.bank = nn.Parameter(
+            nn.init.orthogonal_(torch.empty(bank, code_width)) * math.sqrt(code_width)
+        )
         if strategy == "static":
             self.mixture = nn.Parameter(torch.randn(prompts, bank))
         else:
             self.slots = nn.Parameter(torch.randn(prompts, code_width))
             self.content = nn.LayerNorm(code_width)
+            self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
             self.evolve = nn.GRU(code_width, code_width, batch_first=True)
             self.specify = nn.Linear(classes, code_width, bias=False)
         self.strength = nn.ParameterDict({i: nn.Parameter(torch.zeros(())) for i in self.inject})
@@ -86,33 +93,40 @@ class DynamicPrompts(nn.Module):
     def guide(self, codes: Tensor, prompts: Tensor) -> Guides:
         """What prompts (B, T', P, C) say about region nodes (B, T', K, C)."""
         fit = codes @ prompts.transpose(-1, -2) / math.sqrt(codes.shape[-1])
-        guides = {i: self.guides[i](prompts) for i in self.inject}
-        regions, fusion = codes.new_zeros(codes.shape[:-1]), torch.zeros_like(codes)
-        classifier = codes.new_zeros(*codes.shape[:2], codes.shape[-1])
-        if "regions" in guides:
-            asked = codes @ guides["regions"].transpose(-1, -2) / math.sqrt(codes.shape[-1])
-            regions = self._bounded("regions", asked.mean(-1))
-        if "fusion" in guides:
-            fusion = self._bounded("fusion", fit.softmax(-1) @ guides["fusion"])
-        if "classifier" in guides:
-            classifier = self._bounded("classifier", guides["classifier"].mean(2))
+        heard = fit.softmax(-1)
+        said = {i: heard @ self.guides[i](prompts) for i in self.inject}
+        regions = codes.new_zeros(codes.shape[:-1])
+        fusion, classifier = torch.zeros_like(codes), torch.zeros_like(codes)
+        if "regions" in said:
+            asked = (codes * said["regions"]).sum(-1) / math.sqrt(codes.shape[-1])
+            regions = self._bounded("regions", asked)
+        if "fusion" in said:
+            fusion = self._bounded("fusion", said["fusion"])
+        if "classifier" in said:
+            classifier = self._bounded("classifier", said["classifier"])
         return Guides(regions, fusion, classifier)
 
     def _mix(self, regions: Regions, specification: Tensor | None) -> Tensor:
         batch, frames = regions.action_code.shape[:2]
         if self.strategy == "static":
             return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
-        content = (regions.mass.unsqueeze(-1) * regions.action_code).sum(2)
-        state, _ = self.evolve(self.content(content))
+        state = self._evolve(self.content(regions.action_code))
         if specification is None:
             specification = state.new_zeros(batch, self.specify.in_features)
-        state = state + self.specify(specification.to(state.dtype)).unsqueeze(1)
-        asked = self.slots * (1 + state.unsqueeze(2)) + state.unsqueeze(2)
-        scores = asked @ self.bank.T
+        state = state + self.specify(specification.to(state.dtype))[:, None, None]
+        asked = F.normalize(self.slots + state, dim=-1)
+        scores = self.log_scale.exp() * asked @ F.normalize(self.bank, dim=-1).T
         if self.strategy == "retrieved":
             best = scores.topk(self.top_k, dim=-1).indices
             scores = torch.full_like(scores, -math.inf).scatter(-1, best, scores.gather(-1, best))
         return scores.softmax(-1)
+
+    def _evolve(self, codes: Tensor) -> Tensor:
+        """What each slot has read so far, (B, T', P, C), from codes (B, T', K, C)."""
+        fit = self.slots @ codes.transpose(-1, -2) / math.sqrt(codes.shape[-1])
+        read = (fit.softmax(-1) @ codes).transpose(1, 2)
+        state, _ = self.evolve(read.flatten(0, 1))
+        return state.view(read.shape).transpose(1, 2)
 
     def _bounded(self, name: str, raw: Tensor) -> Tensor:
         return self.max_strength * self.strength[name].sigmoid() * raw.tanh()
@@ -134,6 +148,5 @@ class NoPrompts(nn.Module):
 
     def guide(self, codes: Tensor, prompts: Tensor) -> Guides:
         """As `DynamicPrompts.guide`: sums over no prompts, hence all zero."""
-        nothing = prompts.sum(2)
-        fusion = nothing.unsqueeze(2).expand_as(codes)
-        return Guides(fusion.sum(-1), fusion, nothing)
+        nothing = prompts.sum(2).unsqueeze(2).expand_as(codes)
+        return Guides(nothing.sum(-1), nothing, nothing)

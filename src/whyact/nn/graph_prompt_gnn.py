@@ -16,9 +16,11 @@ from whyact.types import WhyactError
 class _Edges(nn.Module):
     """Gated messages along one edge type.
 
-    The gate of an edge is ``sigmoid(q(receiver) . k(sender) / sqrt(c) + b)``. Messages are averaged
-    over the *number* of edges, not over the sum of gates: dividing by the gates would cancel the
-    gate of a receiver with a single edge, and the drawn link would not act.
+    The gates of a receiver are a softmax over its edges *and* the choice of none of them, whose
+    score is 0: ``exp(s) / (1 + sum exp(s))``, ``s = q(receiver) . k(sender) / sqrt(c) + b``. One
+    edge can so carry the whole message, and none has to; with a single edge it is a sigmoid. (A
+    softmax without the choice of none would cancel the gate of a receiver with one edge, and the
+    drawn link would not act; a mean of sigmoids leaves every edge a K-th of a say.)
     """
 
     def __init__(self, width: int, gate_width: int) -> None:
@@ -28,15 +30,24 @@ class _Edges(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
         self.message = nn.Linear(width, width, bias=False)
 
-    def gates(self, receivers: Tensor, senders: Tensor) -> Tensor:
-        """(..., R, S) from receivers (..., R, C) and senders (..., S, C)."""
+    def gates(self, receivers: Tensor, senders: Tensor, prior: Tensor | None = None) -> Tensor:
+        """Gates (..., R, S); a receiver's add up to at most one.
+
+        Args:
+            receivers: (..., R, C). senders: (..., S, C).
+            prior: (..., R, S), at least 0; what ``exp(s)`` is multiplied by, 0 where no edge is.
+        """
         key = self.sender(senders)
         score = self.receiver(receivers) @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
-        return (score + self.bias).sigmoid()
+        score = F.pad(score + self.bias, (0, 1))
+        share = (score - score.amax(-1, keepdim=True)).exp()
+        if prior is not None:
+            share = share * F.pad(prior, (0, 1), value=1.0)
+        return (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
 
     def messages(self, gates: Tensor, senders: Tensor) -> Tensor:
-        """Mean gated message of each receiver, (..., R, C)."""
-        return gates @ self.message(senders) / max(1, senders.shape[-2])
+        """Gated message of each receiver, (..., R, C)."""
+        return gates @ self.message(senders)
 
 
 def shift_frames(x: Tensor, offset: int) -> Tensor:
@@ -71,15 +82,15 @@ class _Round(nn.Module):
         r, p = self.norm_region(regions), self.norm_prompt(prompts)
         gates = {
             # The region graph of the frame is the prior of its spatial edges; K * adjacency has
-            # mean one over a row, so the division by K in `messages` leaves a weighted mean.
-            "spatial": self.spatial.gates(r, r) * adjacency,
+            # mean one over a row.
+            "spatial": self.spatial.gates(r, r, adjacency * r.shape[-2]),
             "temporal": self._temporal_gates(r),
             "prompt_to_region": self.prompt_to_region.gates(r, p),
             "region_to_prompt": self.region_to_prompt.gates(p, r),
             "prompt_to_prompt": self.prompt_to_prompt.gates(p, p),
         }
         gates = {k: v * keep[k] if k in keep else v for k, v in gates.items()}
-        to_region = self.spatial.messages(gates["spatial"] * r.shape[-2], r)
+        to_region = self.spatial.messages(gates["spatial"], r)
         to_region = to_region + self.prompt_to_region.messages(gates["prompt_to_region"], p)
         for i, (offset, edges) in enumerate(zip(self.offsets, self.temporal, strict=True)):
             assert isinstance(edges, _Edges)

@@ -11,7 +11,7 @@ from whyact.nn.contracts import Regions, Scores
 class AdditiveHead(nn.Module):
     """Scores region nodes so that the logit is a sum over (frame, region), plus a bias.
 
-    ``contribution[t, k, y] = weight[t, k] * (W_y . (code[t, k] * (1 + guide[t])))`` with weights
+    ``contribution[t, k, y] = weight[t, k] * (W_y . (code[t, k] * (1 + guide[t, k])))`` with weights
     that sum to one over the regions of a frame and over the clip; in the spirit of CALM and of
     attention-based MIL (Ilse et al., ICML 2018), whose attention is over one bag.
 
@@ -38,13 +38,13 @@ class AdditiveHead(nn.Module):
 
         Args:
             code: (B, T', K, C), action codes. region_guide: (B, T', K).
-            classifier_guide: (B, T', C).
+            classifier_guide: (B, T', K, C).
         """
         code = self.norm(code)
         frames = code.shape[1]
         raw = self.attend(code).squeeze(-1) + region_guide
         weights = raw.softmax(-1) / frames
-        read = self.dropout(code) * (1 + classifier_guide.unsqueeze(2))
+        read = self.dropout(code) * (1 + classifier_guide)
         contributions = weights.unsqueeze(-1) * (read @ self.classify.weight.T)
         frame_logits = contributions.sum(2) * frames + self.bias
         return Scores(frame_logits.mean(1), frame_logits, contributions, weights)

@@ -98,7 +98,9 @@ class RegionCodes(nn.Module):
 
     The action code reads what the graph made of the region and, by choice, `dynamics` of the
     tokens; the nuisance code the former only, as a scene does not act. The dynamics are those of
-    the tokens and not of their embedding, in which rises and falls of many features are mixed.
+    the tokens and not of their embedding, in which rises and falls of many features are mixed, and
+    tokens are averaged before they are normalised: a cell where little is to be seen would
+    otherwise weigh as much as one where all happens.
 
     Args:
         token_width: D. inputs: width of a region after the graph. code_width: C.
@@ -123,7 +125,7 @@ class RegionCodes(nn.Module):
 
         Args:
             regions: (B, T', K, inputs), after the graph.
-            assignment: (B, T', K, N). tokens: (B, T', N, D), normalised.
+            assignment: (B, T', K, N). tokens: (B, T', N, D), as the backbone made them.
 
         Returns:
             Action code and nuisance code, (B, T', K, C) each.
@@ -133,6 +135,7 @@ class RegionCodes(nn.Module):
         if self.dynamics != "none":
             whole = self.dynamics == "frame"
             pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
+            pooled = F.layer_norm(pooled, pooled.shape[-1:])
             action = action + self.motion(MOTION_GAIN * dynamics(pooled))
         return action, self.nuisance(looks)
 
@@ -182,17 +185,15 @@ class LearnedSpatialGraph(nn.Module):
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, width)
         self.place = nn.Linear(2, width)
-        self.key = nn.Linear(width, width, bias=False)
         self.queries = nn.Parameter(torch.randn(regions, width))
         self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
-        self.log_scale = nn.Parameter(torch.tensor(math.log(5.0)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(12.0)))
         self.adjacency = RegionAdjacency(cues=cues)
         self.convolutions = nn.ModuleList(
             nn.Linear(width, width, bias=False) for _ in range(layers)
         )
         self.fuse_value = nn.Linear(width, width, bias=False)
         if fusion == "attention":
-            self.fuse_query = nn.Linear(width, width, bias=False)
             self.fuse_key = nn.Linear(width, width, bias=False)
         self.codes = RegionCodes(
             token_width=token_width, inputs=width, code_width=code_width, motion=dynamics
@@ -206,36 +207,43 @@ class LearnedSpatialGraph(nn.Module):
             grid: (h, w), ``h * w == N``.
         """
         cells = cell_positions(grid, tokens)
-        tokens = self.norm(tokens)
-        values = self.embed(tokens)
+        values = self.embed(self.norm(tokens))
         assignment = self._assign(values, cells)
-        regions = pool(assignment, values)
+        pooled = regions = pool(assignment, values)
         position = pool(assignment, cells.expand(*values.shape[:-1], 2))
         adjacency = self.adjacency(regions, position)
         for convolution in self.convolutions:
             regions = regions + F.gelu(adjacency @ convolution(regions))
-        fused = values + self._fuse(values, regions, assignment)
-        action, nuisance = self.codes(regions + pool(assignment, fused), assignment, tokens)
+        fused = pooled + self._fuse(values, regions, assignment)
+        action, nuisance = self.codes(regions + fused, assignment, tokens)
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
 
     def _assign(self, values: Tensor, cells: Tensor) -> Tensor:
-        keys = F.normalize(self.key(values + self.place(cells)), dim=-1)
-        scale = self.log_scale.exp() / self.temperature
-        first = self._compete(self.queries.expand(len(values), 1, -1, -1), keys, scale)
+        keys = values + self.place(cells)
+        # Over the norm: the cosine, without a normalised copy of every cell.
+        sharpness = self.log_scale.exp() / self.temperature / keys.norm(dim=-1).clamp_min(1e-6)
+        first = self._compete(self.queries.expand(len(values), 1, -1, -1), keys, sharpness)
         gathered = pool(first.transpose(1, 2).flatten(2), values.flatten(1, 2))
         refined = self.queries + self.refine(gathered)
-        return self._compete(refined.unsqueeze(1), keys, scale)
+        return self._compete(refined.unsqueeze(1), keys, sharpness)
 
     @staticmethod
-    def _compete(queries: Tensor, keys: Tensor, scale: Tensor) -> Tensor:
-        return (scale * F.normalize(queries, dim=-1) @ keys.transpose(-1, -2)).softmax(dim=-2)
+    def _compete(queries: Tensor, keys: Tensor, sharpness: Tensor) -> Tensor:
+        fit = F.normalize(queries, dim=-1) @ keys.transpose(-1, -2)
+        return (fit * sharpness.unsqueeze(-2)).softmax(dim=-2)
 
     def _fuse(self, values: Tensor, regions: Tensor, assignment: Tensor) -> Tensor:
-        messages = self.fuse_value(regions)
+        """Mean over each region's cells of what the fusion adds to them, (B, T', K, C).
+
+        Every cell gets a mixture of the regions' messages; the mean of mixtures is the mixture by
+        mean shares, so no cell has to be written.
+        """
         if self.fusion == "addition":
-            return assignment.transpose(-1, -2) @ messages
-        scores = self.fuse_query(values) @ self.fuse_key(regions).transpose(-1, -2)
-        return (scores / math.sqrt(values.shape[-1])).softmax(-1) @ messages
+            mixture = assignment.transpose(-1, -2)
+        else:
+            scores = values @ self.fuse_key(regions).transpose(-1, -2)
+            mixture = (scores / math.sqrt(values.shape[-1])).softmax(-1)
+        return pool(assignment, mixture) @ self.fuse_value(regions)
 
 
 class GridSpatialGraph(nn.Module):
@@ -275,8 +283,8 @@ class GridSpatialGraph(nn.Module):
         regions = self.rows * self.columns
         hard = F.one_hot(block, regions).T.to(tokens.dtype)
         assignment = hard.expand(*tokens.shape[:2], regions, h * w)
-        tokens = self.norm(tokens)
-        action, nuisance = self.codes(self.embed(pool(assignment, tokens)), assignment, tokens)
+        pooled = self.embed(pool(assignment, self.norm(tokens)))
+        action, nuisance = self.codes(pooled, assignment, tokens)
         position = pool(assignment, cell_positions(grid, tokens).expand(*tokens.shape[:3], 2))
         adjacency = tokens.new_zeros(*tokens.shape[:2], regions, regions)
         return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))

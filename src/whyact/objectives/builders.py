@@ -42,7 +42,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
         smoothing=s.cross_entropy_smoothing,
     ),
     "temporal_consistency": lambda s: TemporalConsistency(),
-    "foreground": lambda s: Foreground(),
+    "foreground": lambda s: Foreground(coverage=s.foreground_coverage),
 }
 
 

@@ -12,24 +12,37 @@ from whyact.objectives.base import Objective, View
 from whyact.objectives.terms import every_clip, zero
 from whyact.types import ActionOutput, Batch, WhyactError
 
-FULL_SHARE = 0.25
-"""A token cell counts as foreground from this covered share on: limbs are thinner than cells."""
+FULL_SHARE = 0.5
+"""A token cell counts as foreground from this covered share on."""
 
 
 class Foreground(Objective):
-    """``-log`` of the share of the head's attention that lies on the label-free foreground.
+    """The head's attention lies on the label-free foreground, and covers it.
 
     The attention of a cell is ``sum_k region_weights[k] * assignment[k, cell] / mass[k]``; it sums
-    to one over the clip. Its share on the foreground (`whyact.ops.motion`, pooled to the token
-    grid) is taken over the frames that have any; clips without are left out. It is 0 when the head
-    reads the moving actor only, wherever inside. Views that carry a foreground (pasted clips, whose
-    actor is the same before another background) count like clips. Regions keep the freedom to find
-    more of the actor than the motion cue does: cells beside a cell of the foreground are not
-    punished when they are covered in part, and the other objectives decide among the rest.
+    to one over the clip. Two terms, each over the frames that have a foreground
+    (`whyact.ops.motion`, pooled to the token grid); clips without are left out:
+
+    - ``-log`` of the attention's share on the foreground: 0 when the head reads the moving actor
+      only, wherever inside. Cells beside the foreground are not punished when they are covered in
+      part, so regions may find more of the actor than the motion cue does.
+    - ``coverage`` times the divergence KL(foreground || attention on it), in each frame: 0 when the
+      attention inside is even, so that the explanation shows the actor and not one spot of it.
+
+    Views that carry a foreground (pasted clips, whose actor is the same before another background)
+    count like clips.
+
+    Args:
+        coverage: weight of the second term.
     """
 
     name = "foreground"
     needs_foreground = True
+
+    def __init__(self, *, coverage: float = 0.0) -> None:
+        if not coverage >= 0:
+            raise WhyactError(f"foreground_coverage must be at least 0, got {coverage}.")
+        self.coverage = coverage
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
@@ -43,32 +56,47 @@ class Foreground(Objective):
         for output, clips in every_clip(outputs, batch, views):
             if clips.foreground is None or len(clips) == 0:
                 continue
-            share, found = attended_share(output, clips.foreground)
-            terms.append(-share.clamp_min(1e-4).log() * found)
+            heat, target, seen = attention_and_target(output, clips.foreground)
+            share = attended_share(heat, target, seen)
+            found = seen.any(1)
+            term = -share.clamp_min(1e-4).log()
+            if self.coverage:
+                term = term + self.coverage * unevenness(heat, target, seen)
+            terms.append(term * found)
             known.append(found)
         if not terms:
             return zero(outputs["clip"])
         return torch.cat(terms).sum() / torch.cat(known).sum().clamp_min(1)
 
 
-def attended_share(output: ActionOutput, foreground: Tensor) -> tuple[Tensor, Tensor]:
-    """Share of the head's attention on the foreground, and which clips have one.
+def attention_and_target(output: ActionOutput, foreground: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The head's attention to cells, and the foreground on the same grid.
 
     Args:
-        output: of B clips.
-        foreground: (B, T, H, W) in [0, 1].
+        output: of B clips. foreground: (B, T, H, W) in [0, 1].
 
     Returns:
-        (B,) in [0, 1], and (B,) bool.
+        Attention (B, T', N), which sums to one over the clip; foreground (B, T', N) in [0, 1]; and
+        the frames that have one, (B, T') bool: one cell, at least, is a quarter of a full one.
     """
     frames = output.region_weights.shape[1]
     pooled = F.adaptive_avg_pool3d(foreground[:, None], (frames, *output.grid))[:, 0].flatten(2)
     target = (pooled / FULL_SHARE).clamp(max=1)
     mass = output.assignment.sum(-1, keepdim=True).clamp_min(1e-6)
     heat = (output.region_weights[..., None] * output.assignment / mass).float().sum(2)
-    # A frame has a foreground where one cell, at least, is half of one.
-    seen = (target.amax(-1) > 0.5).to(heat)
+    return heat, target, target.amax(-1) > 0.25
+
+
+def attended_share(heat: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+    """Share of the attention on the foreground, (B,), over the frames that have one."""
     on = ((heat * target).sum(-1) * seen).sum(1)
-    total = (heat.sum(-1) * seen).sum(1)
-    known: Tensor = seen.any(1)
-    return on / total.clamp_min(1e-6), known
+    return on / (heat.sum(-1) * seen).sum(1).clamp_min(1e-6)
+
+
+def unevenness(heat: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+    """KL(foreground || attention on it), (B,): mean over the frames that have a foreground."""
+    wanted = target / target.sum(-1, keepdim=True).clamp_min(1e-6)
+    inside = heat * target
+    found = inside / inside.sum(-1, keepdim=True).clamp_min(1e-6)
+    gap = wanted * (wanted.clamp_min(1e-6).log() - found.clamp_min(1e-6).log())
+    return (gap.sum(-1) * seen).sum(1) / seen.sum(1).clamp_min(1)

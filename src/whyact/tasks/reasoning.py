@@ -119,7 +119,7 @@ def _path_effects(
     """
     target = int(one.logits.argmax())
     contributions = one.contributions[0, :, :, target]
-    _, weights = clip_graph(one)
+    weights = clip_graph(one)
     steps, regions = contributions.shape
     width = regions + one.prompts.shape[2]
     t, k = divmod(int(contributions.argmax()), regions)

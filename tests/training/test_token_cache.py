@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,28 @@ def test_cached_tokens_give_the_output_of_the_pixels(tmp_path):
         output = TokenDecoder(model, grid)(clip.video[None])
         assert torch.allclose(output.logits, model(pixels).logits, atol=1e-2)
         assert (clip.label, clip.id, clip.nuisance) == (index % 3, f"toy/{index}", index % 2)
+
+
+def test_several_labels_and_mirrored_views_are_kept(tmp_path):
+    source = ToyClips(3)
+    source.views = 2
+    read = source.__class__.__getitem__
+
+    class Several(ToyClips):
+        def __getitem__(self, request):
+            clip = read(self, request)
+            if isinstance(clip, Failure):
+                return clip
+            order = torch.tensor([1, 0, 2]) if request[1] else torch.arange(3)
+            return replace(clip, label=torch.tensor([1.0, 0.0, float(request[0])]), class_order=order)
+
+    source.__class__ = Several
+    source.broken = (2,)
+    _, made, _ = cached(tmp_path, source, train=False)
+    assert made[(0, 0)].label.tolist() == [1, 0, 0] and made[(1, 1)].label.tolist() == [1, 0, 1]
+    assert made[(1, 0)].class_order.tolist() == [0, 1, 2]
+    assert made[(1, 1)].class_order.tolist() == [1, 0, 2]
+    assert isinstance(made[(2, 0)], Failure)
 
 
 def test_training_draws_among_the_views_by_epoch(tmp_path):

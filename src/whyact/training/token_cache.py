@@ -49,7 +49,9 @@ class TokenDataset:
         source: the clips that the tokens were made from.
         tokens: (views, n, T', N, D) float16; training takes a view drawn from (seed, epoch, index),
             evaluation the view asked for.
-        labels: (views, n) of every view (a flip may swap them); -1 marks unreadable clips.
+        labels: (views, n), or (views, n, Y) multi-hot, of every view (a flip may swap them); -1
+            marks unreadable clips.
+        orders: (views, Y), `Clip.class_order` of every test view.
         nuisance: (n,) scene of every clip, -1 where unknown.
         foreground: (views, n, T', h, w) uint8, `Batch.foreground` times 255 on the token grid, or
             None where no objective asked for it.
@@ -58,12 +60,12 @@ class TokenDataset:
     """
 
     def __init__(
-        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, nuisance: Tensor,
-        train: bool, seed: int, foreground: Tensor | None = None,
+        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, orders: Tensor,
+        nuisance: Tensor, train: bool, seed: int, foreground: Tensor | None = None,
         rows: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.source, self.tokens, self.view_labels = source, tokens, labels
-        self.nuisance, self.foreground = nuisance, foreground
+        self.orders, self.nuisance, self.foreground = orders, nuisance, foreground
         self.rows = range(len(source)) if rows is None else rows
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
@@ -85,13 +87,14 @@ class TokenDataset:
             rng = np.random.default_rng([self.seed, view, index])
             view = int(rng.integers(len(self.tokens)))
         row = self.rows[index]
-        label = int(self.view_labels[view, row])
-        if label < 0:
+        label = self.view_labels[view, row]
+        if bool((label < 0).any()):
             return Failure(self.ids[index], "unreadable when its tokens were cached.")
         return Clip(
             video=self.tokens[view, row],
-            label=label,
+            label=label.float() if label.ndim else int(label),
             id=self.ids[index],
+            class_order=None if self.train else self.orders[view],
             nuisance=int(self.nuisance[row]),
             foreground=None if self.foreground is None else self.foreground[view, row],
         )
@@ -100,8 +103,8 @@ class TokenDataset:
         """The tokens of another split of the same files; clips are found by their ids."""
         place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
         return TokenDataset(
-            source=source, tokens=self.tokens, labels=self.view_labels, nuisance=self.nuisance,
-            train=self.train, seed=self.seed, foreground=self.foreground,
+            source=source, tokens=self.tokens, labels=self.view_labels, orders=self.orders,
+            nuisance=self.nuisance, train=self.train, seed=self.seed, foreground=self.foreground,
             rows=[place[name] for name in source.ids],
         )  # fmt: skip
 
@@ -121,7 +124,7 @@ def _key(
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
         "backbone": asdict(config.model.backbone), "weights": digest.hexdigest(), "views": views,
-        "seed": config.seed if train else None, "foreground": moving,
+        "seed": config.seed if train else None, "foreground": moving, "form": 2,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -146,7 +149,7 @@ def cache_tokens(
         The tokens as a data set, and their grid.
 
     Raises:
-        WhyactError: the backbone is not frozen, or a clip has several labels.
+        WhyactError: the backbone is not frozen, or no clip could be read.
     """
     if not model.frozen:
         raise WhyactError("training.cache_tokens needs model.backbone.frozen: true.")
@@ -159,6 +162,7 @@ def cache_tokens(
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
     made = TokenDataset(
         source=source, tokens=tokens, labels=labels, train=train, seed=config.seed,
+        orders=torch.from_numpy(np.load(folder / "orders.npy")),
         nuisance=torch.from_numpy(np.load(folder / "nuisance.npy")),
         foreground=torch.from_numpy(np.load(folder / "foreground.npy")) if moving else None,
     )  # fmt: skip
@@ -177,9 +181,10 @@ def _fill(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     jobs = [(v, i) for v in range(views) for i in range(len(source))]
-    labels = np.full((views, len(source)), -1, np.int64)
+    orders = np.tile(np.arange(len(source.classes)), (views, 1))
     nuisance = np.full(len(source), -1, np.int64)
     array: Any = None
+    labels: Any = None
     actors: Any = None
     grid = (0, 0)
     try:
@@ -194,6 +199,7 @@ def _fill(
             if array is None:
                 shape = (views, len(source), *tokens.shape[1:])
                 array = np.lib.format.open_memmap(scratch / "tokens.npy", "w+", np.float16, shape)
+                labels = np.full((*shape[:2], *batch.label.shape[1:]), -1, np.int64)
                 actors = np.zeros((*shape[:3], *grid), np.uint8)
             if moving:
                 found = foreground(batch.video)[:, None]
@@ -201,14 +207,15 @@ def _fill(
                 for (v, i, _), row in zip(good, cells, strict=True):
                     actors[v, i] = (row * 255).round().byte().cpu().numpy()
             for (v, i, c), row in zip(good, tokens, strict=True):
-                if isinstance(c.label, Tensor):
-                    raise WhyactError("training.cache_tokens works on single-label sets only.")
-                array[v, i], labels[v, i] = row.half().cpu().numpy(), c.label
+                array[v, i], labels[v, i] = row.half().cpu().numpy(), np.asarray(c.label)
                 nuisance[i] = c.nuisance
+                if c.class_order is not None:
+                    orders[v] = c.class_order.numpy()
         if array is None:
             raise WhyactError("training.cache_tokens: no clip could be read.")
         array.flush()
         np.save(scratch / "labels.npy", labels)
+        np.save(scratch / "orders.npy", orders)
         np.save(scratch / "nuisance.npy", nuisance)
         if moving:
             np.save(scratch / "foreground.npy", actors)

@@ -47,7 +47,8 @@ def test_several_labels_and_mirrored_views_are_kept(tmp_path):
             if isinstance(clip, Failure):
                 return clip
             order = torch.tensor([1, 0, 2]) if request[1] else torch.arange(3)
-            return replace(clip, label=torch.tensor([1.0, 0.0, float(request[0])]), class_order=order)
+            label = torch.tensor([1.0, 0.0, float(request[0])])
+            return replace(clip, label=label, class_order=order)
 
     source.__class__ = Several
     source.broken = (2,)

@@ -13,7 +13,8 @@ class AdditiveHead(nn.Module):
 
     ``contribution[t, k, y] = weight[t, k] * (W_y . (code[t, k] * (1 + guide[t, k])))`` with weights
     that sum to one over the regions of a frame and over the clip; in the spirit of CALM and of
-    attention-based MIL (Ilse et al., ICML 2018), whose attention is over one bag.
+    attention-based MIL (Ilse et al., ICML 2018), whose attention is over one bag. Codes are not
+    normalised: a frame in which little happens would otherwise say as much as one with the action.
 
     Args:
         code_width: C. classes: Y. dropout: on the codes.
@@ -21,7 +22,6 @@ class AdditiveHead(nn.Module):
 
     def __init__(self, *, code_width: int, classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(code_width)
         self.attend = nn.Sequential(
             nn.Linear(code_width, code_width), nn.Tanh(), nn.Linear(code_width, 1)
         )
@@ -40,7 +40,6 @@ class AdditiveHead(nn.Module):
             code: (B, T', K, C), action codes. region_guide: (B, T', K).
             classifier_guide: (B, T', K, C).
         """
-        code = self.norm(code)
         frames = code.shape[1]
         raw = self.attend(code).squeeze(-1) + region_guide
         weights = raw.softmax(-1) / frames

@@ -102,6 +102,26 @@ def test_a_first_read_opens_the_file_once(
     assert files == [name, name, other.name, name]
 
 
+def test_a_film_left_open_is_not_read_after_it_was_replaced(tmp_path: Path) -> None:
+    path, other = write_video(tmp_path / "a.mp4", frames=12), tmp_path / "b.mp4"
+    write_video(other, frames=40)
+    later = read_frames(other, [5])[0]
+    probe(path)
+    other.replace(path)
+    assert torch.equal(read_frames(path, [5])[0], later) and probe(path).frames == 40
+
+
+def test_a_forked_process_opens_the_film_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, files, original = write_video(tmp_path / "a.mp4"), [], video.opened
+    probe(path)
+    monkeypatch.setattr(video, "opened", lambda p: files.append(p) or original(p))
+    monkeypatch.setattr(video.os, "getpid", lambda: -1)
+    read_frames(path, [5])
+    assert len(files) == 1
+
+
 def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     stamps = [0, 40, 80, 500, 540, 2000, 2040, 2080, 2120, 2500]
     path = write_video(tmp_path / "vfr.mkv", frames=10, stamps=stamps)

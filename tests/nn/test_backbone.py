@@ -25,6 +25,21 @@ def test_the_grid_is_fine_enough_for_an_outline():
     assert features.shape == (1, 16, 2, 14, 14)
 
 
+def test_top_down_tokens_are_twice_as_fine_and_read_both_stages() -> None:
+    torch.manual_seed(0)
+    network = SmallBackbone(width=16, top_down=True).eval()
+    video = torch.rand(1, 3, 2, 64, 64)
+    with torch.no_grad():
+        fine = network(video)
+        coarse = SmallBackbone(width=16)(video)
+        network.lateral.weight.zero_()
+        network.lateral.bias.zero_()
+        deep = network(video)  # the enlarged last stage alone
+    assert fine.shape == (1, 16, 2, 16, 16) and coarse.shape == (1, 16, 2, 8, 8)
+    assert not torch.allclose(fine, deep)
+    assert deep.abs().max() > 0
+
+
 @pytest.mark.parametrize("motion", ["shift", "difference"])
 def test_motion_is_seen_and_none_does_not_see_it(motion):
     video = torch.rand(1, 3, 4, 32, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -187,9 +188,9 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
         first = _first_frame(packets, path)
         stamps = _shown_stamps(container.format.name, codec, packets)
         rate = float(stream.average_rate or 25)
-        if stamps is not None:
+        left = (container, stream) if stamps is not None else None
+        if left:
             stack.pop_all()
-            _left_open.hand_over(path, container, stream)
     if stamps is None:
         stamps, keys = np.arange(_count(path)), none
         base = 1 / rate
@@ -199,7 +200,10 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
     turn = rotation(first)
     width, height = (first.height, first.width) if turn % 180 else (first.width, first.height)
     start, times = float(stamps[0] * base), (stamps - stamps[0]) * base
-    return VideoInfo(times, width, height, turn, codec, pyav_version(), start, keys)
+    info = VideoInfo(times, width, height, turn, codec, pyav_version(), start, keys)
+    if left:
+        _left_open.hand_over(info, *left)
+    return info
 
 
 def _check_length(path: str, present: int) -> None:
@@ -266,19 +270,20 @@ def _runs(wanted: Sequence[int], keyframes: NDArray[np.int64]) -> list[tuple[int
 class _LeftOpen(threading.local):
     """The film that `probe` read last, still open for the read that follows, a slot a thread.
 
-    Opening costs FFmpeg some frames' worth of decoding; a first epoch would pay it twice.
+    Opening costs FFmpeg some frames' worth of decoding; a first epoch would pay it twice. A forked
+    process must not take its parent's film: they share one position in the file.
     """
 
-    film: tuple[str, Any, Any] | None = None
+    film: tuple[tuple[VideoInfo, int], Any, Any] | None = None
 
-    def hand_over(self, path: str, container: Any, stream: Any) -> None:
+    def hand_over(self, info: VideoInfo, container: Any, stream: Any) -> None:
         if self.film is not None:
             self.film[1].close()
-        self.film = (path, container, stream)
+        self.film = ((info, os.getpid()), container, stream)
 
-    def take(self, path: str) -> tuple[Any, Any] | None:
-        """Container and stream, if it is this film; the caller closes them."""
-        if self.film is None or self.film[0] != path:
+    def take(self, info: VideoInfo) -> tuple[Any, Any] | None:
+        """Container and stream, if ``info`` was read from them; the caller closes them."""
+        if self.film is None or self.film[0] != (info, os.getpid()):
             return None
         (_, *film), self.film = self.film, None
         return film[0], film[1]
@@ -289,7 +294,7 @@ _left_open = _LeftOpen()
 
 def _pyav_frames(path: str, info: VideoInfo, wanted: list[int]) -> dict[int, Tensor]:
     found: dict[int, Tensor] = {}
-    used = _left_open.take(path) if len(info.keyframes) else None
+    used = _left_open.take(info)
     with used[0] if used else opened(path) as container:
         stream = used[1] if used else video_stream(container, path)
         for n, (key, run) in enumerate(_runs(wanted, info.keyframes)):

@@ -168,7 +168,8 @@ class ActionOutput:
             ``adjacency[b, t, i, j]`` is the weight with which region i listens to region j.
         prompts: (B, T', P, C); P is 0 without prompts.
         prompt_weights: (B, T', P, M), mixture of the bank that made each prompt; M may be 0.
-        edge_gates: gates in [0, 1] of the clip graph, by edge type; ``{}`` without a graph.
+        edge_gates: gates in [0, 1] of the clip graph, by edge type; ``{}`` without a graph. Along
+            one type (and offset) those of a receiver add up to at most 1.
             Keys and shapes: ``spatial`` (B, T', K, K), ``temporal`` (B, T', 2 * window, K, K),
             ``prompt_to_region`` (B, T', K, P), ``region_to_prompt`` (B, T', P, K),
             ``prompt_to_prompt`` (B, T', P, P). The last two axes are always (receiver, sender).
@@ -200,6 +201,18 @@ class ActionOutput:
     def rows(self, start: int, stop: int) -> ActionOutput:
         """The output of clips ``start`` to ``stop`` of the batch."""
         return self._map(lambda v: v[start:stop])
+
+    def over_cells(self, values: Tensor) -> Tensor:
+        """Spread a value of each region over its cells, by their share of the region.
+
+        Args:
+            values: (B, T', K).
+
+        Returns:
+            (B, T', N), with the same sum in every frame.
+        """
+        share = self.assignment / self.assignment.sum(-1, keepdim=True).clamp_min(1e-8)
+        return (values.unsqueeze(-1) * share).sum(2)
 
     def detach(self) -> ActionOutput:
         """The same values without their gradient history."""

@@ -117,7 +117,7 @@ def test_a_forked_process_opens_the_film_itself(
     path, files, original = write_video(tmp_path / "a.mp4"), [], video.opened
     probe(path)
     monkeypatch.setattr(video, "opened", lambda p: files.append(p) or original(p))
-    monkeypatch.setattr(video.os, "getpid", lambda: -1)
+    monkeypatch.setattr("whyact.data.pyav_backend.os.getpid", lambda: -1)
     read_frames(path, [5])
     assert len(files) == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,32 @@ def video_stream(container: Any, path: str) -> Any:
             return stream
     kinds = sorted({s.type for s in container.streams} - {"video"})
     raise VideoError(path, f"no video stream in it (only {', '.join(kinds) or 'nothing'}).")
+
+
+class _LeftOpen(threading.local):
+    """The film that `probe` read last, still open for the read that follows, a slot a thread.
+
+    Opening costs FFmpeg some frames' worth of decoding; a first epoch would pay it twice. A forked
+    process must not take its parent's film: they share one position in the file.
+    """
+
+    film: tuple[object, int, Any, Any] | None = None
+
+    def hand_over(self, info: object, container: Any, stream: Any) -> None:
+        """Keep this film, of which ``info`` is known; close the one before."""
+        if self.film is not None:
+            self.film[2].close()
+        self.film = (info, os.getpid(), container, stream)
+
+    def take(self, info: object) -> tuple[Any, Any] | None:
+        """Container and stream, if ``info`` was read from them; the caller closes them."""
+        if self.film is None or self.film[0] is not info or self.film[1] != os.getpid():
+            return None
+        (_, _, container, stream), self.film = self.film, None
+        return container, stream
+
+
+left_open = _LeftOpen()
 
 
 def decode(container: Any, stream: Any, path: str) -> Iterator[Any]:

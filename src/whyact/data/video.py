@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -30,6 +28,7 @@ from whyact.data.frame_folder import (
 )
 from whyact.data.pyav_backend import (
     decode,
+    left_open,
     opened,
     pyav_version,
     rotation,
@@ -202,7 +201,7 @@ def _probe(path: str, stamp: tuple[int, int]) -> VideoInfo:
     start, times = float(stamps[0] * base), (stamps - stamps[0]) * base
     info = VideoInfo(times, width, height, turn, codec, pyav_version(), start, keys)
     if left:
-        _left_open.hand_over(info, *left)
+        left_open.hand_over(info, *left)
     return info
 
 
@@ -267,34 +266,9 @@ def _runs(wanted: Sequence[int], keyframes: NDArray[np.int64]) -> list[tuple[int
     return runs
 
 
-class _LeftOpen(threading.local):
-    """The film that `probe` read last, still open for the read that follows, a slot a thread.
-
-    Opening costs FFmpeg some frames' worth of decoding; a first epoch would pay it twice. A forked
-    process must not take its parent's film: they share one position in the file.
-    """
-
-    film: tuple[tuple[VideoInfo, int], Any, Any] | None = None
-
-    def hand_over(self, info: VideoInfo, container: Any, stream: Any) -> None:
-        if self.film is not None:
-            self.film[1].close()
-        self.film = ((info, os.getpid()), container, stream)
-
-    def take(self, info: VideoInfo) -> tuple[Any, Any] | None:
-        """Container and stream, if ``info`` was read from them; the caller closes them."""
-        if self.film is None or self.film[0] != (info, os.getpid()):
-            return None
-        (_, *film), self.film = self.film, None
-        return film[0], film[1]
-
-
-_left_open = _LeftOpen()
-
-
 def _pyav_frames(path: str, info: VideoInfo, wanted: list[int]) -> dict[int, Tensor]:
     found: dict[int, Tensor] = {}
-    used = _left_open.take(info)
+    used = left_open.take(info)
     with used[0] if used else opened(path) as container:
         stream = used[1] if used else video_stream(container, path)
         for n, (key, run) in enumerate(_runs(wanted, info.keyframes)):

@@ -35,15 +35,13 @@ def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> fl
 def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
     """Positive evidence of every cell, (B, T', h, w); adds up to the positive contributions.
 
-    Each region's positive contribution is spread over its cells by their share of the region.
+    Each region's positive contribution is spread over its cells (`ActionOutput.over_cells`).
 
     Args:
         output: of B clips. targets: (B,) class indices.
     """
     chosen = output.contributions[torch.arange(len(targets)), :, :, targets].relu()
-    mass = output.assignment.sum(-1, keepdim=True).clamp_min(1e-8)
-    cells = (chosen.unsqueeze(-1) * output.assignment / mass).sum(2)
-    return cells.reshape(*cells.shape[:2], *output.grid)
+    return output.over_cells(chosen).unflatten(-1, output.grid)
 
 
 def upsample(cells: Tensor, size: tuple[int, int, int]) -> Tensor:

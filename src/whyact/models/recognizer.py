@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import cast
 
 import torch
@@ -15,7 +16,7 @@ from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
 
 
-class VideoModel(nn.Module):
+class VideoModel(nn.Module, ABC):
     """What every model of this project shares: normalisation, the backbone, and its two halves.
 
     ``forward`` is ``decode(encode(video))``; the halves are apart so that a frozen backbone's
@@ -90,11 +91,11 @@ class VideoModel(nn.Module):
             )
         return frame_changes(video)
 
+    @abstractmethod
     def decode(
         self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
     ) -> ActionOutput:
         """What the model makes of tokens (B, T', N, D)."""
-        raise NotImplementedError
 
     def forward(self, video: Tensor, specification: Tensor | None = None) -> ActionOutput:
         """Recognise.

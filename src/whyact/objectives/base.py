@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,7 +30,7 @@ class View:
     background: Tensor
 
 
-class Objective:
+class Objective(ABC):
     """One term of the training loss. Stateless: every draw comes from the generator it is given.
 
     Attributes:
@@ -49,6 +50,7 @@ class Objective:
         """
         return {}
 
+    @abstractmethod
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
     ) -> Tensor:
@@ -60,7 +62,6 @@ class Objective:
             batch: what ``outputs["clip"]`` was computed from.
             views: all views, under the same names.
         """
-        raise NotImplementedError
 
     def measures(
         self,

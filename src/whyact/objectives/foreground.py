@@ -19,7 +19,7 @@ FULL_SHARE = 0.5
 class Foreground(Objective):
     """The head's attention lies on the label-free foreground, and covers it.
 
-    The attention of a cell is ``sum_k region_weights[k] * assignment[k, cell] / mass[k]``; it sums
+    The attention of a cell is its part of the regions' weights (`ActionOutput.over_cells`); it sums
     to one over the clip. Two terms, each over the frames that have a foreground
     (`whyact.ops.motion`, pooled to the token grid); clips without are left out:
 
@@ -82,8 +82,7 @@ def attention_and_target(output: ActionOutput, foreground: Tensor) -> tuple[Tens
     frames = output.region_weights.shape[1]
     pooled = F.adaptive_avg_pool3d(foreground[:, None], (frames, *output.grid))[:, 0].flatten(2)
     target = (pooled / FULL_SHARE).clamp(max=1)
-    mass = output.assignment.sum(-1, keepdim=True).clamp_min(1e-6)
-    heat = (output.region_weights[..., None] * output.assignment / mass).float().sum(2)
+    heat = output.over_cells(output.region_weights).float()
     return heat, target, target.amax(-1) > 0.25
 
 

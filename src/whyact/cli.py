@@ -85,6 +85,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--counterfactual", action="store_true",
         help="find the smallest set of regions whose removal changes the prediction",
     )  # fmt: skip
+    made["explain"].add_argument(
+        "--html", action="store_true",
+        help="test each explanation; write a page a clip, and index.html over all",
+    )  # fmt: skip
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -168,10 +172,10 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device, counterfactual=args.counterfactual,
+        device=args.device, counterfactual=args.counterfactual, html=args.html,
     )  # fmt: skip
     for one in found:
-        print(one.error or f"{one.source}: {one.picture}")
+        print(one.error or f"{one.source}: {one.page or one.picture}")
         if one.found:
             print(f"  {one.found}")
     return 1 if any(one.error for one in found) else 0

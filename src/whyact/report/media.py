@@ -72,16 +72,18 @@ def frames_of_sprite(values: Mapping[str, Any]) -> NDArray[np.uint8]:
     return cut.reshape(-1, height, width, 3)[:count]
 
 
-def pack(values: Tensor) -> dict[str, Any]:
-    """Non-negative numbers as bytes: ``data`` (base64), ``shape``, and ``top``, which 255 means."""
-    top = float(values.max()) if values.numel() else 0.0
-    steps = (values.float() / top * 255).round() if top > 0 else torch.zeros_like(values)
-    data = base64.b64encode(steps.byte().contiguous().numpy().tobytes()).decode()
-    return {"data": data, "shape": list(values.shape), "top": top}
+def pack(values: Tensor, top: float) -> dict[str, Any]:
+    """Non-negative numbers as bytes: ``data`` (base64), ``shape``, and ``top``, which 255 means.
+
+    Numbers above ``top`` become it.
+    """
+    share = (values.float() / top).clamp(0, 1) if top > 0 else torch.zeros_like(values)
+    data = (share * 255).round().byte().contiguous().numpy().tobytes()
+    return {"data": base64.b64encode(data).decode(), "shape": list(values.shape), "top": top}
 
 
 def unpack(values: Mapping[str, Any]) -> Tensor:
-    """What `pack` was given, to within 1/510 of its largest number.
+    """What `pack` was given, to within 1/510 of its top.
 
     Raises:
         WhyactError: another number of bytes than the shape has.

@@ -136,7 +136,7 @@ function drawLines(svg, width, lines, fractions) {
     svg.append(
       shape("line", { class: "axis", x1: left, x2: width - 10, y1: y(tick), y2: y(tick) }),
       shape("text", { class: "end", x: left - 6, y: y(tick) + 4 }, percent(tick)),
-      shape("text", { class: "middle", x: x(tick), y: height - bottom + 15 }, percent(tick)),
+      shape("text", { class: tick === 1 ? "end" : "middle", x: x(tick) + (tick === 1 ? 10 : 0), y: height - bottom + 15 }, percent(tick)),
     );
   }
   svg.append(shape("text", { class: "middle", x: x(0.5), y: height - 3 }, "share of the clip"));

@@ -21,6 +21,8 @@ class Stage {
 
   resize() {
     const { width, height } = this.clip.frames;
+    this.canvas.style.aspectRatio = `${width} / ${height}`;
+    this.canvas.style.maxWidth = `${Math.max(240, (0.7 * window.innerHeight * width) / height)}px`;
     const wide = Math.round(this.canvas.clientWidth * Math.min(2, window.devicePixelRatio || 1));
     this.canvas.width = wide;
     this.canvas.height = Math.round((wide * height) / width);

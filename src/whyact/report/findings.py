@@ -50,7 +50,7 @@ def verdict(values: Mapping[str, Any]) -> Finding:
             "verdict", "bad", "A weak explanation", f"Its tests say: {'; '.join(failed)}."
         )
     if own[0].state == "unknown":
-        return Finding("verdict", "unknown", "Not settled", own[0].text)
+        return Finding("verdict", "unknown", own[0].title, own[0].text)
     return Finding(
         "verdict", "good", "It holds up in its tests",
         "It adds up, and it beats maps that know nothing of the model.",
@@ -106,11 +106,16 @@ def _faithful(values: Mapping[str, Any]) -> Finding:
             f"Taking away what it marks hurts the prediction more than any control does; the best "
             f"of them is {NAMES[rival]} {numbers}.",
         )  # fmt: skip
-    word = "does better" if gaps[rival] - gaps[method] > TIE else "does as well"
+    if gaps[rival] - gaps[method] > TIE:
+        return Finding(
+            "faithful", "bad", "It is worse than a guess",
+            f"A map that knows nothing of the model, {NAMES[rival]}, marks what matters better "
+            f"{numbers}. Do not read the heat map as the reason.",
+        )  # fmt: skip
     return Finding(
-        "faithful", "bad", "It does not beat a guess",
-        f"A map that knows nothing of the model, {NAMES[rival]}, {word} {numbers}. Do not "
-        "read the heat map as the reason.",
+        "faithful", "unknown", "A guess does as well",
+        f"A map that knows nothing of the model, {NAMES[rival]}, marks what matters as well "
+        f"{numbers}. This clip does not show that the heat map knows more.",
     )  # fmt: skip
 
 

@@ -193,6 +193,7 @@ def explain(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
+    tests: bool = True,
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -203,7 +204,8 @@ def explain(
         action: class to explain; each clip's predicted one if None.
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
-        html: test each explanation, and write a page a clip and ``index.html``, which sorts them.
+        html: write a page a clip, and ``index.html``, which sorts them.
+        tests: of each explanation, for the pages; about 165 forward passes a clip.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
@@ -226,6 +228,7 @@ def explain(
         files = explain_to(
             Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
             targets=targets, shares=shares, counterfactual=counterfactual, html=html,
+            tests=tests,
         )  # fmt: skip
         results.append(files)
     if html:
@@ -245,13 +248,14 @@ def explain_to(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
+    tests: bool = True,
 ) -> Explained:
     """Explain one clip and write its files, ``<folder>/<stem>.*``.
 
     Args:
         folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
         loaded: the model. targets: classes to explain; the predicted one if empty.
-        shares, counterfactual, html: as of `explain`.
+        shares, counterfactual, html, tests: as of `explain`.
     """
     device = next(loaded.model.parameters()).device
     video = clip.video.to(device)
@@ -261,7 +265,7 @@ def explain_to(
     )  # fmt: skip
     if counterfactual:
         explanation = add_counterfactual(loaded.model, video, explanation)
-    if html:
+    if html and tests:
         explanation = add_tests(loaded.model, video, explanation, multi_label=loaded.multi_label)
     return write_explanation(
         folder,

@@ -16,7 +16,7 @@ from whyact.metrics.robustness import largest_change, neighbours
 from whyact.metrics.stability import backward_flow, temporal_stability
 from whyact.types import ActionOutput, Explanation
 
-DRAWS = 3
+DRAWS = 2
 """Random maps; their curves are averaged, as a single one may be lucky."""
 STEPS = 8
 NOISY = 4
@@ -29,7 +29,7 @@ def add_tests(
 ) -> Explanation:
     """A native explanation with ``extra["tests"]``; `docs/explanation-schema.md` names its parts.
 
-    Deletion and insertion take about 180 forward passes of the clip, stability four more.
+    Deletion and insertion take about 160 forward passes of the clip, stability four more.
 
     Args:
         model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
@@ -49,7 +49,7 @@ def add_tests(
     side = _tube_side(clip)
     curves = deletion_insertion(
         score, clip.expand(len(heat), -1, -1, -1, -1), heat, target.expand(len(heat)),
-        fills=("blur", "mean"), tube=(2, side, side), steps=STEPS, batch_size=16,
+        fills=("blur", "mean"), tube=(2, side, side), steps=STEPS, batch_size=8,
     )  # fmt: skip
     tests = {
         "maps": list(maps),

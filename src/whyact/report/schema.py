@@ -125,13 +125,13 @@ def read_explanation(values: Mapping[str, Any]) -> Explanation:
         WhyactError: no ``media``, as in files of schema 1.2 and below.
     """
     media = _media_of(values)
-    regions, size = len(values["regions"]), values["heat_shape"]
+    steps, regions = len(values["contributions"]), len(values["regions"])
     prompts, cells = values["prompt_weights"], media["regions"]
     return Explanation(
         method=values["method"], target=values["class_index"], score=values["logit"],
-        heat=F.interpolate(unpack(media["heat"])[None], size[1:], mode="bilinear")[0],
+        heat=F.interpolate(unpack(media["heat"])[None], values["heat_shape"][1:], mode="bilinear")[0],
         frame_evidence=torch.tensor(values["frame_evidence"]),
-        contributions=torch.tensor(values["contributions"]).reshape(-1, regions),
+        contributions=torch.tensor(values["contributions"]).reshape(steps, regions),
         bias=values["bias"],
         assignment=unpack(cells) if cells else torch.empty(0, 0, 0, 0),
         prompt_weights=torch.tensor(prompts) if prompts else torch.empty(0, 0, 0),

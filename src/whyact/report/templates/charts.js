@@ -12,12 +12,12 @@ function blank(svg, width, height, words) {
 
 /** Bars of evidence, one a time step; jump(step) is called for the one that is clicked. */
 function drawEvidence(svg, width, explanation, jump) {
-  const height = 84;
+  const [height, top] = [96, 16];
   const values = explanation.frame_evidence;
   blank(svg, width, height);
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
-  const unit = (height - 8) / Math.max(high - low, 1e-9);
-  const zero = 4 + high * unit;
+  const unit = (height - top - 2) / Math.max(high - low, 1e-9);
+  const zero = top + high * unit;
   const step = width / values.length;
   values.forEach((value, i) => {
     const gap = Math.min(3, step / 6);

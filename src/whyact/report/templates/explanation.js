@@ -104,7 +104,9 @@ function drawCharts() {
   stage.resize();
   align(byId("scrub"), clip.frames.count);
   drawEvidence(byId("evidence"), room("evidence"), e, jump);
-  drawSum(byId("sum"), room("sum"), e, page.colors, hover);
+  const additive = e.contributions.length > 0;
+  byId("sum-card").hidden = !additive;
+  if (additive) drawSum(byId("sum"), room("sum"), e, page.colors, hover);
   byId("curves-note").textContent = e.tests
     ? `Probability of “${e.class}”, mean over two fill-ins (blur, mean colour). In brackets: area under insertion minus area under deletion.`
     : `Only the class that was explained first is tested; explain “${e.class}” with --action to test it.`;
@@ -112,7 +114,7 @@ function drawCharts() {
   drawCurves(byId("curves"), column > 688 ? (column - 24) / 2 : column, e, page.maps);
   if (e.tests) byId("curves").after(replaceNext("curves", curveKey(e.tests, page.maps)));
   else replaceNext("curves", null);
-  const graph = graphRows(e).length > 0;
+  const graph = additive && graphRows(e).length > 0;
   byId("graph-card").hidden = !graph;
   if (graph) drawGraph(byId("graph"), room("graph"), e, page.colors, hover, jump);
   const prompts = e.prompt_weights.length > 0 && e.prompt_weights[0].length > 0;
@@ -222,7 +224,8 @@ async function start() {
   const best = shown().frame_evidence;
   if (best.length) state.frame = frameOf(best.indexOf(Math.max(...best)), shown(), clip);
   drawClass();
-  document.documentElement.dataset.ready = "true";
+  // After how many milliseconds every control works.
+  document.documentElement.dataset.ready = Math.ceil(performance.now());
 }
 
 start();

@@ -82,7 +82,7 @@ function graphNode(node, place, explanation, how) {
   const made = region
     ? shape("circle", { ...attributes, cx: x, cy: y, r: size })
     : shape("rect", { ...attributes, x: x - 8, y: y - 8, width: 16, height: 16, transform: `rotate(45 ${x} ${y})` });
-  made.style[value < 0 ? "stroke" : "fill"] = region ? how.colors[node.index % how.colors.length] : "var(--card)";
+  if (value >= 0) made.style.fill = region ? how.colors[node.index % how.colors.length] : "var(--card)";
   made.dataset.step = node.step;
   made.append(shape("title", {}, words));
   return made;

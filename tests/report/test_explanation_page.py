@@ -55,6 +55,8 @@ def test_it_opens_with_everything_said(browser: Browser, page_file: Path) -> Non
         said = page.inner_text("#findings")
         assert "The prediction is wrong" in said and "“kick”" in said and "“wave” (70%)" in said
         assert page.inner_text("#share").startswith("actor 80 %")
+        choice, chance = (page.locator(c).first.bounding_box() for c in (".choice", ".choice i"))
+        assert chance["width"] / choice["width"] == pytest.approx(0.7, abs=0.02)
         # 2.5 and 0.5 of the regions, 0.5 of the bias
         label = page.get_attribute("#sum", "aria-label")
         assert label == (

@@ -56,6 +56,9 @@ def test_sorting_and_filtering(browser: Browser, tmp_path: Path) -> None:
         assert names(page) == "bcdea"  # wrong first, then by the lead over the best control
         page.select_option("#sort", "background")
         assert names(page) == "dcbae"
+        bar = page.locator(".split").first.bounding_box()
+        actor = page.locator(".split i").first.bounding_box()
+        assert bar and actor and actor["width"] / bar["width"] == pytest.approx(0.2, abs=0.02)
         page.select_option("#sort", "name")
         assert names(page) == "abcde"
         page.select_option("#class", "kick")

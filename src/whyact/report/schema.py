@@ -126,10 +126,11 @@ def read_explanation(values: Mapping[str, Any]) -> Explanation:
     """
     media = _media_of(values)
     steps, regions = len(values["contributions"]), len(values["regions"])
+    size = values["heat_shape"][1:]
     prompts, cells = values["prompt_weights"], media["regions"]
     return Explanation(
         method=values["method"], target=values["class_index"], score=values["logit"],
-        heat=F.interpolate(unpack(media["heat"])[None], values["heat_shape"][1:], mode="bilinear")[0],
+        heat=F.interpolate(unpack(media["heat"])[None], size, mode="bilinear")[0],
         frame_evidence=torch.tensor(values["frame_evidence"]),
         contributions=torch.tensor(values["contributions"]).reshape(steps, regions),
         bias=values["bias"],

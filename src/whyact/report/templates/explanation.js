@@ -153,7 +153,7 @@ function listClasses() {
   page.explanations.forEach((e, i) => {
     const chance = chances.get(e.class);
     const bar = element("i");
-    bar.style.width = percent(chance || 0);
+    bar.style.width = span(chance || 0);
     const radio = element("input", { type: "radio", name: "class", value: i, change: () => {
       Object.assign(state, { index: i, hover: null, held: null });
       drawClass();

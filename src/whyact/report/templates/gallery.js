@@ -29,7 +29,7 @@ function card(clip) {
   const badges = [element("span", { class: clip.state }, clip.verdict)];
   if (wrong(clip)) badges.unshift(element("span", { class: "bad" }, `wrong: ${clip.truth}`));
   const split = element("span", { class: "split" }, element("i"));
-  split.firstChild.style.width = percent(clip.share ?? 0);
+  split.firstChild.style.width = span(clip.share ?? 0);
   return element("li", {}, element("a", { class: "clip", href: clip.page },
     element("img", { src: clip.thumbnail, loading: "lazy", decoding: "async", alt: "", width: 210, height: 150 }),
     element("div", {},

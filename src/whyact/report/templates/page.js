@@ -40,6 +40,11 @@ function percent(value, digits = 0) {
   return `${(100 * value).toFixed(digits)} %`;
 }
 
+/** A share of a whole as a CSS length. */
+function span(value) {
+  return `${100 * value}%`;
+}
+
 function signed(value, digits = 2) {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 }

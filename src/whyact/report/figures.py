@@ -18,7 +18,7 @@ from whyact.report.sheet import LEFT, MAX_FRAMES, STYLE, draw_pictures, draw_tim
 from whyact.types import Explanation, WhyactError
 
 _INK, _MUTED, _GRID = "#1b1b1f", "#66666f", "#d9d8d3"
-_SAVE: Mapping[str, Any] = {"pdf.fonttype": 42, "svg.hashsalt": "whyact"}
+_SAVE: Any = {"pdf.fonttype": 42, "svg.hashsalt": "whyact"}
 """Fonts that journals accept, and the same bytes for the same figure."""
 _UNDATED: Mapping[str, Any] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
@@ -68,6 +68,11 @@ def _strip(values: Mapping[str, Any]) -> Figure:
         return figure.add_axes((x / wide, (top - row) / tall, width / wide, row / tall))
 
     draw_pictures(place, small, e, shown, regions, size, frame, values["times"], values["class"])
+    right = (LEFT + frame * len(shown) + 0.1) / wide
+    for i, k in enumerate(regions):
+        y = (tall - 0.4 - 2 * (row + 0.04) - 0.17 * i) / tall
+        figure.text(right, y, "■", color=region_color(k), size=9, va="center")
+        figure.text(right + 0.16 / wide, y, f"region {k}", size=8, va="center")
     return figure
 
 
@@ -134,8 +139,8 @@ def _draw_path(axis: Any, e: Explanation, rows: list[int]) -> None:
             linewidth=1 + 2 * step.gate, color=_INK, shrinkA=5, shrinkB=7, zorder=4,
         ))  # fmt: skip
         middle = np.mean(ends, 0)
-        axis.annotate(f"{step.gate:.2f}", middle, (5, 3), textcoords="offset points", size=7.5,
-                      color=_MUTED, zorder=5)  # fmt: skip
+        axis.text(*middle, f"{step.gate:.2f}", size=7.5, ha="center", va="center", zorder=5,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2})  # fmt: skip
 
 
 def _ablation(values: Mapping[str, Any]) -> Figure:

@@ -26,7 +26,7 @@ from whyact.explainers.gradient import GradCam
 from whyact.explainers.native import Native
 from whyact.metrics.intervals import summarise
 from whyact.metrics.localisation import energy_pointing
-from whyact.tasks.explain import measure_shares
+from whyact.tasks.shares import measure_shares
 from whyact.training.checkpoint import load_model
 from whyact.training.record import environment
 
@@ -75,9 +75,15 @@ def measure(run: Path, clips: int) -> dict[str, Tensor]:
             if name != "iid":
                 continue
             targets = logits.argmax(1)
-            shares = measure_shares(loaded.model, batch.video, targets, logits.amax(1), batch.mask)
+            shares = measure_shares(
+                loaded.model,
+                batch.video,
+                targets[:, None],
+                logits.amax(1, keepdim=True),
+                batch.mask,
+            )
             nan = float("nan")
-            values = [nan if s.actor is None else s.actor for s in shares]
+            values = [nan if s.actor is None else s.actor for (s,) in shares]
             note("actor_share", torch.tensor(values))
             shape = tuple(batch.video.shape[2:])
             square = watermark_mask((shape[0], shape[1], shape[2])).expand(len(targets), *shape)

@@ -14,6 +14,7 @@ import rich
 from rich.console import Console
 
 from whyact.cli_data import add_data_options, run_data
+from whyact.cli_figure import add_figure_options, run_figure
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, names, nearest
@@ -85,11 +86,19 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--counterfactual", action="store_true",
         help="find the smallest set of regions whose removal changes the prediction",
     )  # fmt: skip
+    made["explain"].add_argument(
+        "--html", action="store_true",
+        help="test each explanation; write a page a clip, and index.html over all",
+    )  # fmt: skip
+    made["explain"].add_argument(
+        "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
+    )
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
     made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
+    add_figure_options(add("figure", "make a picture for a paper"))
     add("settings", "list every setting with its default", True)
     add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
     made["demo"].add_argument("--output", default="runs/demo")
@@ -168,10 +177,11 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device, counterfactual=args.counterfactual,
+        device=args.device, counterfactual=args.counterfactual, html=args.html,
+        tests=not args.untested,
     )  # fmt: skip
     for one in found:
-        print(one.error or f"{one.source}: {one.picture}")
+        print(one.error or f"{one.source}: {one.page or one.picture}")
         if one.found:
             print(f"  {one.found}")
     return 1 if any(one.error for one in found) else 0
@@ -202,6 +212,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
     "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
+    "figure": run_figure,
 }  # fmt: skip
 
 

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from tests.report.toy_explanation import toy_explanation, toy_values
 
-from whyact.report.schema import KEYS, SCHEMA_VERSION, to_json, validate
+from whyact.report.schema import (
+    KEYS,
+    SCHEMA_VERSION,
+    read_explanation,
+    read_video,
+    to_json,
+    validate,
+)
 from whyact.types import Explanation, Step, WhyactError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation-schema.md"
@@ -69,7 +77,7 @@ def test_every_key_is_written_documented_and_needed(key: str) -> None:
     assert f"`{key}`" in DOCUMENT.read_text(encoding="utf-8")
     missing = values()
     del missing[key]
-    with pytest.raises(WhyactError, match="schema 1.2, got none" if key == "schema" else key):
+    with pytest.raises(WhyactError, match="schema 1.3, got none" if key == "schema" else key):
         validate(missing)
     wrong = values() | {key: object()}
     with pytest.raises(WhyactError, match="got <obj" if key == "schema" else f"'{key}' is of type"):
@@ -81,7 +89,7 @@ def test_the_document_names_this_version() -> None:
 
 
 def test_versions() -> None:
-    with pytest.raises(WhyactError, match=r"schema 1\.2, got 2\.0"):
+    with pytest.raises(WhyactError, match=r"schema 1\.3, got 2\.0"):
         validate(values() | {"schema": "2.0"})
     validate(values() | {"schema": "1.9", "something_new": 1})
     with pytest.raises(WhyactError, match="unknown key 'something_new'"):
@@ -101,6 +109,37 @@ def test_a_counterfactual_has_names_of_classes() -> None:
     v = values(replace(e, extra={**e.extra, "counterfactual": found}))
     assert v["counterfactual"]["becomes"] is None and v["counterfactual"]["regions"] is None
     assert values()["counterfactual"] is None
+
+
+def test_an_explanation_comes_back_from_its_json() -> None:
+    first, *_ = toy_values(truth="kick")
+    validate(json.loads(json.dumps(first, allow_nan=False)))
+    assert first["truth"] == "kick"
+    back, given = read_explanation(first), toy_explanation()
+    assert back.path == given.path and back.target == 0 and back.bias == 0.5
+    assert torch.equal(back.assignment, given.assignment)
+    assert torch.allclose(back.contributions, given.contributions)
+    assert torch.allclose(back.prompt_weights, given.prompt_weights)
+    top = float(given.heat.flatten().quantile(0.995))
+    assert torch.allclose(back.heat, given.heat.clamp_max(top), atol=top / 500)
+    video = read_video(first)
+    assert (
+        video.shape == (3, 4, 32, 32) and (video[0, :, 0, 0] - 60 * torch.arange(4)).abs().max() < 4
+    )
+
+
+def test_without_pictures_there_is_nothing_to_show() -> None:
+    with pytest.raises(WhyactError, match="holds no pictures"):
+        read_explanation(values())
+
+
+def test_large_heat_and_single_cells_are_stored_small() -> None:
+    e = replace(explanation(), heat=torch.ones(2, 96, 128), assignment=torch.ones(2, 64, 1, 2) / 64)
+    media = to_json(
+        e, source="", classes=["a", "b"], probabilities=[0.5, 0.5], times=(), tracks=(),
+        video=torch.zeros(3, 2, 96, 128),
+    )["media"]  # fmt: skip
+    assert media["heat"]["shape"] == [2, 64, 64] and media["regions"] is None
 
 
 def test_numbers_that_contradict_each_other() -> None:

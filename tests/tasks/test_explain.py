@@ -17,11 +17,12 @@ from whyact.report.schema import validate
 from whyact.tasks.explain import (
     explain,
     explain_batch,
+    explain_classes,
     explain_clips,
     graph_rounds,
-    measure_shares,
 )
 from whyact.tasks.predict import predict
+from whyact.tasks.shares import measure_shares
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, Batch, WhyactError
 
@@ -163,8 +164,10 @@ def test_shares_by_hand() -> None:
     mask[..., :8] = 1
     model = Halves()
     scores = torch.tensor([3.0, 2.0])
-    black, flat = measure_shares(model, clips, torch.tensor([0, 0]), scores, mask)
-    assert model.calls == [2, 2]
+    both = torch.stack([scores, -scores], 1)
+    (black, other), (flat, _) = measure_shares(model, clips, torch.tensor([[0, 1]] * 2), both, mask)
+    assert model.calls == [2, 2]  # for any number of classes
+    assert other.drops == {k: pytest.approx(-v) for k, v in black.drops.items()}
     # Behind the actor everything is black: the drop is 3. The blurred background is a little
     # brighter than the black one: the logit rises, which is no drop.
     assert black.drops["actor"] == pytest.approx(3, abs=0.02)
@@ -184,3 +187,30 @@ def test_cost_of_explaining() -> None:
     assert model.calls == [2, 2, 2, 2]
     assert chances.shape == (2, 2) and torch.allclose(chances.sum(1), torch.ones(2))
     assert found[0].extra["mask"] == "given"
+
+
+def test_several_classes_of_a_clip_cost_no_more_than_one() -> None:
+    model = Halves()
+    video = torch.full((3, 4, 16, 16), 0.5)
+    mask = torch.ones(4, 16, 16)
+    found, chances = explain_classes(model, video, targets=[1], mask=mask)
+    assert model.calls == [1, 1, 1]
+    assert [e.target for e in found] == [1, 0] and [e.score for e in found] == [-2.0, 2.0]
+    assert found[0].extra["mask"] == "given" and chances[0] > 0.9
+    assert [e.target for e in explain_classes(model, video, count=1, shares=False)[0]] == [0]
+
+
+def test_pages_and_their_gallery(checkpoint: Path, videos: Path, tmp_path: Path) -> None:
+    paths = [str(videos / "a"), str(videos / "broken.mp4")]
+    one, bad = explain(checkpoint, paths, output=tmp_path, html=True)
+    assert one.page == tmp_path / "hand über.html" and one.data and bad.page is None
+    gallery = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert gallery.count('"page":"hand%20%C3%BCber.html"') == 1 and "broken" not in gallery
+    assert (tmp_path / "hand über.jpg").read_bytes()[:2] == b"\xff\xd8"
+    values = json.loads(one.data.read_text())
+    validate(values)
+    assert set(values["tests"]["gap"]) == {"native", "random", "centre_prior", "motion_magnitude"}
+    (bare,) = explain(
+        checkpoint, [str(videos / "b")], output=tmp_path / "bare", html=True, tests=False
+    )
+    assert bare.page and bare.page.read_text(encoding="utf-8").count('"tests":null') == 3

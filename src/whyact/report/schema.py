@@ -6,10 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyact.report.media import frames_of_sprite, pack, sprite, unpack
+from whyact.report.overlay import MAX_REGIONS, frames_of
 from whyact.types import Explanation, Step, WhyactError
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """The first number changes when a reader of the last version would fail, the second otherwise."""
+
+MEDIA_SIDE = 64
+"""Largest side of a stored heat map; maps are smooth, and pages enlarge them."""
 
 KEYS: Mapping[str, type | tuple[type, ...]] = {
     "schema": str, "source": str, "method": str, "class": str, "class_index": int,
@@ -18,10 +27,13 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "action_share": (float, type(None)), "drops": (dict, type(None)),
     "mask": (str, type(None)), "heat_shape": list, "heat_per_frame": list,
     "completeness_gap": (float, type(None)), "counterfactual": (dict, type(None)),
+    "truth": (str, type(None)), "tests": (dict, type(None)), "media": (dict, type(None)),
 }  # fmt: skip
 
 
 def _rounded(values: Any, digits: int = 6) -> Any:
+    if isinstance(values, dict):
+        return {k: _rounded(v, digits) for k, v in values.items()}
     if isinstance(values, list):
         return [_rounded(v, digits) for v in values]
     return round(values, digits) if isinstance(values, float) else values
@@ -30,6 +42,7 @@ def _rounded(values: Any, digits: int = 6) -> Any:
 def to_json(
     explanation: Explanation, *, source: str, classes: Sequence[str],
     probabilities: Sequence[float], times: Sequence[float], tracks: Sequence[dict[str, Any]],
+    truth: str | None = None, video: Tensor | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """An explanation as JSON values.
 
@@ -37,6 +50,7 @@ def to_json(
         explanation: of a clip.
         source: of the clip. classes: names. probabilities: (Y,). times: of the frames, seconds.
         tracks: as `whyact.explainers.native.region_tracks` gives them.
+        truth: the clip's true class, where it is known. video: (3, T, H, W), for ``media``.
     """
     best = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])[:5]
     regions = explanation.assignment.shape[1]
@@ -62,6 +76,23 @@ def to_json(
         "heat_per_frame": _rounded(explanation.heat.sum((1, 2)).tolist()),
         "completeness_gap": explanation.extra.get("completeness_gap"),
         "counterfactual": _counterfactual(explanation, classes),
+        "truth": truth,
+        "tests": _rounded(explanation.extra.get("tests")),
+        "media": None if video is None else _media(explanation, video),
+    }
+
+
+def _media(explanation: Explanation, video: Tensor) -> dict[str, Any]:
+    """The frames, the heat map and the regions, small enough for a page."""
+    heat = explanation.heat[None].float()
+    height, width = heat.shape[-2:]
+    small = F.adaptive_avg_pool2d(heat, (min(height, MEDIA_SIDE), min(width, MEDIA_SIDE)))[0]
+    top = float(small.flatten().quantile(0.995)) or float(small.max())
+    regions = 1 < explanation.assignment.shape[1] <= MAX_REGIONS
+    return {
+        "frames": sprite(frames_of(video)),
+        "heat": pack(small, top),
+        "regions": pack(explanation.assignment, 1.0) if regions else None,
     }
 
 
@@ -82,6 +113,54 @@ def _step(step: Step, regions: int) -> dict[str, Any]:
     return {
         "kind": step.kind, "from": node(step.source), "to": node(step.target), "gate": step.gate,
     }  # fmt: skip
+
+
+def read_explanation(values: Mapping[str, Any]) -> Explanation:
+    """The explanation that `to_json` wrote, as far as its JSON keeps it.
+
+    Args:
+        values: valid, with ``media``.
+
+    Raises:
+        WhyactError: no ``media``, as in files of schema 1.2 and below.
+    """
+    media = _media_of(values)
+    steps, regions = len(values["contributions"]), len(values["regions"])
+    size = values["heat_shape"][1:]
+    prompts, cells = values["prompt_weights"], media["regions"]
+    return Explanation(
+        method=values["method"], target=values["class_index"], score=values["logit"],
+        heat=F.interpolate(unpack(media["heat"])[None], size, mode="bilinear")[0],
+        frame_evidence=torch.tensor(values["frame_evidence"]),
+        contributions=torch.tensor(values["contributions"]).reshape(steps, regions),
+        bias=values["bias"],
+        assignment=unpack(cells) if cells else torch.empty(0, 0, 0, 0),
+        prompt_weights=torch.tensor(prompts) if prompts else torch.empty(0, 0, 0),
+        path=tuple(_read_step(s, regions) for s in values["path"]),
+        action_share=values["action_share"],
+    )  # fmt: skip
+
+
+def read_video(values: Mapping[str, Any]) -> Tensor:
+    """The clip (3, T, H, W) uint8 of an explanation's JSON; errors as of `read_explanation`."""
+    frames = frames_of_sprite(_media_of(values)["frames"])
+    return torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)
+
+
+def _media_of(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if values.get("media") is None:
+        raise WhyactError(
+            "The explanation holds no pictures ('media'); explain the clip anew with this version."
+        )
+    media: Mapping[str, Any] = values["media"]
+    return media
+
+
+def _read_step(values: Mapping[str, Any], regions: int) -> Step:
+    def node(place: Mapping[str, Any]) -> tuple[int, int]:
+        return place["step"], place["index"] + (regions if place["node"] == "prompt" else 0)
+
+    return Step(values["kind"], node(values["from"]), node(values["to"]), values["gate"])
 
 
 def validate(values: Mapping[str, Any]) -> None:

@@ -28,9 +28,9 @@ from whyact.types import Explanation, Step
 MAX_FRAMES = 16
 PROMPT_ROWS = 8
 _INK, _MUTED, _ACTOR, _SCENE = "#1b1b1f", "#66666f", "#0072B2", "#D9A441"
-_LEFT, _RIGHT = 1.2, 1.5
+LEFT, _RIGHT = 1.2, 1.5
 """Inches left and right of the frames, for labels and legends."""
-_STYLE: Any = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.edgecolor": "#b9b9c0",
+STYLE: Any = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.edgecolor": "#b9b9c0",
           "axes.labelcolor": _INK, "xtick.color": _MUTED, "ytick.color": _MUTED,
           "axes.linewidth": 0.8, "text.parse_math": False}  # fmt: skip
 
@@ -54,7 +54,7 @@ def contact_sheet(
     Returns:
         The path.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = _figure(video, explanation, name, source, predicted, times)
         figure.savefig(path, facecolor="white")
     return Path(path)
@@ -81,7 +81,7 @@ def _figure(
     parts[f"row{pictures - 1}"] = (row, 0.3)
     total = 0.15 + sum(a + b for a, b in parts.values())
     inner = frame * len(shown)
-    page = (_LEFT + max(inner, 9.0) + _RIGHT, total)
+    page = (LEFT + max(inner, 9.0) + _RIGHT, total)
     figure = Figure(figsize=page, dpi=120)
     FigureCanvasAgg(figure)
     top = total - 0.15
@@ -96,11 +96,11 @@ def _figure(
         return figure.add_axes(box)
 
     _header(figure, page, boxes["header"], e, name, source, predicted)
-    _pictures(place, small, e, shown, regions, (height, width), frame, times, name)
+    draw_pictures(place, small, e, shown, regions, (height, width), frame, times, name)
     if has_time:
-        _timeline(place(_LEFT, inner, "time"), e, regions, len(small))
+        draw_timeline(place(LEFT, inner, "time"), e, regions, len(small))
     if has_prompts:
-        _prompts(place(_LEFT, inner, "prompts"), e, len(small))
+        _prompts(place(LEFT, inner, "prompts"), e, len(small))
     return figure
 
 
@@ -116,9 +116,9 @@ def _header(
 
     chance = dict(predicted).get(name)
     scored = f"{chance:.0%}, logit {e.score:+.2f}" if chance is not None else f"{e.score:+.2f}"
-    write(_LEFT, 0.0, f"Why “{name}”?", 19, weight="bold")
-    write(_LEFT, 0.42, f"{scored}   ·   {source}", 10, color=_MUTED)
-    write(_LEFT, 0.68, _path_text(e.path, e.assignment.shape[1]), 9.5, color=_MUTED)
+    write(LEFT, 0.0, f"Why “{name}”?", 19, weight="bold")
+    write(LEFT, 0.42, f"{scored}   ·   {source}", 10, color=_MUTED)
+    write(LEFT, 0.68, _path_text(e.path, e.assignment.shape[1]), 9.5, color=_MUTED)
     right = wide - _RIGHT
     axis = figure.add_axes(((right - 2.5) / wide, (top - 0.98) / tall, 1.9 / wide, 0.72 / tall))
     write(right - 2.5, 0.0, "predicted", 9.5, color=_MUTED)
@@ -172,17 +172,25 @@ def _path_text(path: Sequence[Step], regions: int) -> str:
     return f"strongest path: {text}"
 
 
-def _pictures(
+def draw_pictures(
     place: Any, small: Any, e: Explanation, shown: Any, regions: Sequence[int],
     size: tuple[int, int], frame: float, times: Sequence[float], name: str,
 ) -> None:  # fmt: skip
+    """Rows of frames, heat and regions, and the scale of the heat.
+
+    Args:
+        place: makes an axis from its left edge and width in inches and the name of its row
+            (``row0`` to ``row2``). small: (T, H, W, 3). shown: numbers of the frames.
+        regions: to outline; without any there are two rows. size: (height, width) of a picture.
+        frame: width of a column in inches. times: (T,) or empty. name: of the explained class.
+    """
     frames = enlarged(small[shown], size)
     heated = blend(frames, scaled_heat(e.heat, size)[shown])
     margins = region_margins(e, regions, len(small), size) if regions else None
     labels = ("clip", f"evidence\nfor {name}", "regions")
     for column, t in enumerate(shown):
         for row, pictures in enumerate((frames, heated, frames)[: 3 if regions else 2]):
-            axis = place(_LEFT + column * frame + 0.02, frame - 0.04, f"row{row}")
+            axis = place(LEFT + column * frame + 0.02, frame - 0.04, f"row{row}")
             picture = pictures[column]
             if row == 2:
                 picture = (picture * 0.7).astype(np.uint8)
@@ -199,7 +207,7 @@ def _pictures(
             if column == 0:
                 axis.set_ylabel(labels[row], fontsize=9.5, rotation=0, ha="right", va="center",
                                 labelpad=8)  # fmt: skip
-    _heat_scale(place(_LEFT + len(shown) * frame + 0.12, 0.14, "row1"))
+    _heat_scale(place(LEFT + len(shown) * frame + 0.12, 0.14, "row1"))
 
 
 def _heat_scale(axis: Any) -> None:
@@ -210,7 +218,7 @@ def _heat_scale(axis: Any) -> None:
     axis.spines[:].set_visible(False)
 
 
-def _timeline(axis: Any, e: Explanation, regions: Sequence[int], frames: int) -> None:
+def draw_timeline(axis: Any, e: Explanation, regions: Sequence[int], frames: int) -> None:
     """What each drawn region and all others contribute at every time step, stacked."""
     steps = len(e.frame_evidence)
     where = (np.arange(steps) + 0.5) * frames / steps - 0.5

@@ -1,10 +1,9 @@
-"""Explain clips: an overlay video, a picture and a JSON file each."""
+"""Explain clips: an overlay video, a picture, a JSON file and, where asked for, a page each."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,84 +11,24 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from whyact.config_io import nearest
-from whyact.explainers.native import action_share, explain_output, region_tracks
+from whyact.explainers.native import explain_output
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
-from whyact.ops.encode import write_video
-from whyact.ops.fill import fill_region
-from whyact.ops.motion import foreground
-from whyact.report.overlay import overlay_frames
-from whyact.report.schema import to_json
-from whyact.report.sheet import contact_sheet
-from whyact.tasks.counterfactual import add_counterfactual, in_words
+from whyact.tasks.counterfactual import add_counterfactual
+from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
+from whyact.tasks.explanation_tests import add_tests
 from whyact.tasks.inputs import clips_of, find_clips
-from whyact.training.checkpoint import load_model
-from whyact.types import Batch, Explanation, Failure, WhyactError
+from whyact.tasks.shares import Share, measure_shares
+from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.types import Batch, Clip, Explanation, Failure, WhyactError
 
-PLAYBACK_RATE = 4.0
-"""Frames a second of overlay videos: slow enough to look at."""
+__all__ = [
+    "explain", "explain_batch", "explain_classes", "explain_clip", "explain_clips", "explain_to",
+    "write_explanation", "write_gallery",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Explained:
-    """The files of one clip's explanation.
-
-    Attributes:
-        source: of the clip. video, picture, data: MP4, PNG and JSON.
-        explanation: what they show. found: its counterfactual in words, where asked for.
-        error: why there are none; None if there are.
-    """
-
-    source: str
-    video: Path | None = None
-    picture: Path | None = None
-    data: Path | None = None
-    explanation: Explanation | None = None
-    found: str = ""
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Share:
-    """How much of a logit the actor and the scene carry.
-
-    Attributes:
-        actor: the actor's share of both drops, in [0, 1]; None where neither drops, or where no
-            actor was found.
-        drops: of the logit when ``actor`` and when ``background`` is filled in.
-        mask: where the actor came from: ``given`` or ``motion``.
-    """
-
-    actor: float | None
-    drops: dict[str, float]
-    mask: str
-
-
-@torch.no_grad()
-def measure_shares(
-    model: nn.Module, clips: Tensor, targets: Tensor, scores: Tensor, mask: Tensor | None = None
-) -> list[Share]:
-    """How much of each logit the actor and the background carry, by filling each in.
-
-    The actor is filled with the background that other frames show behind it, the background with
-    a blur of itself, which keeps its colours' mean but none of its objects. Two forward passes.
-
-    Args:
-        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
-        clips: (B, 3, T, H, W). targets: (B,) classes. scores: (B,) logits of the clips as they are.
-        mask: (B, T, H, W) of the actor; found by motion (`whyact.ops.motion`) if None.
-    """
-    actor = (foreground(clips) if mask is None else mask.to(clips)).clamp(0, 1)
-    rest = fill_region(clips, actor, "plate"), fill_region(clips, 1 - actor, "blur")
-    places = targets[:, None]
-    without = [model(clip).logits.gather(1, places).squeeze(1) for clip in rest]
-    found = actor.amax((1, 2, 3)) > 0.5
-    shares = []
-    for b, values in enumerate(torch.stack([scores, *without], 1).tolist()):
-        drops = {"actor": values[0] - values[1], "background": values[0] - values[2]}
-        share = action_share(values) if bool(found[b]) else None
-        shares.append(Share(share, drops, "motion" if mask is None else "given"))
-    return shares
+PAGE_CLASSES = 5
+"""Classes that a page explains: the asked or predicted one, and the most probable others."""
 
 
 def graph_rounds(model: nn.Module) -> int:
@@ -121,21 +60,55 @@ def explain_clips(
     Returns:
         The explanations, and the probabilities (B, Y) of all classes.
     """
-    if not clips.is_floating_point():
-        clips = clips.float() / 255
+    clips = _as_float(clips)
     output = model(clips)
     t, h, w = clips.shape[2:]
     found = explain_output(output, (t, h, w), targets, path_length=graph_rounds(model))
     if shares:
-        chosen = torch.tensor([e.target for e in found], device=clips.device)
-        scores = output.logits.gather(1, chosen[:, None]).squeeze(1)
-        measured = measure_shares(model, clips, chosen, scores, mask)
-        found = [
-            replace(e, action_share=s.actor, extra={**e.extra, "drops": s.drops, "mask": s.mask})
-            for e, s in zip(found, measured, strict=True)
-        ]
-    logits = output.logits.float().cpu()
-    return found, logits.sigmoid() if multi_label else logits.softmax(1)
+        chosen = torch.tensor([[e.target] for e in found], device=clips.device)
+        measured = measure_shares(model, clips, chosen, output.logits.gather(1, chosen), mask)
+        found = [_with_share(e, s) for e, (s,) in zip(found, measured, strict=True)]
+    return found, _probabilities(output.logits, multi_label)
+
+
+@torch.no_grad()
+def explain_classes(
+    model: nn.Module,
+    video: Tensor,
+    *,
+    targets: Sequence[int] = (),
+    count: int = PAGE_CLASSES,
+    mask: Tensor | None = None,
+    shares: bool = True,
+    multi_label: bool = False,
+) -> tuple[list[Explanation], list[float]]:
+    """Explain one clip for several classes, from the same forward passes as for one.
+
+    Args:
+        model: as for `explain_clips`. video: (3, T, H, W). targets: classes that come first.
+        count: explanations; beyond the targets the most probable classes, in order.
+        mask: (T, H, W). shares, multi_label: as for `explain_clips`.
+
+    Returns:
+        An explanation a class, and the probabilities of all classes.
+    """
+    clip = _as_float(video[None])
+    output = model(clip)
+    order = output.logits[0].argsort(descending=True).tolist()
+    chosen = list(dict.fromkeys([*targets, *order]))[:count]
+    t, h, w = clip.shape[2:]
+    rounds = graph_rounds(model)
+    found = [
+        explain_output(output, (t, h, w), torch.tensor([k]), path_length=rounds)[0] for k in chosen
+    ]
+    if shares:
+        picked = torch.tensor([chosen], device=clip.device)
+        scores = output.logits.gather(1, picked)
+        (measured,) = measure_shares(
+            model, clip, picked, scores, None if mask is None else mask[None]
+        )
+        found = [_with_share(e, s) for e, s in zip(found, measured, strict=True)]
+    return found, _probabilities(output.logits, multi_label)[0].tolist()
 
 
 def explain_clip(
@@ -147,57 +120,26 @@ def explain_clip(
     shares: bool = True,
     multi_label: bool = False,
 ) -> tuple[Explanation, list[float]]:
-    """Explain one clip (3, T, H, W); otherwise as `explain_clips`, for a single class and mask."""
-    found, chances = explain_clips(
-        model,
-        video[None],
-        targets=None if target is None else torch.tensor([target]),
-        mask=None if mask is None else mask[None],
-        shares=shares,
-        multi_label=multi_label,
-    )
-    return found[0], chances[0].tolist()
+    """Explain one clip for one class, the predicted one if None; otherwise as `explain_classes`."""
+    found, chances = explain_classes(
+        model, video, targets=[] if target is None else [target], count=1, mask=mask,
+        shares=shares, multi_label=multi_label,
+    )  # fmt: skip
+    return found[0], chances
 
 
-def write_explanation(
-    folder: Path,
-    stem: str,
-    *,
-    source: str,
-    video: Tensor,
-    times: Sequence[float],
-    explanation: Explanation,
-    probabilities: Sequence[float],
-    classes: Sequence[str],
-) -> Explained:
-    """Write ``<stem>.mp4``, ``<stem>.png`` and ``<stem>.json`` into a folder.
+def _as_float(clips: Tensor) -> Tensor:
+    return clips if clips.is_floating_point() else clips.float() / 255
 
-    Args:
-        folder: made if missing. stem: of the files' names. source: of the clip.
-        video: (3, T, H, W). times: (T,) of the frames in seconds; empty where unknown.
-        explanation: of the clip. probabilities: (Y,). classes: names in label order.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = classes[explanation.target]
-    chance = probabilities[explanation.target]
-    ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
-    movie, picture, data = (folder / f"{stem}.{end}" for end in ("mp4", "png", "json"))
-    pages = overlay_frames(video, explanation, name, probability=chance)
-    write_video(movie, pages, PLAYBACK_RATE)
-    contact_sheet(
-        picture, video, explanation, name=name, source=source, predicted=ranked, times=times
-    )
-    values = to_json(
-        explanation,
-        source=source,
-        classes=classes,
-        probabilities=probabilities,
-        times=times,
-        tracks=region_tracks(explanation),
-    )
-    data.write_text(json.dumps(values, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    said = in_words(explanation, tuple(classes))
-    return Explained(source, movie, picture, data, explanation, said)
+
+def _with_share(explanation: Explanation, share: Share) -> Explanation:
+    extra = {**explanation.extra, "drops": share.drops, "mask": share.mask}
+    return replace(explanation, action_share=share.actor, extra=extra)
+
+
+def _probabilities(logits: Tensor, multi_label: bool) -> Tensor:
+    logits = logits.float().cpu()
+    return logits.sigmoid() if multi_label else logits.softmax(1)
 
 
 def explain_batch(
@@ -230,6 +172,7 @@ def explain_batch(
                 Path(output),
                 f"{b:03d}-{truth}",
                 source=f"{batch.ids[b]} (true: {truth})",
+                truth=truth,
                 video=batch.video[b].cpu(),
                 times=(),
                 explanation=explanation,
@@ -249,6 +192,8 @@ def explain(
     device: str = "cpu",
     shares: bool = True,
     counterfactual: bool = False,
+    html: bool = False,
+    tests: bool = True,
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -259,6 +204,8 @@ def explain(
         action: class to explain; each clip's predicted one if None.
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
+        html: write a page a clip, and ``index.html``, which sorts them.
+        tests: of each explanation, for the pages; about 165 forward passes a clip.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
@@ -268,9 +215,9 @@ def explain(
         raise WhyactError(
             f"The model has no class '{action}'. Did you mean '{nearest(action, loaded.classes)}'?"
         )
-    target = None if action is None else loaded.classes.index(action)
+    targets = [] if action is None else [loaded.classes.index(action)]
     results = []
-    stems: set[str] = set()
+    stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")
     clips = clips_of(single, find_clips(paths), loaded.classes)
     for index in track(range(len(clips)), "Explain", transient=True):
@@ -278,24 +225,61 @@ def explain(
         if isinstance(clip, Failure):
             results.append(Explained(str(path), error=clip.reason))
             continue
-        explanation, chances = explain_clip(
-            loaded.model, clip.video.to(device), target=target, shares=shares,
-            multi_label=loaded.multi_label,
+        files = explain_to(
+            Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
+            targets=targets, shares=shares, counterfactual=counterfactual, html=html,
+            tests=tests,
         )  # fmt: skip
-        if counterfactual:
-            explanation = add_counterfactual(loaded.model, clip.video.to(device), explanation)
-        files = write_explanation(
-            Path(output),
-            _unused(path.stem, stems),
-            source=path.name,
-            video=clip.video,
-            times=[] if clip.times is None else clip.times.tolist(),
-            explanation=explanation,
-            probabilities=chances,
-            classes=loaded.classes,
-        )
         results.append(files)
+    if html:
+        write_gallery(Path(output), results)
     return results
+
+
+def explain_to(
+    folder: Path,
+    stem: str,
+    clip: Clip,
+    loaded: LoadedModel,
+    *,
+    source: str,
+    targets: Sequence[int] = (),
+    truth: str | None = None,
+    shares: bool = True,
+    counterfactual: bool = False,
+    html: bool = False,
+    tests: bool = True,
+) -> Explained:
+    """Explain one clip and write its files, ``<folder>/<stem>.*``.
+
+    Args:
+        folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
+        loaded: the model. targets: classes to explain; the predicted one if empty.
+        shares, counterfactual, html, tests: as of `explain`.
+    """
+    device = next(loaded.model.parameters()).device
+    video = clip.video.to(device)
+    (explanation, *others), chances = explain_classes(
+        loaded.model, video, targets=targets, count=PAGE_CLASSES if html else 1, mask=clip.mask,
+        shares=shares, multi_label=loaded.multi_label,
+    )  # fmt: skip
+    if counterfactual:
+        explanation = add_counterfactual(loaded.model, video, explanation)
+    if html and tests:
+        explanation = add_tests(loaded.model, video, explanation, multi_label=loaded.multi_label)
+    return write_explanation(
+        folder,
+        stem,
+        source=source,
+        video=clip.video,
+        times=[] if clip.times is None else clip.times.tolist(),
+        explanation=explanation,
+        probabilities=chances,
+        classes=loaded.classes,
+        truth=truth,
+        html=html,
+        others=others,
+    )
 
 
 def _unused(stem: str, taken: set[str]) -> str:

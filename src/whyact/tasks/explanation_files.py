@@ -1,0 +1,105 @@
+"""The files of an explanation: overlay video, picture, JSON and, where asked for, a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from whyact.explainers.native import region_tracks
+from whyact.ops.encode import write_video
+from whyact.report.explanation_page import explanation_page, thumbnail
+from whyact.report.gallery import gallery_page
+from whyact.report.overlay import overlay_frames
+from whyact.report.schema import to_json
+from whyact.report.sheet import contact_sheet
+from whyact.tasks.counterfactual import in_words
+from whyact.types import Explanation
+
+PLAYBACK_RATE = 4.0
+"""Frames a second of overlay videos: slow enough to look at."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The files of one clip's explanation.
+
+    Attributes:
+        source: of the clip. video, picture, data: MP4, PNG and JSON. page: HTML, where asked for.
+        explanation: what they show. found: its counterfactual in words, where asked for.
+        error: why there are none; None if there are.
+    """
+
+    source: str
+    video: Path | None = None
+    picture: Path | None = None
+    data: Path | None = None
+    page: Path | None = None
+    explanation: Explanation | None = None
+    found: str = ""
+    error: str | None = None
+
+
+def write_explanation(
+    folder: Path,
+    stem: str,
+    *,
+    source: str,
+    video: Tensor,
+    times: Sequence[float],
+    explanation: Explanation,
+    probabilities: Sequence[float],
+    classes: Sequence[str],
+    truth: str | None = None,
+    html: bool = False,
+    others: Sequence[Explanation] = (),
+) -> Explained:
+    """Write ``<stem>.mp4``, ``<stem>.png`` and ``<stem>.json`` into a folder.
+
+    Args:
+        folder: made if missing. stem: of the files' names. source: of the clip.
+        video: (3, T, H, W). times: (T,) of the frames in seconds; empty where unknown.
+        explanation: of the clip. probabilities: (Y,). classes: names in label order.
+        truth: name of the true class, where it is known.
+        html: write ``<stem>.html`` too, and ``<stem>.jpg`` for a gallery.
+        others: explanations of the same clip for other classes, for the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = classes[explanation.target]
+    ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
+    ends = ("mp4", "png", "json", "html", "jpg")
+    movie, picture, data, page, thumb = (folder / f"{stem}.{end}" for end in ends)
+    pages = overlay_frames(video, explanation, name, probability=probabilities[explanation.target])
+    write_video(movie, pages, PLAYBACK_RATE)
+    contact_sheet(
+        picture, video, explanation, name=name, source=source, predicted=ranked, times=times
+    )
+    values = [
+        to_json(
+            e, source=source, classes=classes, probabilities=probabilities, times=times,
+            tracks=region_tracks(e), truth=truth, video=video,
+        )
+        for e in (explanation, *others)
+    ]  # fmt: skip
+    text = json.dumps(values[0], ensure_ascii=False, allow_nan=False)
+    data.write_text(text, encoding="utf-8")
+    if html:
+        page.write_text(explanation_page(values), encoding="utf-8")
+        thumb.write_bytes(thumbnail(video, explanation))
+    said = in_words(explanation, tuple(classes))
+    return Explained(source, movie, picture, data, page if html else None, explanation, said)
+
+
+def write_gallery(folder: Path, explained: Sequence[Explained]) -> Path:
+    """Write ``index.html``, a gallery of the pages in a folder."""
+    entries = [
+        (one.page.name, json.loads(one.data.read_text(encoding="utf-8")))
+        for one in explained
+        if one.page and one.data
+    ]
+    path = folder / "index.html"
+    path.write_text(gallery_page(entries), encoding="utf-8")
+    return path

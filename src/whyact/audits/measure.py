@@ -66,14 +66,13 @@ class Answers:
 
 @torch.no_grad()
 def ask(
-    model: Model, clips: AuditClips, *, columns: Sequence[int] | None = None, seed: int = 0,
-    batch_size: int = 16, device: str = "cpu",
-) -> Answers:  # fmt: skip
+    model: Model, clips: AuditClips, *, seed: int = 0, batch_size: int = 16, device: str = "cpu"
+) -> Answers:
     """Run a model on the clips under every change.
 
     Args:
-        model: see `whyact.explainers.base.Model`. clips: to change.
-        columns: the model's output of each class of the clips; None takes them in order.
+        model: see `whyact.explainers.base.Model`; one output for each class of the clips.
+        clips: to change.
         seed: of shuffles and stripes. batch_size: clips a forward pass. device: of the model.
 
     Raises:
@@ -91,22 +90,17 @@ def ask(
             if not bool(keep.any()):
                 continue
             changed = change.make(_part(whole, keep)).to(device)
-            logits = checked_logits(model, changed, len(clips.classes), columns)
+            logits = checked_logits(model, changed, len(clips.classes))
             found[name][rows[keep]] = logits.float().cpu()
     return Answers(found)
 
 
-def checked_logits(
-    model: Model, clips: Tensor, classes: int, columns: Sequence[int] | None
-) -> Tensor:
-    """Logits (B, Y) in the order of the clips' classes."""
+def checked_logits(model: Model, clips: Tensor, classes: int) -> Tensor:
+    """Logits (B, Y), finite, one for each of the classes."""
     logits = logits_of(model, clips)
-    if columns is not None:
-        logits = logits[:, list(columns)]
-    elif logits.shape[1] != classes:
+    if logits.shape[1] != classes:
         raise WhyactError(
-            f"The model gives {logits.shape[1]} logits, the data has {classes} classes. Say which "
-            "belong together with a class map (rows 'class of the data,class of the model')."
+            f"The model gives {logits.shape[1]} logits, the data has {classes} classes."
         )
     if not bool(torch.isfinite(logits).all()):
         raise WhyactError("The model gave logits that are no finite numbers.")
@@ -123,6 +117,17 @@ def _part(scene: Scene, keep: Tensor) -> Scene:
         scene.clips[keep], scene.masks[keep], scene.donors[keep], scene.donor_masks[keep],
         scene.seeds[keep],
     )  # fmt: skip
+
+
+def middle_frames(
+    clips: AuditClips, rows: Tensor, changes: Sequence[str], *, seed: int = 0
+) -> dict[str, Tensor]:
+    """The middle frame (b, 3, H, W) of rows (b,) under each change, as the model saw it."""
+    if not len(rows):
+        return {name: clips.video[:0, :, 0].float() for name in changes}
+    scene = _scene(clips, rows, seed)
+    middle = clips.video.shape[2] // 2
+    return {name: CHANGES[name].make(scene)[:, :, middle].clamp(0, 1) for name in changes}
 
 
 def values(answers: Answers, clips: AuditClips) -> dict[str, Tensor]:

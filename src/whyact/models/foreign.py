@@ -301,5 +301,6 @@ _BY_PREFIX: dict[str, Callable[[str, str, Wanted], OpenedModel]] = {
     "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face,
 }  # fmt: skip
 _BY_SUFFIX: dict[str, Callable[[str, str, Wanted], OpenedModel]] = {
-    ".pt": _torchscript, ".onnx": _onnx,
+    ".pt": _torchscript,
+    ".onnx": _onnx,
 }

@@ -17,7 +17,8 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact audit`` takes."""
     one.add_argument(
         "model",
-        help="runs/<name>, torchvision:NAME, timm:NAME, hf:FOLDER, FILE.pt (TorchScript), FILE.onnx",
+        help="runs/<name>, torchvision:NAME, timm:NAME, hf:FOLDER, FILE.pt (TorchScript) or "
+        "FILE.onnx",
     )
     one.add_argument(
         "--data", dest="config", action="append", default=[], metavar="CONFIG",

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from whyact.metrics.intervals import Summary, summarise
@@ -30,7 +29,7 @@ HALF = 0.5
 LEVELS = {
     "leans": "leans on the background",
     "partly": "uses the background in part",
-    "none_found": "no use of the background found",
+    "none_found": "shows no use of the background",
     "unclear": "cannot be told: cutting and pasting alone stops the model",
     "unknown": "cannot be told: too few clips with masks",
     "no_skill": "does not recognise the actions, so there is nothing to audit",

@@ -23,8 +23,7 @@ from whyact.models.clip_callable import ClipCallable, Layout, OpenedModel
 from whyact.nn.pretrained import IMAGENET_MEAN, IMAGENET_STD, KINETICS_MEAN, KINETICS_STD
 from whyact.types import WhyactError
 
-FORMS = """\
-runs/NAME (this project's), torchvision:NAME, timm:NAME, hf:FOLDER, FILE.pt (TorchScript), FILE.onnx"""
+FORMS = "runs/NAME, torchvision:NAME, timm:NAME, hf:FOLDER, FILE.pt (TorchScript) or FILE.onnx"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def write_audit_page(
         styles=("audit.css",),
         values={
             "record": record,
-            "sentences": sentences(record),
+            "headline": headline(record["verdict"]), "sentences": sentences(record),
             "charted": CHARTED,
             "uses": USES,
             "shown": SHOWN,
@@ -52,12 +52,25 @@ def write_audit_page(
     file.write_text(page, encoding="utf-8")
 
 
+def headline(verdict: Mapping[str, Any]) -> str:
+    """The verdict as a sentence."""
+    level, text = verdict["level"], verdict["text"]
+    if level in ("unclear", "unknown"):
+        return f"No verdict: it {text}."
+    return "No use of the background was found." if level == "none_found" else f"This model {text}."
+
+
 def number(one: Mapping[str, Any]) -> str:
     """A measure as a percentage with its interval, or N/A."""
     if one["mean"] is None:
         return "N/A"
-    low, high = (f"{100 * one[k]:.0f}" for k in ("low", "high"))
-    return f"{100 * one['mean']:.0f} % ({low} to {high})"
+    mean, low, high = (_rounded(one[k]) for k in ("mean", "low", "high"))
+    return f"{mean} % ({low} to {high})"
+
+
+def _rounded(share: float) -> str:
+    """Whole percent with a proper minus, and no minus before 0."""
+    return f"{round(100 * share)}".replace("-", "−")
 
 
 def sentences(record: Mapping[str, Any]) -> list[str]:
@@ -94,7 +107,7 @@ def _time_words(found: Mapping[str, Any]) -> str:
 
 
 def _percent(one: Mapping[str, Any]) -> str:
-    return "N/A" if one["mean"] is None else f"{100 * one['mean']:.0f} %"
+    return "N/A" if one["mean"] is None else f"{_rounded(one['mean'])} %"
 
 
 def _clip(

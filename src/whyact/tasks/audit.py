@@ -28,7 +28,7 @@ from whyact.audits.record import (
 )
 from whyact.audits.verdict import by_class, chance_of, verdict
 from whyact.data.protocol import ClipDataset
-from whyact.explainers.base import Model
+from whyact.explainers.base import Model, logits_of
 from whyact.metrics.intervals import Summary
 from whyact.models.clip_callable import OpenedModel
 from whyact.report.audit_page import SHOWN, write_audit_page
@@ -124,7 +124,7 @@ def audit(
     )
     answers = ask(explained_model, read, seed=seed, batch_size=batch_size, device=device)
     ready = _Ready(opened, explained_model, read, answers, seed, batch_size, device)
-    record = {
+    record: dict[str, Any] = {
         "schema": SCHEMA,
         "model": {"name": opened.name, "sha256": opened.sha256 or None, "form": opened.form,
                   "outputs": outputs, "classes_matched": matched},
@@ -153,8 +153,6 @@ def audit(
 
 def _in_order(model: Model, columns: list[int] | None) -> Model:
     """The model with its outputs in the order of the data's classes."""
-    from whyact.explainers.base import logits_of
-
     if columns is None:
         return model
     return lambda clips: logits_of(model, clips)[:, columns]

@@ -48,7 +48,7 @@ def test_clips_are_drawn_by_the_seed_and_failures_are_kept():
         def __getitem__(self, request):
             return Failure("clip1", "torn") if request[0] == 1 else super().__getitem__(request)
 
-    first, again = collect(Damaged(20), clips=5, seed=3), collect(Damaged(20), clips=5, seed=3)
+    first, again = (collect(ToyClips(20), clips=5, seed=3) for _ in range(2))
     assert first.ids == again.ids and len(first) == 5 == first.expected
     assert collect(ToyClips(20), clips=5, seed=4).ids != first.ids
     whole = collect(Damaged(4))

@@ -12,11 +12,12 @@ def summary(mean, half=0.05, clips=100):
     return Summary(mean, mean - half, mean + half, clips, 0)
 
 
-def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, clips=100):
+def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, follows=0.5, clips=100):
     return {
         "original": summary(original, clips=clips), "own_background": summary(own, clips=clips),
         "background_reliance": summary(reliance, clips=clips),
         "background_only": summary(alone, clips=clips),
+        "follows_background": summary(follows, clips=clips),
     }  # fmt: skip
 
 
@@ -30,9 +31,11 @@ def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, clips=100):
         ({"reliance": 0.36}, "leans"),
         ({"alone": 0.2}, "partly"),
         ({"alone": 0.52}, "leans"),  # 0.42 of a skill of 0.8
+        ({"alone": 0.52, "follows": 0.14}, "none_found"),  # traces of the actor
         ({"original": 0.14}, "no_skill"),
         ({"own": 0.12}, "unclear"),
         ({"own": 0.12, "alone": 0.3}, "partly"),
+        ({"own": 0.12, "alone": 0.8, "follows": 0.1}, "unclear"),
         ({"own": 0.12, "alone": 0.8}, "leans"),
         ({"clips": 7}, "unknown"),
     ],
@@ -48,7 +51,8 @@ def test_shares_of_the_skill():
 
 def test_without_masks_nothing_is_told():
     none = Summary(None, None, None, 0, 100)
-    given = {**found(), "background_reliance": none, "background_only": none}
+    given = {**found(), "background_reliance": none, "background_only": none,
+             "follows_background": none}  # fmt: skip
     assert verdict({**given, "own_background": none}, chance=0.1).level == "unknown"
 
 

@@ -91,7 +91,7 @@ def test_timm_is_averaged_over_frames():
     x = normalised(clips(), IMAGENET_MEAN, IMAGENET_STD)
     frames = torch.stack([opened.module(x[:, :, t]) for t in range(4)])
     torch.testing.assert_close(opened.call(clips()), frames.mean(0))
-    with pytest.raises(WhyactError, match="timm has no model 'resnet1'. Did you mean"):
+    with pytest.raises(WhyactError, match=r"timm has no model 'resnet1'. Did you mean"):
         open_foreign("timm:resnet1", Wanted(classes=3))
 
 
@@ -139,7 +139,7 @@ def test_hugging_face_names_and_hostile_folders(tmp_path):
     network.save_pretrained(tmp_path / "named")
     named = open_foreign(f"hf:{tmp_path / 'named'}", Wanted())
     assert named.classes == ("a", "b", "c") and "ImageNet" in named.form["source"]
-    with pytest.raises(WhyactError, match="no config.json there"):
+    with pytest.raises(WhyactError, match=r"no config.json there"):
         open_foreign(f"hf:{tmp_path}", Wanted())
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(WhyactError, match="not a video classifier that loads"):
@@ -154,7 +154,7 @@ def test_torchscript(tmp_path):
     torch.testing.assert_close(opened.call(clips()), Mean()(clips()))
     assert opened.module is None and len(opened.sha256) == 64
     torch.save(Mean().state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(WhyactError, match="weights.pt: not a TorchScript file"):
+    with pytest.raises(WhyactError, match=r"weights.pt: not a TorchScript file"):
         open_foreign(str(tmp_path / "weights.pt"), Wanted())
 
 

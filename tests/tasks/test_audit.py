@@ -61,7 +61,7 @@ def test_the_page_is_safe_and_alone(audited):
     assert "alert('x')" not in page and "alert(&#39;x&#39;)" in page
     assert "<b>model" not in page and "&lt;b&gt;model&lt;/b&gt;" in page
     assert "This model leans on the background." in page and "bound failed" in page
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "http://" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "https:" not in page
     assert page.count("<article") == 8 and page.count('src="data:image/jpeg') == 32
 
 

@@ -5,7 +5,9 @@
 
 - ``no_skill``: accuracy on the clips as they are is not above chance.
 - ``leans``: another background costs at least half of what the model knows (accuracy before the own
-  background minus chance), or the background alone gives at least half of what the clips give.
+  background minus chance), or the background alone gives at least half of what the clips give. The
+  latter counts only where swapped clips are named after the clip that lent the background more
+  often than by chance: else traces of the filled-in actor may have told the class.
 - ``partly``: either of the two is above 0, but below half.
 - ``none_found``: neither is.
 - ``unclear``: cutting and pasting alone brings the model to chance, and the background alone does
@@ -65,16 +67,17 @@ def verdict(found: Mapping[str, Summary], chance: float) -> Verdict:
     swapped, alone, own = (
         found[k] for k in ("background_reliance", "background_only", "own_background")
     )
+    followed = _above(alone, chance) and _above(found["follows_background"], chance)
     if min(swapped.clips, alone.clips) < LEAST:
         return Verdict("unknown", None, None)
     part_alone = _share(alone.mean, chance, original.mean, chance)
     if not _above(own, chance):
-        if not _above(alone, chance):
+        if not followed:
             return Verdict("unclear", None, part_alone)
         return Verdict("leans" if part_alone >= HALF else "partly", None, part_alone)
     part_lost = _share(swapped.mean, 0.0, own.mean, chance)
-    parts = [p for p, above in ((part_lost, _above(swapped, 0.0)),
-                                (part_alone, _above(alone, chance))) if above]  # fmt: skip
+    counted = ((part_lost, _above(swapped, 0.0)), (part_alone, followed))
+    parts = [part for part, counts in counted if counts]
     level = "none_found" if not parts else "leans" if max(parts) >= HALF else "partly"
     return Verdict(level, part_lost, part_alone)
 

@@ -90,11 +90,25 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
             f"clip is named after the clip that lent the background in "
             f"{_percent(found['follows_background'])} of cases.",
         ]
+    if _only_traces(record):
+        told.append(
+            "That swapped clips do not follow their backgrounds says that traces of the filled-in "
+            "actor, not the scene, may have told the class on the background alone."
+        )
     told.append(
         f"In shuffled order {_percent(found['shuffled'])} of the clips are right, and "
         f"{_percent(found['static'])} on one still frame: {_time_words(found)}."
     )
     return told
+
+
+def _only_traces(record: Mapping[str, Any]) -> bool:
+    """Whether the background alone tells the class though swapped clips do not follow it."""
+    alone, follows = (
+        record["measures"][k]["low"] for k in ("background_only", "follows_background")
+    )
+    chance = record["chance"]
+    return alone is not None and follows is not None and alone > chance >= follows
 
 
 def _time_words(found: Mapping[str, Any]) -> str:

@@ -45,9 +45,11 @@ def test_the_record(audited):
     assert record["data"]["fingerprint"] == "toy" and record["model"]["classes_matched"]
     assert [row["class"] for row in record["per_class"]] == list(HOSTILE)
     assert {row["verdict"]["level"] for row in record["per_class"]} == {"leans"}
-    clip = record["clips"][0]
-    assert clip["named"]["original"] == clip["label"] != clip["named"]["swapped"]
-    assert len(record["clips"]) == 40 and {"seed", "explainer"} <= set(record["settings"])
+    clips = record["clips"]
+    assert clips["named"]["original"] == clips["label"] and len(clips["id"]) == 40
+    assert [1 - i for i in clips["label"]] == clips["named"]["swapped"]
+    assert clips["background_heat"].count(None) == 36
+    assert {"seed", "explainer"} <= set(record["settings"])
 
 
 def test_a_bound_that_does_not_hold_is_named(audited):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from whyact.audits import attribution, measure
@@ -85,25 +84,23 @@ def background_first(answers: Answers) -> Tensor:
     return alone - answers.chance_of("human_only", target)
 
 
-def clip_rows(
+def clip_columns(
     answers: Answers, clips: AuditClips, found: Mapping[str, Tensor]
-) -> list[dict[str, Any]]:
-    """Every clip: its label, what was named under each change, how surely, and its values."""
-    named = {name: answers.named(name) for name in CHANGES}
-    sure = {name: answers.chance_of(name, answers.target) for name in CHANGES}
-    extra = {k: v for k, v in found.items() if k in attribution.MEASURES}
-    made = []
-    for i, clip in enumerate(clips.ids):
-        made.append({
-            "id": clip, "label": int(clips.labels[i]), "scene": int(clips.nuisance[i]),
-            "masks_from": clips.masks_from[i], "donor": int(clips.donor[i]),
-            "named": {k: int(v[i]) for k, v in named.items()},
-            "probability": {k: number(v[i]) for k, v in sure.items()},
-            **{k: number(v[i]) for k, v in extra.items()},
-        })  # fmt: skip
-    return made
+) -> dict[str, Any]:
+    """Lists with a value a clip: label, what was named under each change, how surely, and more."""
+    target = answers.target
+    return {
+        "id": list(clips.ids),
+        "label": clips.labels.tolist(),
+        "scene": clips.nuisance.tolist(),
+        "donor": clips.donor.tolist(),
+        "masks_from": list(clips.masks_from),
+        "named": {name: answers.named(name).tolist() for name in CHANGES},
+        "probability": {name: numbers(answers.chance_of(name, target)) for name in CHANGES},
+        **{name: numbers(found[name]) for name in attribution.MEASURES},
+    }
 
 
-def number(value: Tensor) -> float | None:
-    """A number for JSON; None for NaN."""
-    return None if bool(torch.isnan(value)) else round(float(value), 6)
+def numbers(values: Tensor) -> list[float | None]:
+    """Numbers for JSON, to four digits; None for NaN."""
+    return [None if value != value else round(value, 4) for value in values.tolist()]

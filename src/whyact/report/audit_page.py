@@ -128,21 +128,22 @@ def _clip(
     record: Mapping[str, Any], index: int, row: int, pictures: Mapping[str, Tensor]
 ) -> dict[str, Any]:
     """A clip's texts, and a picture for each change with what was named."""
-    clip, classes = record["clips"][index], record["data"]["classes"]
+    clips, classes = record["clips"], record["data"]["classes"]
+    label = clips["label"][index]
     views = []
     for name in SHOWN:
         frames = frames_of(pictures[name][row][:, None])
         frame = enlarged(frames, display_size(frames, SIDE))[0]
-        said = clip["named"][name]
+        said = clips["named"][name][index]
         views.append({
             "name": name, "uri": jpeg_uri(frame), "height": frame.shape[0],
-            "width": frame.shape[1], "right": said == clip["label"],
+            "width": frame.shape[1], "right": said == label,
             "said": classes[said] if said >= 0 else "N/A",
         })  # fmt: skip
-    sure = clip["probability"]
+    sure = clips["probability"]
     return {
-        "id": clip["id"], "label": classes[clip["label"]], "views": views,
-        "named": classes[clip["named"]["original"]],
-        "human": sure["human_only"], "background": sure["background_only"],
-        "disagrees": clip["disagreement"] == 1.0,
+        "id": clips["id"][index], "label": classes[label], "views": views,
+        "named": classes[clips["named"]["original"][index]],
+        "human": sure["human_only"][index], "background": sure["background_only"][index],
+        "disagrees": clips["disagreement"][index] == 1.0,
     }  # fmt: skip

@@ -21,7 +21,7 @@ from whyact.audits.record import (
     SCHEMA,
     background_first,
     class_rows,
-    clip_rows,
+    clip_columns,
     leakage_row,
     masks_row,
     rows,
@@ -193,7 +193,7 @@ def _measure(
         "verdict": asdict(said) | {"text": said.text},
         "measures": rows(means, clips, why),
         "per_class": class_rows(classes, clips),
-        "clips": clip_rows(answers, clips, found),
+        "clips": clip_columns(answers, clips, found),
     }, means
 
 

@@ -79,6 +79,18 @@ def test_without_masks_and_layer_the_page_says_why(tmp_path):
     assert why in page and "No verdict: it cannot be told" in page and "<article" not in page
 
 
+def test_a_model_in_training_is_audited_as_it_is_used():
+    class Dropped(BackgroundReader):
+        def forward(self, clips):
+            return super().forward(clips) * (float("nan") if self.training else 1)
+
+    model = Dropped().train()
+    found = whyact.audit(
+        model, ToyClips(8), explainer="none", masks=lambda x: (x.amin(1, True) > 0.9).float()
+    )
+    assert found.record["masks"]["from"] == {"segmentation": 8} and model.training
+
+
 def test_what_is_audited_must_be_a_callable_that_works():
     with pytest.raises(WhyactError, match="Expected a callable on clips, got str"):
         whyact.audit("model", ToyClips(4))

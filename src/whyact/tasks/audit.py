@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyact.audits import attribution as where
 from whyact.audits.bounds import failed_bounds, parse_bounds
-from whyact.audits.clips import AuditClips, collect
+from whyact.audits.clips import AuditClips, Segmenter, collect
 from whyact.audits.leakage import find_layer, scene_leakage
 from whyact.audits.measure import NAN, Answers, ask, middle_frames, summaries, values
 from whyact.audits.record import (
@@ -29,10 +30,18 @@ from whyact.audits.record import (
 from whyact.audits.verdict import by_class, chance_of, verdict
 from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import Model, logits_of
+from whyact.metrics.disentanglement import Leakage
 from whyact.metrics.intervals import Summary
 from whyact.models.clip_callable import OpenedModel
 from whyact.report.audit_page import SHOWN, write_audit_page
-from whyact.tasks.audited import as_opened, first_logits, match_classes, named, open_segmenter
+from whyact.tasks.audited import (
+    as_opened,
+    evaluating,
+    first_logits,
+    match_classes,
+    named,
+    open_segmenter,
+)
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
@@ -56,16 +65,27 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """The parts that all steps need."""
+class _Asked:
+    """What the caller wants, as the record's ``settings``."""
 
-    opened: OpenedModel
+    clips: int
+    seed: int
+    masks: str
+    explainer: str
+    explained: int
+    layer: str
+    batch_size: int
+    device: str
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """The clips, the model on them, and what it answered."""
+
+    asked: _Asked
     model: Model
     clips: AuditClips
     answers: Answers
-    seed: int
-    batch_size: int
-    device: str
 
 
 def audit(
@@ -74,7 +94,7 @@ def audit(
     *,
     clips: int = 200,
     seed: int = 0,
-    masks: str = "auto",
+    masks: str | Segmenter = "auto",
     explainer: str = "occlusion",
     explained: int = 50,
     layer: str = "",
@@ -96,8 +116,8 @@ def audit(
         dataset: clips with a single label each.
         clips: how many are drawn, at most. seed: of all that is drawn.
         masks: ``auto``, ``given``, ``motion``, ``none`` (see `whyact.audits.clips.collect`), or the
-            TorchScript file of a segmentation model: images (N, 3, H, W) in [0, 1] to the
-            probability (N, 1, H, W) of an actor.
+            TorchScript file of a segmentation model, or the model as a callable: images
+            (N, 3, H, W) in [0, 1] to the probability (N, 1, H, W) of an actor.
         explainer: ``occlusion``, ``integrated_gradients`` or ``none``; of the first ``explained``
             clips.
         layer: module of the model, by name, that the scene is read from; empty reads none.
@@ -114,41 +134,39 @@ def audit(
     bounds = [*parse_bounds(fail_below, below=True), *parse_bounds(fail_above, below=False)]
     opened = named(as_opened(model), name)
     kind, segmenter = open_segmenter(masks)
-    hooked = find_layer(opened.module, layer) if layer else None
-    outputs = first_logits(opened, dataset, device).shape[1]
-    dataset, columns, matched = match_classes(dataset, opened.classes, outputs, class_map)
-    explained_model = _in_order(opened.call, columns)
-    _check_explainer(explainer, opened)
-    read = collect(
-        dataset, clips=clips, seed=seed, masks=kind, segmenter=segmenter, workers=workers
-    )
-    answers = ask(explained_model, read, seed=seed, batch_size=batch_size, device=device)
-    ready = _Ready(opened, explained_model, read, answers, seed, batch_size, device)
-    record: dict[str, Any] = {
+    asked = _Asked(
+        clips, seed, str(masks), explainer, explained, layer, batch_size, device
+    )  # fmt: skip
+    with evaluating(opened):
+        hooked = find_layer(opened.module, layer) if layer else None
+        _check_explainer(explainer, opened)
+        outputs = first_logits(opened, dataset, device).shape[1]
+        dataset, columns, matched = match_classes(dataset, opened.classes, outputs, class_map)
+        read = collect(
+            dataset, clips=clips, seed=seed, masks=kind, segmenter=segmenter, workers=workers
+        )
+        call = _in_order(opened.call, columns)
+        answers = ask(call, read, seed=seed, batch_size=batch_size, device=device)
+        ready = _Ready(asked, call, read, answers)
+        measured, found = _measure(ready)
+        leakage = leakage_row(_leak(ready, hooked), layer)
+    failed = failed_bounds(bounds, found)
+    record = {
         "schema": SCHEMA,
         "model": {"name": opened.name, "sha256": opened.sha256 or None, "form": opened.form,
                   "outputs": outputs, "classes_matched": matched},
         "data": _data_row(dataset, read, source),
-        "masks": masks_row(read) | {"asked": masks},
-        "settings": {"seed": seed, "clips": clips, "explainer": explainer, "explained": explained,
-                     "layer": layer, "batch_size": batch_size},
+        "masks": masks_row(read),
+        "settings": asdict(asked),
+        **measured,
+        "leakage": leakage,
+        "bounds": {"asked": [asdict(b) for b in bounds], "failed": failed},
+        "seconds": round(time.perf_counter() - started, 1),
+        **environment(torch.device(device), []),
     }  # fmt: skip
-    measured, found = _measure(ready, explainer, explained)
-    record |= measured
-    leak = (
-        "no layer was named; --layer NAME reads one" if hooked is None
-        else scene_leakage(ready.model, hooked, read, seed=seed, batch_size=batch_size,
-                           device=device)
-    )  # fmt: skip
-    record["leakage"] = leakage_row(leak, layer)
-    failed = failed_bounds(bounds, found)
-    record["bounds"] = {"asked": [asdict(b) for b in bounds], "failed": failed}
-    record["seconds"] = round(time.perf_counter() - started, 1)
-    record |= environment(torch.device(device), [])
-    folder = Path(output) if output else None
-    if folder is not None:
-        _write(folder, record, ready)
-    return Audit(record, tuple(failed), folder)
+    if output:
+        _write(Path(output), record, ready)
+    return Audit(record, tuple(failed), Path(output) if output else None)
 
 
 def _in_order(model: Model, columns: list[int] | None) -> Model:
@@ -167,27 +185,35 @@ def _check_explainer(explainer: str, opened: OpenedModel) -> None:
         )
 
 
-def _measure(
-    ready: _Ready, explainer: str, explained: int
-) -> tuple[dict[str, Any], dict[str, Summary]]:
+def _leak(ready: _Ready, layer: nn.Module | None) -> Leakage | str:
+    asked = ready.asked
+    if layer is None:
+        return "no layer was named; --layer NAME reads one"
+    return scene_leakage(
+        ready.model, layer, ready.clips, seed=asked.seed, batch_size=asked.batch_size,
+        device=asked.device,
+    )  # fmt: skip
+
+
+def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     """The record's numbers, and the summaries that bounds look at."""
-    clips, answers = ready.clips, ready.answers
+    asked, clips, answers = ready.asked, ready.clips, ready.answers
     found = values(answers, clips)
     drops = where.deletion(answers)
     t, h, w = clips.video.shape[2:]
-    method = where.build_explainer(explainer, ready.model, (t, h, w))
+    method = where.build_explainer(asked.explainer, ready.model, (t, h, w))
     heat, why = torch.full((len(clips),), NAN, dtype=torch.float64), "no explainer was asked for"
     if method is not None:
         why = ""
         heat = where.background_heat(
-            method, clips, answers.target, count=explained, device=ready.device
+            method, clips, answers.target, count=asked.explained, device=asked.device
         )
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
-    means = summaries(found, seed=ready.seed)
+    means = summaries(found, seed=asked.seed)
     chance = chance_of(clips.labels)
     said = verdict(means, chance)
-    classes = by_class(found, clips.labels, len(clips.classes), chance, seed=ready.seed)
+    classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
     return {
         "chance": chance,
         "verdict": asdict(said) | {"text": said.text},
@@ -215,13 +241,23 @@ def _write(folder: Path, record: dict[str, Any], ready: _Ready) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "audit.json").write_text(text, encoding="utf-8")
-    worst = _worst(ready.answers)
-    pictures = middle_frames(ready.clips, worst, SHOWN, seed=ready.seed)
+    worst = _worst(ready.answers, ready.clips.labels)
+    pictures = middle_frames(ready.clips, worst, SHOWN, seed=ready.asked.seed)
     write_audit_page(folder / "audit.html", record, worst.tolist(), pictures)
 
 
-def _worst(answers: Answers) -> Tensor:
-    """Rows of the clips whose class the background gives away most, the worst first."""
-    order = background_first(answers).nan_to_num(nan=-2.0)
-    picked = order.argsort(descending=True)[:WORST]
-    return picked[order[picked] > -2]
+def _worst(answers: Answers, labels: Tensor) -> Tensor:
+    """Rows of the clips whose class the background gives away most: of each class one, then more.
+
+    The worst come first; clips that lack either part are left out.
+    """
+    leaning = background_first(answers)
+    order = leaning.nan_to_num(nan=-2.0).argsort(descending=True, stable=True).tolist()
+    seen: Counter[int] = Counter()
+    turns = []  # how many clips of the same class come before each
+    for i in order:
+        if not bool(leaning[i].isnan()):
+            turns.append((seen[int(labels[i])], i))
+            seen[int(labels[i])] += 1
+    turns.sort(key=lambda turn: turn[0])
+    return torch.tensor([i for _, i in turns[:WORST]], dtype=torch.int64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,12 +154,28 @@ def _with_names(
     return {k: made[int(v)] for k, v in table.items()}, made
 
 
-def open_segmenter(masks: str) -> tuple[str, Segmenter | None]:
-    """What ``masks`` means: a word of `MASKS`, or the file of a segmentation model.
+@contextmanager
+def evaluating(opened: OpenedModel) -> Iterator[None]:
+    """The model in evaluation mode, and as it was before afterwards."""
+    modules = [] if opened.module is None else list(opened.module.modules())
+    modes = [module.training for module in modules]
+    if opened.module is not None:
+        opened.module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def open_segmenter(masks: str | Segmenter) -> tuple[str, Segmenter | None]:
+    """What ``masks`` means: a word of `MASKS`, or a segmentation model, or its file.
 
     Raises:
-        WhyactError: neither.
+        WhyactError: none of these.
     """
+    if not isinstance(masks, str):
+        return "auto", masks
     if masks in MASKS:
         return masks, None
     if not Path(masks).is_file():

@@ -66,3 +66,12 @@ def test_changes_of_time(scene):
     static, scufo = CHANGES["static"].make(scene), CHANGES["scufo"].make(scene)
     assert torch.equal(static, scene.clips[:, :, 3:4].expand_as(static))
     assert torch.equal(scufo, CHANGES["scuba"].make(scene)[:, :, 3:4].expand_as(scufo))
+
+
+def test_a_shuffle_is_never_the_clip_or_its_reverse():
+    count = torch.arange(20)
+    three = torch.arange(3.0).view(1, 1, 3, 1, 1).expand(20, 3, 3, 4, 4)
+    mask = torch.zeros(20, 3, 4, 4)
+    made = CHANGES["shuffled"].make(Scene(three, mask, three, mask, seeds=count))
+    orders = {tuple(clip[0, :, 0, 0].int().tolist()) for clip in made}
+    assert orders == {(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1)}

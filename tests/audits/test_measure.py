@@ -5,9 +5,10 @@ import torch
 from tests.audits.toys import ActorReader, BackgroundReader, ToyClips
 
 from whyact.audits.attribution import background_heat, build_explainer, deletion, disagreement
+from whyact.audits.changes import CHANGES
 from whyact.audits.clips import collect
 from whyact.audits.leakage import find_layer, pooled, scene_leakage
-from whyact.audits.measure import ask, summaries, values
+from whyact.audits.measure import Answers, ask, summaries, values
 from whyact.audits.verdict import chance_of, verdict
 from whyact.types import WhyactError
 
@@ -71,6 +72,16 @@ def test_attribution_and_deletion_agree_on_them(found, clips):
         share = deletion(answers)["background_share"]
         told = disagreement(heat, share)
         assert (told[~told.isnan()] == 0).float().mean() > 0.85
+
+
+def test_what_pasting_costs_is_not_put_on_the_background(clips):
+    right = torch.nn.functional.one_hot(clips.labels, 2).double()
+    logits = dict.fromkeys(CHANGES, right)
+    # Cut out and pasted, the clips are wrong before any background.
+    logits |= {"own_background": 1 - right, "swapped": 1 - right}
+    one = summaries(values(Answers(logits), clips))
+    assert one["background_reliance"].mean == 0 and one["paste_cost"].mean == 1
+    assert one["follows_background"].mean == 1  # of two classes, the wrong one is the donor's
 
 
 def test_disagreement_by_hand():

@@ -56,6 +56,12 @@ def _rim(clips: Tensor) -> int:
     return max(1, round(min(clips.shape[-2:]) / 32))
 
 
+def _pasted(scene: Scene, background: Tensor) -> Tensor:
+    """The actors before (B, 3, T, H, W); small clips keep hard edges, or thin limbs would fade."""
+    seam = min(scene.clips.shape[-2:]) // 112
+    return paste_foreground(scene.clips, scene.masks, background, feather=seam)
+
+
 def empty(clips: Tensor, masks: Tensor) -> Tensor:
     """The clips without their actors."""
     return remove_actor(clips, masks, dilation=_rim(clips))
@@ -78,7 +84,7 @@ def stripes(scene: Scene) -> Tensor:
 
 
 def _scuba(scene: Scene) -> Tensor:
-    return paste_foreground(scene.clips, scene.masks, stripes(scene))
+    return _pasted(scene, stripes(scene))
 
 
 def _middle(clips: Tensor) -> Tensor:
@@ -108,11 +114,11 @@ CHANGES: dict[str, Change] = {
         lambda s: empty(s.clips, s.masks), "the background, the actor filled in", "mask"
     ),
     "own_background": Change(
-        lambda s: paste_foreground(s.clips, s.masks, empty(s.clips, s.masks)),
+        lambda s: _pasted(s, empty(s.clips, s.masks)),
         "control: the actor cut out and pasted back", "mask",
     ),
     "swapped": Change(
-        lambda s: paste_foreground(s.clips, s.masks, empty(s.donors, s.donor_masks)),
+        lambda s: _pasted(s, empty(s.donors, s.donor_masks)),
         "the actor before the background of another action's clip", "donor",
     ),
     "scuba": Change(_scuba, "the actor before coloured stripes", "mask"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from whyact.config import Config
     from whyact.config_io import load_config
     from whyact.tasks.ablate import ablate
+    from whyact.tasks.audit import audit
     from whyact.tasks.check import check_data
     from whyact.tasks.compare import compare
     from whyact.tasks.data import shard_data, write_backdrop
@@ -29,14 +30,15 @@ __version__ = "0.1.0"
 _HOME = {
     "Config": "config", "load_config": "config_io", "load_model": "training.checkpoint",
     "ActionOutput": "types", "Batch": "types", "Clip": "types", "Explanation": "types",
-    "WhyactError": "types", "ablate": "tasks.ablate", "demo": "tasks.demo",
+    "WhyactError": "types", "ablate": "tasks.ablate", "audit": "tasks.audit", "demo": "tasks.demo",
     "evaluate": "tasks.evaluate", "explain": "tasks.explain", "predict": "tasks.predict",
     "train": "tasks.train", "write_backdrop": "tasks.data", "shard_data": "tasks.data",
     "check_data": "tasks.check", "compare": "tasks.compare", "prepare_data": "tasks.prepare",
 }  # fmt: skip
 
 __all__ = [
-    "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "check_data",
+    "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "audit",
+    "check_data",
     "compare", "demo", "evaluate", "explain", "load_config", "load_model", "predict",
     "prepare_data", "shard_data", "train", "write_backdrop",
 ]  # fmt: skip

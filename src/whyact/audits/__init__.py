@@ -1,0 +1,1 @@
+"""Audits of any video model: changed clips, probes, verdicts. They take callables."""

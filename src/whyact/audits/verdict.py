@@ -1,0 +1,113 @@
+"""Plain words for the numbers of an audit, by rules that are written down here.
+
+``chance`` is the share of the commonest class. A number counts as above another where its bootstrap
+95 % interval is.
+
+- ``no_skill``: accuracy on the clips as they are is not above chance.
+- ``leans``: another background costs at least half of what the model knows (accuracy before the own
+  background minus chance), or the background alone gives at least half of what the clips give. The
+  latter counts only where swapped clips are named after the clip that lent the background more
+  often than by chance: else traces of the filled-in actor may have told the class.
+- ``partly``: either of the two is above 0, but below half.
+- ``none_found``: neither is.
+- ``unclear``: cutting and pasting alone brings the model to chance, and the background alone does
+  not tell it the class.
+- ``unknown``: there are no masks, or fewer than `LEAST` clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from whyact.metrics.intervals import Summary, summarise
+
+LEAST = 8
+"""Clips below which nothing is said."""
+HALF = 0.5
+
+LEVELS = {
+    "leans": "leans on the background",
+    "partly": "uses the background in part",
+    "none_found": "shows no use of the background",
+    "unclear": "cannot be told: cutting and pasting alone stops the model",
+    "unknown": "cannot be told: too few clips with masks",
+    "no_skill": "does not recognise the actions, so there is nothing to audit",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model leans on the background.
+
+    Attributes:
+        level: of `LEVELS`. lost: share of its skill that another background costs; None if N/A.
+        alone: share of its skill that the background alone gives; None if N/A.
+    """
+
+    level: str
+    lost: float | None
+    alone: float | None
+
+    @property
+    def text(self) -> str:
+        """The level in words."""
+        return LEVELS[self.level]
+
+
+def verdict(found: Mapping[str, Summary], chance: float) -> Verdict:
+    """The verdict of summaries by measure, see `whyact.audits.measure.MEASURES`."""
+    original = found["original"]
+    if original.clips < LEAST:
+        return Verdict("unknown", None, None)
+    if not _above(original, chance):
+        return Verdict("no_skill", None, None)
+    swapped, alone, own = (
+        found[k] for k in ("background_reliance", "background_only", "own_background")
+    )
+    followed = _above(alone, chance) and _above(found["follows_background"], chance)
+    if min(swapped.clips, alone.clips) < LEAST:
+        return Verdict("unknown", None, None)
+    part_alone = _share(alone.mean, chance, original.mean, chance)
+    if not _above(own, chance):
+        if not followed:
+            return Verdict("unclear", None, part_alone)
+        return Verdict("leans" if part_alone >= HALF else "partly", None, part_alone)
+    part_lost = _share(swapped.mean, 0.0, own.mean, chance)
+    counted = ((part_lost, _above(swapped, 0.0)), (part_alone, followed))
+    parts = [part for part, counts in counted if counts]
+    level = "none_found" if not parts else "leans" if max(parts) >= HALF else "partly"
+    return Verdict(level, part_lost, part_alone)
+
+
+def _above(found: Summary, bound: float) -> bool:
+    return found.low is not None and found.low > bound
+
+
+def _share(value: float | None, low: float, whole: float | None, chance: float) -> float:
+    """``(value - low) / (whole - chance)``, within [0, 1]; the caller has checked the whole."""
+    assert value is not None and whole is not None
+    return min(1.0, max(0.0, (value - low) / max(whole - chance, 1e-9)))
+
+
+def by_class(
+    values: Mapping[str, Tensor], labels: Tensor, classes: int, chance: float, *, seed: int = 0
+) -> list[tuple[dict[str, Summary], Verdict]]:
+    """Summaries and verdict of each class's own clips.
+
+    Args:
+        values: (n,) by measure. labels: (n,). classes: Y. chance: of the whole set: a class's own
+            clips have no other one. seed: of the bootstrap.
+    """
+    rows = []
+    for label in range(classes):
+        own = {name: summarise(one[labels == label], seed=seed) for name, one in values.items()}
+        rows.append((own, verdict(own, chance)))
+    return rows
+
+
+def chance_of(labels: Tensor) -> float:
+    """Share of the commonest class among labels (n,)."""
+    return float(labels.bincount().max()) / len(labels)

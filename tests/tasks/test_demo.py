@@ -101,6 +101,8 @@ def test_the_summary_and_six_explanations(done):
     summary = json.loads((output / "summary.json").read_text())
     assert summary["scores"] == results and summary["seconds"] > 0
     pictures = [Path(p) for p in summary["explanations"]]
+    gallery = (output / "explanations" / "index.html").read_text()
+    assert all(p.with_suffix(".html").is_file() and p.stem in gallery for p in pictures)
     assert len(pictures) == 6 and all(p.parent == output / "explanations" for p in pictures)
     assert [int(p.name[:3]) for p in pictures] == list(EXPLAINED)
     for picture in pictures:

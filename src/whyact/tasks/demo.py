@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    track,
+)
 from rich.table import Table
 
 from whyact.config import Config
 from whyact.config_io import builtin_config, from_dict, load_config, to_json
 from whyact.data.builders import build_dataset
-from whyact.tasks.explain import explain_clip, write_explanation
+from whyact.tasks.explain import explain_to, write_gallery
 from whyact.tasks.train import finished, train
 from whyact.training.checkpoint import load_model
 from whyact.types import Clip, WhyactError
@@ -69,7 +76,8 @@ def demo(
     summary = {"scores": results, "seconds": seconds, "explanations": [str(p) for p in pictures]}
     (Path(output) / "summary.json").write_text(json.dumps(summary, indent=1))
     console.print(
-        f"Explanations: {Path(output) / 'explanations'}. Took {seconds / 60:.1f} minutes."
+        f"Explanations: {Path(output) / 'explanations' / 'index.html'}. "
+        f"Took {seconds / 60:.1f} minutes."
     )
     return results
 
@@ -85,6 +93,7 @@ def plain(config: Config) -> Config:
     made = copy.deepcopy(config)
     made.name = "plain"
     made.model.type = "pooled"
+    made.training.threads = 1
     made.objectives = type(made.objectives)()
     return made
 
@@ -99,11 +108,13 @@ def _job(settings: str, queue: Any) -> None:
 
 
 def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
-    """Train in one process a model, each with its own thread; two of them beat one with two."""
+    """Train in one process a model, side by side."""
     # glibc gives large blocks back to the system and takes them anew in every step otherwise, which
     # costs a tenth of the time of a training on a CPU. It reads these when a process starts.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 << 30))
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 << 30))
+    # Two threads help the full model when the plain one has ended; until then they must not spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     jobs = []
@@ -144,26 +155,22 @@ def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
 
 
 def explain_examples(run: Path, folder: Path) -> list[Path]:
-    """Explain the fixed clips of the swap split with a trained model."""
+    """Explain the fixed clips of the swap split with a trained model; a page each, and a gallery.
+
+    Returns:
+        The pictures.
+    """
     loaded = load_model(run)
     dataset = build_dataset(loaded.config.data, "swap", train=False, seed=loaded.config.seed)
-    pictures = []
-    for index in EXPLAINED:
+    results = []
+    for index in track(EXPLAINED, "Explain", transient=True):
         clip = dataset[(index, 0)]
         assert isinstance(clip, Clip)
-        explanation, chances = explain_clip(loaded.model, clip.video, mask=clip.mask)
         truth = loaded.classes[int(clip.label)]
-        source = f"{clip.id} (true: {truth})"
-        files = write_explanation(
-            folder,
-            f"{index:03d}-{truth}",
-            source=source,
-            video=clip.video,
-            times=[float(t) for t in range(clip.video.shape[1])],
-            explanation=explanation,
-            probabilities=chances,
-            classes=loaded.classes,
-        )
-        assert files.picture is not None
-        pictures.append(files.picture)
-    return pictures
+        files = explain_to(
+            folder, f"{index:03d}-{truth}", clip, loaded, source=f"{clip.id} (true: {truth})",
+            truth=truth, html=True,
+        )  # fmt: skip
+        results.append(files)
+    write_gallery(folder, results)
+    return [one.picture for one in results if one.picture is not None]

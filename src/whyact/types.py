@@ -180,6 +180,8 @@ class ActionOutput:
         nuisance_logits: (B, S), read from the nuisance code; S may be 0.
         region_weights: (B, T', K), how much the head listens to each region; sums to one over
             (T', K).
+        temporal_reach: steps on either side of t' whose pixels the evidence read at t' may come
+            from.
     """
 
     logits: Tensor
@@ -197,6 +199,7 @@ class ActionOutput:
     module_logits: dict[str, Tensor]
     nuisance_logits: Tensor
     region_weights: Tensor
+    temporal_reach: int = 0
 
     def rows(self, start: int, stop: int) -> ActionOutput:
         """The output of clips ``start`` to ``stop`` of the batch."""

@@ -10,7 +10,13 @@ from whyact.types import ActionOutput
 
 
 def _plain_output(
-    *, contributions: Tensor, bias: Tensor, assignment: Tensor, grid: tuple[int, int], code: Tensor
+    *,
+    contributions: Tensor,
+    bias: Tensor,
+    assignment: Tensor,
+    grid: tuple[int, int],
+    code: Tensor,
+    reach: int,
 ) -> ActionOutput:
     """An output whose only explanation is the linear one; the other parts are empty."""
     batch, frames, regions, _ = contributions.shape
@@ -34,6 +40,7 @@ def _plain_output(
         module_logits={},
         nuisance_logits=contributions.new_zeros(batch, 0),
         region_weights=uniform,
+        temporal_reach=reach,
     )
 
 
@@ -73,6 +80,7 @@ class PooledModel(VideoModel):
             assignment=identity.expand(*tokens.shape[:2], cells, cells),
             grid=grid,
             code=tokens,
+            reach=self.reach,
         )
 
 
@@ -115,4 +123,5 @@ class CnnLstm(VideoModel):
             assignment=tokens.new_ones(*tokens.shape[:2], 1, tokens.shape[2]),
             grid=grid,
             code=code,
+            reach=tokens.shape[1],  # the LSTM remembers the whole clip
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,11 +10,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from whyact.data.frame_folder import frame_files
+from whyact.data.content import content_hash, stamp_of
 from whyact.data.sampling import sample
 from whyact.data.video import VideoError, probe, read_frames
-
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,6 @@ class Inspection:
     content: str = ""
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Time of change and bytes; zeros where nothing is there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
-
-
 def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
     """Read a clip as an evaluation would; with ``deep``, every frame of it."""
     place = Path(path)
@@ -55,26 +43,11 @@ def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
         wanted = range(info.frames) if deep else sample(info.times, frames=4, sampling="segment")
         for start in range(0, len(wanted), 64):  # a whole film would not fit the memory
             read_frames(place, [int(i) for i in wanted[start : start + 64]])
-        return Inspection(path, stamp, content=_content(place))
+        return Inspection(path, stamp, content=content_hash(place))
     except VideoError as error:
         return Inspection(path, stamp, error=error.reason)
     except OSError as error:
         return Inspection(path, stamp, error=str(error))
-
-
-def _content(path: Path) -> str:
-    """Size, beginning, middle and end: enough to tell films apart without reading them whole."""
-    digest = hashlib.sha256()
-    files = frame_files(path) if path.is_dir() else [path]
-    digest.update(str(len(files)).encode())
-    for file in files[:: max(1, len(files) // 3)]:
-        size = file.stat().st_size
-        digest.update(str(size).encode())
-        with file.open("rb") as opened:
-            for place in sorted({0, size // 2, max(0, size - _BLOCK)}):
-                opened.seek(place)
-                digest.update(opened.read(_BLOCK))
-    return digest.hexdigest()
 
 
 def inspect_all(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyact.data.content import content_hash
+from whyact.data.content import content_hashes
 from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
 from whyact.data.sampling import sample
@@ -147,10 +146,10 @@ class VideoDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over names, labels and the contents of all files (read in parallel)."""
-        digest = hashlib.sha256()
-        with ThreadPoolExecutor() as pool:
-            hashes = pool.map(lambda r: r.content or content_hash(r.path), self.listing.records)
-            for record, content in zip(self.listing.records, hashes, strict=True):
-                digest.update(f"{record.id}\0{record.label}\0{content}\n".encode())
+        """SHA-256 over names, labels and the content of every clip (`whyact.data.content`)."""
+        records, digest = self.listing.records, hashlib.sha256()
+        read = iter(content_hashes([r.path for r in records if not r.content]))
+        for record in records:
+            content = record.content or next(read)
+            digest.update(f"{record.id}\0{record.label}\0{content}\n".encode())
         return digest.hexdigest()

@@ -6,7 +6,7 @@ import csv
 import re
 from pathlib import Path
 
-from whyact.data.listing import Listing, Media, Record, existing, read_lines
+from whyact.data.listing import Listing, Media, Record, existing, read_rows
 from whyact.data.video import VIDEOS
 from whyact.types import WhyactError
 
@@ -68,9 +68,7 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
     base, source = existing(root), _list_file(Path(annotations or root), split)
     records: list[tuple[str, list[int]]] = []
     rows: dict[Path, int] = {}
-    for number, line in enumerate(read_lines(source), 1):
-        if not line.strip():
-            continue
+    for number, line in read_rows(source):
         path, *values = _split_row(line)
         labels = [_label(v, source, number) for v in values]
         if not path or not labels:
@@ -129,7 +127,7 @@ def _label(value: str, source: Path, number: int) -> int:
 def _class_names(file: Path, least: int) -> tuple[str, ...]:
     if not file.is_file():
         return tuple(f"class {i}" for i in range(least))
-    names = tuple(n.strip() for n in read_lines(file) if n.strip())
+    names = tuple(name.strip() for _, name in read_rows(file))
     if len(names) < least:
         raise WhyactError(f"{file}: {len(names)} class names, but the list uses label {least - 1}.")
     return names

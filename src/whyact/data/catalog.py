@@ -11,6 +11,7 @@ from whyact.data.folds import CARVED, carve, group_fold, groups_of, random_fold
 from whyact.data.formats.charades import read_charades
 from whyact.data.formats.kinetics import read_kinetics
 from whyact.data.formats.something import read_something_v1, read_something_v2
+from whyact.data.formats.sports_hhi import read_sports_hhi
 from whyact.data.formats.ucf_hmdb import read_hmdb51, read_ucf101
 from whyact.data.listing import Listing
 from whyact.data.shards import read_shards
@@ -81,6 +82,9 @@ VIDEO_SETS: Mapping[str, VideoSet] = {
     "charades": VideoSet(
         "Charades", read_charades, classes=157, carved=True,
         counts={"train": (7_985,), "test": (1_863,)},
+    ),
+    "sports_hhi": VideoSet(
+        "SportsHHI", read_sports_hhi, classes=34, carved=True, counts={"all": (50_649,)},
     ),
 }  # fmt: skip
 """Sets of video files, by their ``data.type``."""

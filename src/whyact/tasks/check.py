@@ -127,12 +127,12 @@ def _files(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iter
 
 def _labels(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iterable[Finding]:
     """Lists that contradict themselves or the folders, and copies with another label."""
-    by_content: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    by_content: dict[object, list[tuple[str, Record]]] = defaultdict(list)
     for name, part in parts.items():
         yield from (Finding("mislabelled", name, "", doubt) for doubt in part.doubts)
         for record in part.records:
             if content := seen[str(record.path)].content:
-                by_content[content].append((name, record))
+                by_content[content, record.span, record.box].append((name, record))
             folder = record.path.parent.name
             if isinstance(record.label, int) and folder in part.classes:
                 listed = part.classes[record.label] if record.label >= 0 else folder

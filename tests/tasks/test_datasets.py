@@ -160,6 +160,17 @@ def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:
         assert {len(row) for row in rows} == {2 if name == "something_v1" else 6}
 
 
+def test_charades_gives_what_its_own_script_reads(roots, tmp_path: Path) -> None:
+    run = train(tiny("charades", roots("charades"), tmp_path, data__protocol="1x1")).folder
+    folder, record = run / "evaluation" / "test", record_of(run, "test")
+    assert record["submission"] == "submission.txt" and "per_class" in record
+    rows = [row.split(" ") for row in (folder / "submission.txt").read_text().splitlines()]
+    table = pq.read_table(folder / "clips.parquet").to_pydict()
+    assert [row[0] for row in rows] == table["id"] and {len(row) for row in rows} == {158}
+    scores = torch.tensor([[float(v) for v in row[1:]] for row in rows])
+    assert torch.allclose(scores, torch.tensor(table["logits"]).sigmoid(), atol=1e-6)
+
+
 def test_a_class_map_evaluates_another_set(roots, tmp_path: Path) -> None:
     run = train(tiny("folder", roots("folder"), tmp_path)).folder
     table = tmp_path / "map.csv"

@@ -28,6 +28,7 @@ class VideoSet:
         folds: official ones; 1 where there is a single official split.
         classes: official number; None where users bring their own.
         counts: official number of clips by split, one for each fold or one for all.
+        releases: its lists were published in several sizes; ``counts`` are those of one.
         grouped: its official folds leave one group out.
         carved: the set has no split to select on, so ``val`` and ``fit`` are carved out of
             ``train``.
@@ -38,6 +39,7 @@ class VideoSet:
     folds: int = 1
     classes: int | None = None
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    releases: bool = False
     grouped: bool = False
     carved: bool = False
 
@@ -72,11 +74,11 @@ VIDEO_SETS: Mapping[str, VideoSet] = {
         counts={"train": (3_570,), "test": (1_530,), "all": (6_766,)},
     ),
     "kinetics400": VideoSet(
-        "Kinetics-400", read_kinetics, classes=400, carved=True,
+        "Kinetics-400", read_kinetics, classes=400, releases=True, carved=True,
         counts={"train": (246_534,), "validation": (19_906,), "test": (38_685,)},
     ),
     "kinetics600": VideoSet(
-        "Kinetics-600", read_kinetics, classes=600, carved=True,
+        "Kinetics-600", read_kinetics, classes=600, releases=True, carved=True,
         counts={"train": (392_622,), "validation": (30_001,), "test": (72_924,)},
     ),
     "charades": VideoSet(

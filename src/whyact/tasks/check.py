@@ -153,7 +153,8 @@ def _counts(
     for name, part in parts.items():
         wanted = official[name]
         if wanted is not None and len(part.records) != wanted:
-            text = f"the list names {len(part.records)} clips; officially there are {wanted}."
+            text = f"the list names {len(part.records)} clips; officially there are {wanted}"
+            text += ", in one of several releases." if chosen.releases else "."
             yield Finding("count", name, "", text)
     classes = len(next(iter(parts.values())).classes)
     if chosen.classes is not None and classes != chosen.classes:

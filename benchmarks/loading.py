@@ -25,8 +25,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from whyact.data.listing import Listing, Record
+from whyact.data.probing import _probe
 from whyact.data.transforms import TestTransform, TrainTransform
-from whyact.data.video import _probe, decoder_version
+from whyact.data.video import decoder_version
 from whyact.data.video_dataset import VideoDataset, pick_frames
 from whyact.ops.encode import write_video
 from whyact.training.record import environment

@@ -48,6 +48,15 @@ class Record:
     span: tuple[int, int] | None = None
     box: tuple[float, float, float, float] | None = None
 
+    @property
+    def unit(self) -> str:
+        """What stays together: a group within its class, for groups are named by class.
+
+        The whole group where a clip has several classes, or is a part of a film that others share.
+        """
+        label = self.label if isinstance(self.label, int) and self.span is None else ""
+        return f"{label}\0{self.group}"
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -166,7 +166,7 @@ def _leaks(
     data: DataConfig, chosen: VideoSet, fold: int, count: int, parts: Mapping[str, Listing],
     seen: Mapping[str, Inspection],
 ) -> Iterable[Finding]:  # fmt: skip
-    """Clips, contents and groups that two splits of one fold share."""
+    """Clips, contents and groups within a class that two splits of one fold share."""
     for one, two in itertools.combinations(_splits(data, chosen), 2):
         names = _name(one, fold, count), _name(two, fold, count)
         first, second = parts[names[0]].records, parts[names[1]].records
@@ -181,18 +181,20 @@ def _leaks(
                     f" as {twin.path}." if twin is not None and twin.path != record.path else "."
                 )
                 yield Finding("duplicate", names[1], record.id, text)
-        shared = _groups(first) & _groups(second)
-        if shared:
+        # HMDB51 and others split by class: a film may give one class to train, another to test.
+        ours, theirs = _groups(first), _groups(second)
+        if shared := ours.keys() & theirs.keys():
+            named = sorted({ours[unit] for unit in shared})
             text = (
-                f"{len(shared)} groups have clips in both {names[0]} and {names[1]}, "
-                f"e.g. {', '.join(sorted(shared)[:3])}."
+                f"{len(shared)} groups have clips of one class in both {names[0]} and {names[1]}, "
+                f"e.g. {', '.join(named[:3])}."
             )
             yield Finding("duplicate", names[1], "", text)
 
 
-def _groups(records: Sequence[Record]) -> set[str]:
-    """Groups that are told; where they are not, a clip's group is its own name."""
-    return {r.group for r in records if r.group != r.id}
+def _groups(records: Sequence[Record]) -> dict[str, str]:
+    """Groups that are told, by unit; where they are not, a clip's group is its own name."""
+    return {r.unit: r.group for r in records if r.group != r.id}
 
 
 def _write(made: Check, data: DataConfig) -> None:

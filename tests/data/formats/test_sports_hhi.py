@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.data import miniatures
 
+from whyact.data.folds import carve
 from whyact.data.formats.sports_hhi import MARGIN, REACH, read_sports_hhi
 from whyact.data.shards import write_shards
 from whyact.data.transforms import TestTransform
@@ -39,6 +40,12 @@ def test_pairs_of_the_list(root: Path) -> None:
     assert MARGIN == 0.2 and first.box == pytest.approx((0.0, 0.08, 0.47, 0.92))
     assert len({r.id for r in train.records}) == 12
     assert len(read(root, "all").records) == 20
+
+
+def test_val_takes_whole_films_whatever_the_classes_in_them(root: Path) -> None:
+    fit, val = (carve(read(root), split) for split in ("fit", "val"))
+    films = [{r.group for r in part.records} for part in (fit, val)]
+    assert films[0].isdisjoint(films[1]) and [len(f) for f in films] == [2, 1]
 
 
 def clips(listing) -> VideoDataset:

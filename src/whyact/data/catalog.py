@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whyact.config import DataConfig
@@ -139,3 +139,8 @@ def folds(config: DataConfig) -> int:
         whole = chosen.read(root=config.root, annotations=config.annotations, split="all", fold=0)
         return len(groups_of(whole))
     return chosen.folds
+
+
+def chosen_folds(config: DataConfig) -> Sequence[int]:
+    """The folds that a config means: all of them for ``data.fold`` -1."""
+    return range(folds(config)) if config.fold == -1 else [config.fold]

@@ -13,7 +13,7 @@ from typing import Any
 from rich.progress import track
 
 from whyact.config import Config, DataConfig
-from whyact.data.catalog import VideoSet, folds, listing_of, video_set
+from whyact.data.catalog import VideoSet, chosen_folds, listing_of, video_set
 from whyact.data.inspection import Inspection, inspect_all
 from whyact.data.listing import CARVED, Listing, Record
 from whyact.types import WhyactError
@@ -68,7 +68,7 @@ def check_data(
         WhyactError: lists that cannot be read.
     """
     data, chosen = config.data, video_set(config.data)
-    numbers = range(folds(data)) if data.fold == -1 else [data.fold]
+    numbers = chosen_folds(data)
     parts = {
         _name(split, fold, len(numbers)): listing_of(replace(data, fold=fold), split)
         for fold in numbers

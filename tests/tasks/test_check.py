@@ -87,7 +87,7 @@ def test_a_film_may_give_one_class_to_train_and_another_to_test(tmp_path: Path) 
     root = miniatures.hmdb51(tmp_path / "hmdb")
     lists = root / "testTrainMulti_7030_splits"
     for file in lists.glob("*_split1.txt"):
-        if not file.name.startswith("catch"):  # the film "Film (#0)" tests "catch" only
+        if not file.name.startswith("catch"):  # "Film (#1)" tests "catch" only
             file.write_text(file.read_text().replace("avi 2 ", "avi 1 "))
     found = check_data(config("hmdb51", root, lists.name), output=tmp_path)
     assert {f.kind for f in found.findings} == {"count"}
@@ -95,7 +95,7 @@ def test_a_film_may_give_one_class_to_train_and_another_to_test(tmp_path: Path) 
     catch.write_text(catch.read_text().replace("_1.avi 2", "_1.avi 1", 1))
     leaky = check_data(config("hmdb51", root, lists.name), output=tmp_path)
     texts = [f.text for f in leaky.findings if f.kind == "duplicate"]
-    assert texts == ["1 groups have clips of one class in both train and test, e.g. Film (#0)."]
+    assert texts == ["1 groups have clips of one class in both train and test, e.g. Film (#1)."]
 
 
 def test_an_interrupted_check_goes_on(clean: Path, tmp_path: Path, monkeypatch) -> None:

@@ -132,13 +132,14 @@ def test_folders_and_lists(name: str, roots, tmp_path: Path) -> None:
         train(tiny(name, roots(name), tmp_path / "folds", data__fold="-1"))
 
 
-def test_ut_interaction_leaves_one_sequence_out(roots, tmp_path: Path) -> None:
-    changes = {"training__cache_tokens": "0", "training__epochs": "2"}
-    changes |= {"model__backbone__weights": "none", "model__backbone__frozen": "false"}
+def test_ut_interaction_leaves_one_sequence_out_on_cached_tokens(roots, tmp_path: Path) -> None:
+    changes = {"training__cache_tokens": "2", "training__epochs": "2"}
+    changes |= {"model__backbone__weights": "none"}
     found = train(tiny("ut_interaction", roots("ut_interaction"), tmp_path, **changes)).scores
     assert found["mean"]["folds"] == 3 and found["pooled"]["decoded"] == 18
     record = record_of(tmp_path / "ut_interaction" / "fold_1", "test")
     assert record["set"]["type"] == "ut_interaction" and record["scores"]["expected"] == 6
+    assert record["config"]["training"]["cache_tokens"] == 2 and (tmp_path / ".cache").is_dir()
 
 
 def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@
 
 All jobs read 16 frames spread over the same films in two loader processes, and take turns, so that
 a slow minute of the machine hits all of them alike. ``bare`` decodes with PyAV the frames that
-whyact picked, and does nothing else; ``pytorchvideo`` follows its documentation and is left out
-where it is not installed.
+whyact picked, and does nothing else; whyact's centre crop is a view of the same pixels, so both
+hand over as many bytes. ``pytorchvideo`` follows its documentation and is left out where it is not
+installed. Films are read once before the first round, so that the disk plays no part. Seven rounds
+of twelve films take about three minutes on two idle cores.
 """
 
 from __future__ import annotations

@@ -64,6 +64,15 @@ def test_everything_that_can_be_wrong(clean: Path, tmp_path: Path, capsys) -> No
     assert "1 unreadable" in printed and "1 missing" in printed and "Report: " in printed
 
 
+def test_lost_frames_of_a_listed_folder_are_told(tmp_path: Path) -> None:
+    root = miniatures.listed(tmp_path / "list")
+    (root / "test 1" / "img_00007.jpg").unlink()
+    made = config("list", root, annotations=str(root))
+    found = check_data(made, output=tmp_path / "out")
+    assert said(found) == {("missing", "test", "test 1")}
+    assert found.findings[0].text.endswith("11 of the 12 frames of its list.")
+
+
 def test_official_counts_and_classes(tmp_path: Path) -> None:
     root = miniatures.ucf101(tmp_path / "ucf")
     found = check_data(config("ucf101", root, "ucfTrainTestlist", fold=-1), output=tmp_path)

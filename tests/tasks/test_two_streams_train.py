@@ -55,11 +55,11 @@ def test_stored_flow_trains_and_counts_the_clip_that_lacks_it(tmp_path: Path) ->
         miniatures.frame_folder(folder, label, k, "img_{:05d}.jpg")
         for axis, frame in itertools.product("xy", range(1, 12)):
             grey.save(folder / f"flow_{axis}_{frame:05d}.jpg")
-    (tmp_path / "clips" / "test" / "bow" / "0" / "flow_y_00003.jpg").unlink()
+    (tmp_path / "clips" / "test" / "bow" / "0" / "flow_y_00005.jpg").unlink()
     flags = [*FLAGS, f"--data.root={tmp_path / 'clips'}", f"--output={tmp_path}"]
     run = train(load_config([], [*flags, "--data.motion.source=images", "--model.fusion=late"]))
     record = json.loads((run.folder / "evaluation" / "test" / "scores.json").read_text())
     scores, failures = record["scores"], record["failures"]
     assert (scores["expected"], scores["decoded"], scores["failed"]) == (6, 5, 1)
-    assert list(failures) == ["bow/0"] and "flow_y_00003.jpg: no such file" in failures["bow/0"]
+    assert list(failures) == ["bow/0"] and "flow_y_00005.jpg: no such file" in failures["bow/0"]
     assert record["config"]["data"]["motion"]["source"] == "images"

@@ -66,7 +66,7 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
         WhyactError: names the file, the row and the value.
     """
     base, source = existing(root), _list_file(Path(annotations or root), split)
-    records: list[tuple[str, list[int]]] = []
+    records: list[tuple[str, list[int], int]] = []
     rows: dict[Path, int] = {}
     for number, line in read_rows(source):
         path, *values = _split_row(line)
@@ -76,19 +76,21 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
                 f"{source}, row {number}: expected 'path label', got '{line}'. "
                 "Quote paths that hold blanks."
             )
+        frames = 0
         if len(labels) > 1 and _is_frame_folder(base / path):
-            labels = labels[1:]  # the first is the number of frames
+            frames, *labels = labels
         if (first := rows.setdefault(Path(path), number)) != number:
             raise WhyactError(f"{source}, row {number}: '{path}' is listed twice (row {first}).")
-        records.append((path, labels))
+        records.append((path, labels, frames))
     if not records:
         raise WhyactError(f"{source}: the list is empty.")
-    media, several = Media(), any(len(labels) > 1 for _, labels in records)
-    classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v in records) + 1)
+    media, several = Media(), any(len(labels) > 1 for _, labels, _ in records)
+    classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v, _ in records) + 1)
     return Listing(
         classes,
         tuple(
-            Record(_place(media, base / p), p, tuple(v) if several else v[0], p) for p, v in records
+            Record(_place(media, base / p), p, tuple(v) if several else v[0], p, frames=n)
+            for p, v, n in records
         ),
         several,
     )

@@ -23,6 +23,7 @@ class Inspection:
         path: of the clip. stamp: (time of change, bytes) when it was looked at.
         missing: nothing is there. error: why it cannot be read, empty if it can.
         content: hash that two copies share, empty for what cannot be read.
+        frames: number of them, 0 for what cannot be read.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Inspection:
     missing: bool = False
     error: str = ""
     content: str = ""
+    frames: int = 0
 
 
 def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
@@ -43,7 +45,7 @@ def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
         wanted = range(info.frames) if deep else sample(info.times, frames=4, sampling="segment")
         for start in range(0, len(wanted), 64):  # a whole film would not fit the memory
             read_frames(place, [int(i) for i in wanted[start : start + 64]])
-        return Inspection(path, stamp, content=content_hash(place))
+        return Inspection(path, stamp, content=content_hash(place), frames=info.frames)
     except VideoError as error:
         return Inspection(path, stamp, error=error.reason)
     except OSError as error:

@@ -38,6 +38,7 @@ class Record:
         span: the frames (first, end) of the file that are the clip; None for all.
         box: what is cut out of every frame: left, top, right, bottom as shares of its width and
             height; None for nothing.
+        frames: how many the list says that there are; 0 where it does not.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Record:
     content: str = ""
     span: tuple[int, int] | None = None
     box: tuple[float, float, float, float] | None = None
+    frames: int = 0
 
     @property
     def unit(self) -> str:

@@ -123,6 +123,9 @@ def _files(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iter
             if state.error:
                 kind = "missing" if state.missing else "unreadable"
                 yield Finding(kind, name, record.id, f"{record.path}: {state.error}")
+            elif state.frames < record.frames:
+                text = f"{record.path}: {state.frames} of the {record.frames} frames of its list."
+                yield Finding("missing", name, record.id, text)
 
 
 def _labels(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iterable[Finding]:

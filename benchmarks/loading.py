@@ -4,8 +4,10 @@
 
 All jobs read 16 frames spread over the same films in two loader processes, and take turns, so that
 a slow minute of the machine hits all of them alike. ``bare`` decodes with PyAV the frames that
-whyact picked, and does nothing else; ``pytorchvideo`` follows its documentation and is left out
-where it is not installed.
+whyact picked, and does nothing else; whyact's centre crop is a view of the same pixels, so both
+hand over as many bytes. ``pytorchvideo`` follows its documentation and is left out where it is not
+installed. Films are read once before the first round, so that the disk plays no part. Seven rounds
+of twelve films take about three minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from whyact.data.listing import Listing, Record
+from whyact.data.probing import _probe
 from whyact.data.transforms import TestTransform, TrainTransform
-from whyact.data.video import _probe, decoder_version
+from whyact.data.video import decoder_version
 from whyact.data.video_dataset import VideoDataset, pick_frames
 from whyact.ops.encode import write_video
 from whyact.training.record import environment

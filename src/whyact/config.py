@@ -224,7 +224,7 @@ class DataConfig:
     Attributes:
         type: ``backdrop``, or a name of the table in `whyact.data.catalog`: ``folder``, ``list``,
             ``shards``, ``ut_interaction``, ``something_v1``, ``something_v2``, ``ucf101``,
-            ``hmdb51``, ``kinetics400``, ``kinetics600``, ``charades``.
+            ``hmdb51``, ``kinetics400``, ``kinetics600``, ``charades``, ``sports_hhi``.
         root: folder of the videos; for ``backdrop`` the cache of generated arrays.
         annotations: folder of the official lists, or the list file; empty for ``root``. For
             ``shards`` the local folder that they are unpacked in.

@@ -188,6 +188,33 @@ def charades(root: Path) -> Path:
     return root
 
 
+def sports_hhi(root: Path) -> Path:
+    """Two classes that occur of 34: in the left half of a keyframe one pair, in the right another.
+
+    Videos have 40 frames, numbered from 1; keyframes are 5 and 30. A pair's class is its colour.
+    """
+    lists = root / "annotations"
+    lists.mkdir(parents=True)
+    items = [f'item {{\n  name: "interaction {i}"\n  id: {i}\n}}\n' for i in range(1, 35)]
+    (lists / "sports_action_list.pbtxt").write_text("".join(items))
+    halves = ("0.05,0.2,0.2,0.8,0.25,0.2,0.4,0.8", "0.6,0.2,0.75,0.8,0.8,0.2,0.95,0.8")
+    for part, videos in (("train", 3), ("val", 2)):
+        rows = []
+        for k in range(videos):
+            video = f"v_{part}_{k}"
+            left, right = pictures(0, k, 40), pictures(1, k, 40)
+            (root / video).mkdir(parents=True)
+            for i in range(40):
+                image = np.concatenate([left[i][:, :20], right[i][:, 20:]], axis=1)
+                Image.fromarray(image).save(root / video / f"{i + 1:06d}.jpg")
+            for frame in (5, 30):
+                rows += [
+                    f"{video},{frame},{box},{c},0,1" for c, box in zip((3, 7), halves, strict=True)
+                ]
+        (lists / f"sports_{part}_v1.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
 def folder(root: Path) -> Path:
     """``<split>/<class>/<clip>`` with a codec and container each."""
     for offset, (part, each) in enumerate((("train", 4), ("val", 2), ("test", 2))):
@@ -216,12 +243,19 @@ def listed(root: Path) -> Path:
     return root
 
 
+def ut_interaction(root: Path) -> Path:
+    """Six classes in three sequences, named ``N_sequence_class.avi``."""
+    for number, (sequence, label) in enumerate((s, c) for s in (1, 2, 3) for c in range(6)):
+        clip(root / f"{number}_{sequence}_{label}.avi", label, sequence)
+    return root
+
+
 MAKERS = {
     "something_v1": something_v1, "something_v2": something_v2, "ucf101": ucf101,
-    "hmdb51": hmdb51, "kinetics400": kinetics, "charades": charades, "folder": folder,
-    "list": listed,
+    "hmdb51": hmdb51, "kinetics400": kinetics, "kinetics600": kinetics, "charades": charades,
+    "sports_hhi": sports_hhi, "ut_interaction": ut_interaction, "folder": folder, "list": listed,
 }  # fmt: skip
 LISTS = {"something_v1": "lists", "something_v2": "lists", "ucf101": "ucfTrainTestlist",
-         "hmdb51": "testTrainMulti_7030_splits", "kinetics400": "lists",
-         "charades": "Charades"}  # fmt: skip
-"""Where the miniature's official lists are, below its root."""
+         "hmdb51": "testTrainMulti_7030_splits", "kinetics400": "lists", "kinetics600": "lists",
+         "charades": "Charades", "sports_hhi": "annotations", "ut_interaction": ""}  # fmt: skip
+"""Where the miniature's official lists are, below its root; for the sets that have a config."""

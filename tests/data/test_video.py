@@ -15,7 +15,7 @@ import torch
 from media import STEP, decode_all, picture, real_clips, write_audio, write_video
 from PIL import Image
 
-from whyact.data import pyav_backend, torchcodec_backend, video
+from whyact.data import probing, pyav_backend, torchcodec_backend, video
 from whyact.data.video import VideoError, decoder_version, indices_at, probe, read_frames
 from whyact.types import WhyactError
 
@@ -91,7 +91,8 @@ def test_a_first_read_opens_the_file_once(
     path = write_video(tmp_path / name, **FORMATS[name])
     other = write_video(tmp_path / f"other-{name}", **FORMATS[name])
     files, original = [], video.opened
-    monkeypatch.setattr(video, "opened", lambda p: files.append(Path(p).name) or original(p))
+    for module in (video, probing):
+        monkeypatch.setattr(module, "opened", lambda p: files.append(Path(p).name) or original(p))
     first = read_frames(path, WANTED)[0]
     assert files == [name]
     assert torch.equal(read_frames(path, WANTED)[0], first)  # opened anew: the first was closed
@@ -116,7 +117,8 @@ def test_a_forked_process_opens_the_film_itself(
 ) -> None:
     path, files, original = write_video(tmp_path / "a.mp4"), [], video.opened
     probe(path)
-    monkeypatch.setattr(video, "opened", lambda p: files.append(p) or original(p))
+    for module in (video, probing):
+        monkeypatch.setattr(module, "opened", lambda p: files.append(p) or original(p))
     monkeypatch.setattr("whyact.data.pyav_backend.os.getpid", lambda: -1)
     read_frames(path, [5])
     assert len(files) == 1

@@ -14,6 +14,7 @@ from whyact.config import BackdropConfig, ClipConfig, DataConfig, TransformConfi
 from whyact.data.annotations import read_folder, read_list
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
+from whyact.data.listing import Listing, Record
 from whyact.data.loader import collate_items, epoch_batches, load, view_batches
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video import read_frames
@@ -153,7 +154,7 @@ def test_the_number_of_workers_changes_nothing(folder: Path, train: bool) -> Non
     )
     alone = list(load(data, batches, workers=0))
     assert sum(len(b.failures) for b in alone) == (2 if train else 4)
-    for workers in (4,) if train else (1,):
+    for workers in (1, 4) if train else (1,):
         helped = list(load(data, batches, workers=workers))
         assert len(helped) == len(alone)
         assert all(same(one, two) for one, two in zip(alone, helped, strict=True))
@@ -166,6 +167,20 @@ def test_several_labels_become_a_vector(folder: Path, tmp_path: Path) -> None:
                         test_transform=TEST)  # fmt: skip
     batch = next(load(data, [[(0, 0), (1, 0)]]))
     assert batch.label.tolist() == [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+
+
+def test_a_box_is_cut_in_shares_of_width_and_height(tmp_path: Path) -> None:
+    """The white corner of `media.picture` is a quarter of the width and of the height."""
+    film = write_video(tmp_path / "a.mkv", codec="ffv1", frames=3, pixels="yuv444p")
+    boxes = {(0.0, 0.0, 0.25, 0.25): 255, (0.25, 0.0, 1.0, 1.0): 60, (0.0, 0.25, 1.0, 1.0): 60}
+    records = tuple(Record(film, str(b), 0, "a", box=b) for b in boxes)
+    data = VideoDataset(
+        listing=Listing(("x",), records), frames=1, sampling="segment", train_transform=None,
+        test_transform=TestTransform(short_side=16, size=16, stretch=True),
+    )  # fmt: skip
+    for index, green in enumerate(boxes.values()):
+        item = data[index, 0]
+        assert isinstance(item, Clip) and (item.video[1].float() - green).abs().max() < 3
 
 
 def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:

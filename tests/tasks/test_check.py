@@ -64,6 +64,15 @@ def test_everything_that_can_be_wrong(clean: Path, tmp_path: Path, capsys) -> No
     assert "1 unreadable" in printed and "1 missing" in printed and "Report: " in printed
 
 
+def test_lost_frames_of_a_listed_folder_are_told(tmp_path: Path) -> None:
+    root = miniatures.listed(tmp_path / "list")
+    (root / "test 1" / "img_00007.jpg").unlink()
+    made = config("list", root, annotations=str(root))
+    found = check_data(made, output=tmp_path / "out")
+    (lost,) = [f for f in found.findings if f.kind == "missing"]  # its splits are copies, too
+    assert lost.clip == "test 1" and lost.text.endswith("11 of the 12 frames of its list.")
+
+
 def test_official_counts_and_classes(tmp_path: Path) -> None:
     root = miniatures.ucf101(tmp_path / "ucf")
     found = check_data(config("ucf101", root, "ucfTrainTestlist", fold=-1), output=tmp_path)
@@ -80,6 +89,22 @@ def test_official_counts_and_classes(tmp_path: Path) -> None:
     kinds = said(leaky)
     assert ("duplicate", "test", name) in kinds and ("mislabelled", "train", name) in kinds
     assert ("duplicate", "test", "") in kinds  # the group
+
+
+def test_a_film_may_give_one_class_to_train_and_another_to_test(tmp_path: Path) -> None:
+    """HMDB51 is split class by class, so its official lists share films between classes."""
+    root = miniatures.hmdb51(tmp_path / "hmdb")
+    lists = root / "testTrainMulti_7030_splits"
+    for file in lists.glob("*_split1.txt"):
+        if not file.name.startswith("catch"):  # "Film (#1)" tests "catch" only
+            file.write_text(file.read_text().replace("avi 2 ", "avi 1 "))
+    found = check_data(config("hmdb51", root, lists.name), output=tmp_path)
+    assert {f.kind for f in found.findings} == {"count"}
+    catch = lists / "catch_test_split1.txt"
+    catch.write_text(catch.read_text().replace("_1.avi 2", "_1.avi 1", 1))
+    leaky = check_data(config("hmdb51", root, lists.name), output=tmp_path)
+    texts = [f.text for f in leaky.findings if f.kind == "duplicate"]
+    assert texts == ["1 groups have clips of one class in both train and test, e.g. Film (#1)."]
 
 
 def test_an_interrupted_check_goes_on(clean: Path, tmp_path: Path, monkeypatch) -> None:

@@ -50,6 +50,14 @@ def test_clips_are_paired_by_name_whatever_their_order(tmp_path: Path, capsys) -
     assert "top1" in said and "-30.0" in said and "warning: protocol differs" in said
 
 
+def test_other_files_under_the_same_names_are_told(tmp_path: Path) -> None:
+    a = record(tmp_path / "a", RIGHT, set={"fingerprint": "1"})
+    b = record(tmp_path / "b", RIGHT, set={"fingerprint": "2"})
+    (said,) = compare(a, b)["warnings"]
+    assert said.startswith("the files differ: same names and labels")
+    assert compare(a, a)["warnings"] == []
+
+
 def test_different_clips_are_refused(tmp_path: Path) -> None:
     a = record(tmp_path / "a", RIGHT)
     fewer = record(tmp_path / "fewer", {k: v for k, v in RIGHT.items() if k != "c3"})

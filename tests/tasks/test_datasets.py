@@ -13,6 +13,7 @@ from tests.data.miniatures import LISTS, MAKERS
 
 from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
+from whyact.data.catalog import VIDEO_SETS
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.train import train
 from whyact.types import WhyactError
@@ -25,7 +26,8 @@ TINY = {
     "training.device": "cpu", "training.checkpoint_steps": "0", "training.threads": "1",
 }  # fmt: skip
 COUNTS = {  # expected clips of the reported split, views of a clip
-    "something_v1": (6, 1), "something_v2": (6, 1), "kinetics400": (6, 30), "charades": (4, 30),
+    "something_v1": (6, 1), "something_v2": (6, 1), "kinetics400": (6, 30), "kinetics600": (6, 30),
+    "charades": (4, 30), "sports_hhi": (8, 1),
 }  # fmt: skip
 
 
@@ -58,7 +60,15 @@ def record_of(run: Path, split: str) -> dict:
     return json.loads((run / "evaluation" / split / "scores.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["something_v1", "something_v2", "kinetics400", "charades"])
+def test_every_set_is_run_below() -> None:
+    """A new entry of the table needs a miniature, and a run of its config."""
+    assert set(MAKERS) == set(VIDEO_SETS) - {"shards"}  # shards are run in tests/data/test_shards
+    assert set(LISTS) == {k for k, v in VIDEO_SETS.items() if v.classes is not None}
+    folded = {k for k, v in VIDEO_SETS.items() if v.folds > 1 or v.grouped}
+    assert set(COUNTS) | folded | {"folder", "list"} == set(MAKERS)
+
+
+@pytest.mark.parametrize("name", list(COUNTS))
 def test_sets_with_one_official_split(name: str, roots, tmp_path: Path) -> None:
     config = tiny(name, roots(name), tmp_path)
     scores = train(config).scores
@@ -71,11 +81,12 @@ def test_sets_with_one_official_split(name: str, roots, tmp_path: Path) -> None:
     low, high = record["scores"][f"{measure}_interval"]
     assert low <= scores[split][measure] <= high
     assert record["protocol"]["pooling"] == ("max" if name == "charades" else "mean")
-    assert record["set"]["type"] == name and record["references"]
+    assert record["set"]["type"] == name
+    assert bool(record["references"]) == (name != "sports_hhi")
     assert len(record["checkpoint_sha256"]) == len(record["label_map"]) == 64
     assert record["config"]["data"]["protocol"] == config.data.protocol
     table = pq.read_table(tmp_path / name / "evaluation" / split / "clips.parquet").to_pydict()
-    classes = {"kinetics400": 3, "charades": 157}.get(name, 174)
+    classes = {"kinetics400": 3, "kinetics600": 3, "charades": 157, "sports_hhi": 34}.get(name, 174)
     assert len(table["id"]) == expected and len(table["logits"][0]) == classes
 
 
@@ -121,12 +132,14 @@ def test_folders_and_lists(name: str, roots, tmp_path: Path) -> None:
         train(tiny(name, roots(name), tmp_path / "folds", data__fold="-1"))
 
 
-def test_kinetics600_reads_as_kinetics400(roots, tmp_path: Path) -> None:
-    config = load_config([builtin_config("kinetics600")])
-    assert config.data.type == "kinetics600"
-    config = tiny("kinetics400", roots("kinetics400"), tmp_path, data__type="kinetics600",
-                  data__protocol="1x1")  # fmt: skip
-    assert train(config).scores["validation"]["expected"] == 6
+def test_ut_interaction_leaves_one_sequence_out_on_cached_tokens(roots, tmp_path: Path) -> None:
+    changes = {"training__cache_tokens": "2", "training__epochs": "2"}
+    changes |= {"model__backbone__weights": "none"}
+    found = train(tiny("ut_interaction", roots("ut_interaction"), tmp_path, **changes)).scores
+    assert found["mean"]["folds"] == 3 and found["pooled"]["decoded"] == 18
+    record = record_of(tmp_path / "ut_interaction" / "fold_1", "test")
+    assert record["set"]["type"] == "ut_interaction" and record["scores"]["expected"] == 6
+    assert record["config"]["training"]["cache_tokens"] == 2 and (tmp_path / ".cache").is_dir()
 
 
 def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:
@@ -146,6 +159,17 @@ def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:
         rows = [row.split(";") for row in file.read_text().splitlines()]
         assert len(rows) == 3 and all(set(row[1:]) <= set(record["classes"]) for row in rows)
         assert {len(row) for row in rows} == {2 if name == "something_v1" else 6}
+
+
+def test_charades_gives_what_its_own_script_reads(roots, tmp_path: Path) -> None:
+    run = train(tiny("charades", roots("charades"), tmp_path, data__protocol="1x1")).folder
+    folder, record = run / "evaluation" / "test", record_of(run, "test")
+    assert record["submission"] == "submission.txt" and "per_class" in record
+    rows = [row.split(" ") for row in (folder / "submission.txt").read_text().splitlines()]
+    table = pq.read_table(folder / "clips.parquet").to_pydict()
+    assert [row[0] for row in rows] == table["id"] and {len(row) for row in rows} == {158}
+    scores = torch.tensor([[float(v) for v in row[1:]] for row in rows])
+    assert torch.allclose(scores, torch.tensor(table["logits"]).sigmoid(), atol=1e-6)
 
 
 def test_a_class_map_evaluates_another_set(roots, tmp_path: Path) -> None:

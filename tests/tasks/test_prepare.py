@@ -100,3 +100,19 @@ def test_wrong_uses_are_named(root: Path, tmp_path: Path) -> None:
             miniatures.clip(tmp_path / name, 0)
         prepare_data(clash, out=tmp_path / "out")
     assert main(["data", "prepare"]) == 2
+
+
+def test_the_clips_of_all_official_splits_are_prepared(tmp_path: Path) -> None:
+    """HMDB51's splits use different clips: of 36, split 1 leaves three out, and others others."""
+    root = miniatures.hmdb51(tmp_path / "hmdb")
+    made = Config()
+    made.data.type, made.data.root, made.data.fold = "hmdb51", str(root), -1
+    made.data.annotations = str(root / "testTrainMulti_7030_splits")
+    made.data.test = ["test"]
+    films = root / "catch"
+    unused = films / "Film (#5)_catch_u_nm_np1_ba_goo_1.avi"
+    split3 = root / "testTrainMulti_7030_splits" / "catch_test_split3.txt"
+    split3.write_text(split3.read_text().replace(f"{unused.name} 0", f"{unused.name} 1"))
+    found = prepare_data(made, out=tmp_path / "small", short_side=16)
+    assert found.failures == {} and found.made == 34  # without the two that no split uses
+    assert (tmp_path / "small" / "catch" / f"{unused.stem}.mp4").is_file()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.data import miniatures
 
 from whyact.config_io import load_config
@@ -43,3 +45,21 @@ def test_train_evaluate_predict(root: Path, tmp_path: Path, source: str, fusion:
     assert record["config"]["data"]["motion"]["source"] == source
     clips = [str(root / "test" / "bow")]
     assert all(one.error is None for one in predict(run.folder, clips))
+
+
+def test_stored_flow_trains_and_counts_the_clip_that_lacks_it(tmp_path: Path) -> None:
+    """Frames with ``flow_x``, ``flow_y`` beside them, as dense-flow tools write them."""
+    grey = Image.new("L", miniatures.SIZE, 128)
+    for split, label, k in itertools.product(("train", "val", "test"), range(2), range(3)):
+        folder = tmp_path / "clips" / split / ("bow", "kick")[label] / str(k)
+        miniatures.frame_folder(folder, label, k, "img_{:05d}.jpg")
+        for axis, frame in itertools.product("xy", range(1, 12)):
+            grey.save(folder / f"flow_{axis}_{frame:05d}.jpg")
+    (tmp_path / "clips" / "test" / "bow" / "0" / "flow_y_00005.jpg").unlink()
+    flags = [*FLAGS, f"--data.root={tmp_path / 'clips'}", f"--output={tmp_path}"]
+    run = train(load_config([], [*flags, "--data.motion.source=images", "--model.fusion=late"]))
+    record = json.loads((run.folder / "evaluation" / "test" / "scores.json").read_text())
+    scores, failures = record["scores"], record["failures"]
+    assert (scores["expected"], scores["decoded"], scores["failed"]) == (6, 5, 1)
+    assert list(failures) == ["bow/0"] and "flow_y_00005.jpg: no such file" in failures["bow/0"]
+    assert record["config"]["data"]["motion"]["source"] == "images"

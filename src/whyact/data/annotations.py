@@ -6,7 +6,7 @@ import csv
 import re
 from pathlib import Path
 
-from whyact.data.listing import Listing, Media, Record, existing, read_lines
+from whyact.data.listing import Listing, Media, Record, existing, read_rows
 from whyact.data.video import VIDEOS
 from whyact.types import WhyactError
 
@@ -66,11 +66,9 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
         WhyactError: names the file, the row and the value.
     """
     base, source = existing(root), _list_file(Path(annotations or root), split)
-    records: list[tuple[str, list[int]]] = []
+    records: list[tuple[str, list[int], int]] = []
     rows: dict[Path, int] = {}
-    for number, line in enumerate(read_lines(source), 1):
-        if not line.strip():
-            continue
+    for number, line in read_rows(source):
         path, *values = _split_row(line)
         labels = [_label(v, source, number) for v in values]
         if not path or not labels:
@@ -78,19 +76,21 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
                 f"{source}, row {number}: expected 'path label', got '{line}'. "
                 "Quote paths that hold blanks."
             )
+        frames = 0
         if len(labels) > 1 and _is_frame_folder(base / path):
-            labels = labels[1:]  # the first is the number of frames
+            frames, *labels = labels
         if (first := rows.setdefault(Path(path), number)) != number:
             raise WhyactError(f"{source}, row {number}: '{path}' is listed twice (row {first}).")
-        records.append((path, labels))
+        records.append((path, labels, frames))
     if not records:
         raise WhyactError(f"{source}: the list is empty.")
-    media, several = Media(), any(len(labels) > 1 for _, labels in records)
-    classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v in records) + 1)
+    media, several = Media(), any(len(labels) > 1 for _, labels, _ in records)
+    classes = _class_names(source.parent / "classes.txt", max(max(v) for _, v, _ in records) + 1)
     return Listing(
         classes,
         tuple(
-            Record(_place(media, base / p), p, tuple(v) if several else v[0], p) for p, v in records
+            Record(_place(media, base / p), p, tuple(v) if several else v[0], p, frames=n)
+            for p, v, n in records
         ),
         several,
     )
@@ -129,7 +129,7 @@ def _label(value: str, source: Path, number: int) -> int:
 def _class_names(file: Path, least: int) -> tuple[str, ...]:
     if not file.is_file():
         return tuple(f"class {i}" for i in range(least))
-    names = tuple(n.strip() for n in read_lines(file) if n.strip())
+    names = tuple(name.strip() for _, name in read_rows(file))
     if len(names) < least:
         raise WhyactError(f"{file}: {len(names)} class names, but the list uses label {least - 1}.")
     return names

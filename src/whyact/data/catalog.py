@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whyact.config import DataConfig
@@ -11,6 +11,7 @@ from whyact.data.folds import CARVED, carve, group_fold, groups_of, random_fold
 from whyact.data.formats.charades import read_charades
 from whyact.data.formats.kinetics import read_kinetics
 from whyact.data.formats.something import read_something_v1, read_something_v2
+from whyact.data.formats.sports_hhi import read_sports_hhi
 from whyact.data.formats.ucf_hmdb import read_hmdb51, read_ucf101
 from whyact.data.listing import Listing
 from whyact.data.shards import read_shards
@@ -27,6 +28,7 @@ class VideoSet:
         folds: official ones; 1 where there is a single official split.
         classes: official number; None where users bring their own.
         counts: official number of clips by split, one for each fold or one for all.
+        releases: its lists were published in several sizes; ``counts`` are those of one.
         grouped: its official folds leave one group out.
         carved: the set has no split to select on, so ``val`` and ``fit`` are carved out of
             ``train``.
@@ -37,6 +39,7 @@ class VideoSet:
     folds: int = 1
     classes: int | None = None
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    releases: bool = False
     grouped: bool = False
     carved: bool = False
 
@@ -71,16 +74,19 @@ VIDEO_SETS: Mapping[str, VideoSet] = {
         counts={"train": (3_570,), "test": (1_530,), "all": (6_766,)},
     ),
     "kinetics400": VideoSet(
-        "Kinetics-400", read_kinetics, classes=400, carved=True,
+        "Kinetics-400", read_kinetics, classes=400, releases=True, carved=True,
         counts={"train": (246_534,), "validation": (19_906,), "test": (38_685,)},
     ),
     "kinetics600": VideoSet(
-        "Kinetics-600", read_kinetics, classes=600, carved=True,
+        "Kinetics-600", read_kinetics, classes=600, releases=True, carved=True,
         counts={"train": (392_622,), "validation": (30_001,), "test": (72_924,)},
     ),
     "charades": VideoSet(
         "Charades", read_charades, classes=157, carved=True,
         counts={"train": (7_985,), "test": (1_863,)},
+    ),
+    "sports_hhi": VideoSet(
+        "SportsHHI", read_sports_hhi, classes=34, carved=True, counts={"all": (50_649,)},
     ),
 }  # fmt: skip
 """Sets of video files, by their ``data.type``."""
@@ -133,3 +139,8 @@ def folds(config: DataConfig) -> int:
         whole = chosen.read(root=config.root, annotations=config.annotations, split="all", fold=0)
         return len(groups_of(whole))
     return chosen.folds
+
+
+def chosen_folds(config: DataConfig) -> Sequence[int]:
+    """The folds that a config means: all of them for ``data.fold`` -1."""
+    return range(folds(config)) if config.fold == -1 else [config.fold]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from whyact.data.listing import read_lines
+from whyact.data.listing import read_rows
 from whyact.data.protocol import ClipDataset
 from whyact.types import Clip, Failure, WhyactError
 
@@ -25,9 +25,8 @@ def read_class_map(path: str | Path) -> dict[str, str]:
     if not file.is_file():
         raise WhyactError(f"{file}: no such class map.")
     found: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(read_lines(file), skipinitialspace=True), 1):
-        if not row:
-            continue
+    for number, line in read_rows(file):
+        row = next(csv.reader([line], skipinitialspace=True))
         if len(row) != 2 or not row[0].strip():
             raise WhyactError(
                 f"{file}, row {number}: expected 'class of the data,class of the model', got {row}."

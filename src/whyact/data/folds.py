@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from whyact.data.listing import CARVED, Listing, Record
+from whyact.data.listing import CARVED, Listing
 from whyact.types import WhyactError
 
 SPLITS = ("test", "val", "train", "fit", "all")
@@ -51,7 +51,7 @@ def random_fold(listing: Listing, *, count: int, seed: int, fold: int, split: st
     Raises:
         WhyactError: a fold or split that does not exist, or more folds than groups.
     """
-    sizes = Counter(_unit(r) for r in listing.records)
+    sizes = Counter(r.unit for r in listing.records)
     if not 2 <= count <= len(sizes):
         raise WhyactError(
             f"data.fold_count is {count}; expected 2 to {len(sizes)}, the number of groups whose "
@@ -78,14 +78,14 @@ def carve(training: Listing, split: str, *, share: float = 0.1) -> Listing:
     """``val`` or ``fit`` out of an official training list that has no part to select on.
 
     About a tenth of the groups of every class, the first by the hash of their names, make ``val``:
-    the same on every machine, and no group is in both.
+    the same on every machine, and no `Record.unit` is in both.
 
     Args:
         training: the official list. split: ``val`` or ``fit``. share: of the groups.
     """
     units: dict[str, set[str]] = defaultdict(set)
     for record in training.records:
-        units[_unit(record).split("\0")[0]].add(_unit(record))
+        units[record.unit.split("\0")[0]].add(record.unit)
     held: set[str] = set()
     for names in units.values():
         ordered = sorted(names, key=lambda u: hashlib.sha256(u.encode()).hexdigest())
@@ -97,14 +97,8 @@ def carve(training: Listing, split: str, *, share: float = 0.1) -> Listing:
         )
     wanted = {"val": True, "fit": False}[split]
     return replace(
-        training, records=tuple(r for r in training.records if (_unit(r) in held) == wanted)
+        training, records=tuple(r for r in training.records if (r.unit in held) == wanted)
     )
-
-
-def _unit(record: Record) -> str:
-    """Clips that stay together: a group within its class, for groups are named by class."""
-    label = record.label if isinstance(record.label, int) else ""
-    return f"{label}\0{record.group}"
 
 
 def _fold(
@@ -123,7 +117,7 @@ def _fold(
         "fit": set(range(count)) - {fold, following},
         "all": set(range(count)),
     }[split]
-    records = tuple(r for r in listing.records if place[_unit(r) if by_unit else r.group] in chosen)
+    records = tuple(r for r in listing.records if place[r.unit if by_unit else r.group] in chosen)
     return replace(listing, records=records)
 
 

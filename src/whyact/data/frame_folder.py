@@ -54,7 +54,12 @@ def frame_files(folder: Path) -> list[Path]:
         raise VideoError(folder, f"cannot be opened: {error.strerror}.") from error
     if not files:
         raise VideoError(folder, f"the folder holds no images ({', '.join(IMAGES)}).")
-    return sorted(files, key=lambda p: (int((re.findall(r"\d+", p.stem) or ["0"])[-1]), p.name))
+    return sorted(files, key=lambda p: (frame_number(p), p.name))
+
+
+def frame_number(file: Path) -> int:
+    """The last number in an image's name; 0 without one."""
+    return int((re.findall(r"\d+", file.stem) or ["0"])[-1])
 
 
 def read_image(file: Path) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,11 +10,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from whyact.data.frame_folder import frame_files
+from whyact.data.content import content_hash, stamp_of
 from whyact.data.sampling import sample
 from whyact.data.video import VideoError, probe, read_frames
-
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class Inspection:
         path: of the clip. stamp: (time of change, bytes) when it was looked at.
         missing: nothing is there. error: why it cannot be read, empty if it can.
         content: hash that two copies share, empty for what cannot be read.
+        frames: number of them, 0 for what cannot be read.
     """
 
     path: str
@@ -33,15 +31,7 @@ class Inspection:
     missing: bool = False
     error: str = ""
     content: str = ""
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Time of change and bytes; zeros where nothing is there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
+    frames: int = 0
 
 
 def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
@@ -55,26 +45,11 @@ def inspect_clip(path: str, *, deep: bool = False) -> Inspection:
         wanted = range(info.frames) if deep else sample(info.times, frames=4, sampling="segment")
         for start in range(0, len(wanted), 64):  # a whole film would not fit the memory
             read_frames(place, [int(i) for i in wanted[start : start + 64]])
-        return Inspection(path, stamp, content=_content(place))
+        return Inspection(path, stamp, content=content_hash(place), frames=info.frames)
     except VideoError as error:
         return Inspection(path, stamp, error=error.reason)
     except OSError as error:
         return Inspection(path, stamp, error=str(error))
-
-
-def _content(path: Path) -> str:
-    """Size, beginning, middle and end: enough to tell films apart without reading them whole."""
-    digest = hashlib.sha256()
-    files = frame_files(path) if path.is_dir() else [path]
-    digest.update(str(len(files)).encode())
-    for file in files[:: max(1, len(files) // 3)]:
-        size = file.stat().st_size
-        digest.update(str(size).encode())
-        with file.open("rb") as opened:
-            for place in sorted({0, size // 2, max(0, size - _BLOCK)}):
-                opened.seek(place)
-                digest.update(opened.read(_BLOCK))
-    return digest.hexdigest()
 
 
 def inspect_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,10 @@ class Record:
         path: where it is. id: how the set names it. label: index, or indices. group: what it
             shares with others (actor, film); its own name where unknown.
         content: its `content_hash` where that was computed beforehand.
+        span: the frames (first, end) of the file that are the clip; None for all.
+        box: what is cut out of every frame: left, top, right, bottom as shares of its width and
+            height; None for nothing.
+        frames: how many the list says that there are; 0 where it does not.
     """
 
     path: Path
@@ -42,6 +46,18 @@ class Record:
     label: int | tuple[int, ...]
     group: str
     content: str = ""
+    span: tuple[int, int] | None = None
+    box: tuple[float, float, float, float] | None = None
+    frames: int = 0
+
+    @property
+    def unit(self) -> str:
+        """What stays together: a group within its class, for groups are named by class.
+
+        The whole group where a clip has several classes, or is a part of a film that others share.
+        """
+        label = self.label if isinstance(self.label, int) and self.span is None else ""
+        return f"{label}\0{self.group}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +147,40 @@ def list_folder(root: str, annotations: str) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a published set lies.
+
+    Attributes:
+        lists, videos: folders. parts: the official lists that make up the split.
+        media: finds the videos.
+    """
+
+    lists: Path
+    videos: Path
+    parts: tuple[str, ...]
+    media: Media
+
+
+def open_set(
+    title: str, *, root: str, annotations: str, split: str, parts: tuple[str, ...],
+    hidden: tuple[str, ...] = (),
+) -> Places:  # fmt: skip
+    """What the reader of every published set begins with.
+
+    Args:
+        title: of the set. root, annotations, split: of the reader.
+        parts: official lists, which ``all`` takes together. hidden: those without labels.
+
+    Raises:
+        WhyactError: no such folder or split.
+    """
+    if split not in (known := [*parts, *hidden, "all"]):
+        raise WhyactError(f"{title} has no split '{split}'; choose from {known}.")
+    chosen = parts if split == "all" else (split,)
+    return Places(list_folder(root, annotations), existing(root), chosen, Media())
+
+
 def list_file(folder: Path, names: Sequence[str]) -> Path:
     """The first of ``names`` that exists.
 
@@ -155,15 +205,11 @@ def read_text(file: Path) -> str:
         raise WhyactError(f"{file}: expected text in UTF-8: {error}.") from error
 
 
-def read_lines(file: Path) -> list[str]:
-    """The lines of a UTF-8 file."""
-    return read_text(file).splitlines()
-
-
-def check_split(split: str, choices: Iterable[str], title: str) -> None:
-    """Fail at a split that the set does not have."""
-    if split not in (known := list(choices)):
-        raise WhyactError(f"{title} has no split '{split}'; choose from {known}.")
+def read_rows(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, with their numbers from 1."""
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        if line.strip():
+            yield number, line
 
 
 def refuse_twice(records: Iterable[Record], source: str) -> None:

@@ -22,7 +22,8 @@ class ClipDataset(Protocol):
         groups: of every clip (actor, sequence, source video), for folds; the name where unknown.
         ids: names of the clips.
         views: views of each clip in evaluation; 1 in training.
-        fingerprint: SHA-256 over the raw data.
+        fingerprint: SHA-256 over the raw data; of films and frames what `whyact.data.content`
+            covers.
 
     A set that is stored in shards also has ``blocks``, the number of every clip's shard.
     """

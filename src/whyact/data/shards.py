@@ -63,9 +63,12 @@ def write_shards(
         seed: of the order. progress: wraps the loop over the clips.
 
     Raises:
-        WhyactError: ``folder`` holds shards already, or webdataset is not installed.
+        WhyactError: ``folder`` holds shards already, clips are parts of files, or webdataset is
+            not installed.
     """
     wds = _library("webdataset")
+    if any(record.span or record.box for record in listing.records):
+        raise WhyactError("Its clips are parts of films, which shards would copy for every clip.")
     if (folder / INDEX).exists():
         raise WhyactError(f"{folder} holds shards already; take another --out or delete it.")
     folder.mkdir(parents=True, exist_ok=True)

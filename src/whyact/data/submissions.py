@@ -84,6 +84,9 @@ WRITERS: Mapping[str, Writer] = {
 }
 """By ``data.type``; other sets get a table."""
 
+SCRIPTED = ("charades",)
+"""Sets whose own script scores the file; they get it even where the labels are known."""
+
 
 def write_submission(
     folder: Path, kind: str, *, ids: Sequence[str], groups: Sequence[str], logits: Tensor,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyact.data.content import content_hash
+from whyact.data.content import content_hashes
 from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
 from whyact.data.sampling import sample
@@ -24,13 +24,33 @@ from whyact.types import Clip, Failure
 def pick_frames(
     path: Path, *, frames: int, sampling: str, stride: float, frame_rate: float, short: str,
     tempo_jitter: float = 0.0, rng: np.random.Generator | None = None, view: int = 0,
-    views: int = 1,
+    views: int = 1, span: tuple[int, int] | None = None,
 ) -> list[int]:  # fmt: skip
-    """The frames of a clip, as indices into the video's."""
-    return sample(
-        probe(path).times, frames=frames, sampling=sampling, stride=stride, frame_rate=frame_rate,
-        tempo_jitter=tempo_jitter, short=short, rng=rng, view=view, views=views,
-    ).tolist()  # fmt: skip
+    """The frames of a clip, as indices into the video's; of those in ``span`` alone if given.
+
+    Raises:
+        VideoError: see `whyact.data.video.probe`; or the video ends before its span begins.
+    """
+    times = probe(path).times
+    first, end = span or (0, len(times))
+    if first >= len(times):
+        raise VideoError(path, f"has {len(times)} frames, but a clip begins at frame {first}.")
+    picked = sample(
+        times[first:end] - times[first], frames=frames, sampling=sampling, stride=stride,
+        frame_rate=frame_rate, tempo_jitter=tempo_jitter, short=short, rng=rng, view=view,
+        views=views,
+    )  # fmt: skip
+    return (picked + first).tolist()
+
+
+def _cut(frames: Tensor, box: tuple[float, float, float, float] | None) -> Tensor:
+    """The box, in shares of the frame, of (..., H, W); at least a pixel of it."""
+    if box is None:
+        return frames
+    h, w = frames.shape[-2:]
+    left, top = min(int(box[0] * w), w - 1), min(int(box[1] * h), h - 1)
+    right, bottom = max(math.ceil(box[2] * w), left + 1), max(math.ceil(box[3] * h), top + 1)
+    return frames[..., top:bottom, left:right]
 
 
 _Read = tuple[Tensor, Tensor, Tensor | None]
@@ -131,26 +151,30 @@ class VideoDataset:
         key = (index, clip)
         if rng is None and self._last is not None and self._last[0] == key:
             return self._last[1]
-        path = self.listing.records[index].path
+        record = self.listing.records[index]
+        path = record.path
         if self.listing.store is not None:
             self.listing.store.fetch(path)
         picked = pick_frames(
             path, frames=self.frames, sampling=self.sampling, stride=self.stride,
             frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter, rng=rng,
-            view=clip if rng is None else 0, views=self.clips,
+            view=clip if rng is None else 0, views=self.clips, span=record.span,
         )  # fmt: skip
         stored = self.motion is not None and self.motion.stored
         flow = self.motion.read(path, picked) if self.motion is not None and stored else None
-        read = (*read_frames(path, picked), flow)
+        video, times = read_frames(path, picked)
+        flow = _cut(flow, record.box) if flow is not None else None
+        read = _cut(video, record.box), times, flow
         self._last = (key, read) if rng is None and self.test_transform.crops > 1 else None
         return read
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over names, labels and the contents of all files (read in parallel)."""
-        digest = hashlib.sha256()
-        with ThreadPoolExecutor() as pool:
-            hashes = pool.map(lambda r: r.content or content_hash(r.path), self.listing.records)
-            for record, content in zip(self.listing.records, hashes, strict=True):
-                digest.update(f"{record.id}\0{record.label}\0{content}\n".encode())
+        """SHA-256 over names, labels and the content of every clip (`whyact.data.content`)."""
+        records, digest = self.listing.records, hashlib.sha256()
+        read = iter(content_hashes([r.path for r in records if not r.content]))
+        for record in records:
+            content = record.content or next(read)
+            part = f"{record.span}\0{record.box}" if record.span or record.box else ""
+            digest.update(f"{record.id}\0{record.label}\0{content}{part}\n".encode())
         return digest.hexdigest()

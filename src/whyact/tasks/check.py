@@ -13,7 +13,7 @@ from typing import Any
 from rich.progress import track
 
 from whyact.config import Config, DataConfig
-from whyact.data.catalog import VideoSet, folds, listing_of, video_set
+from whyact.data.catalog import VideoSet, chosen_folds, listing_of, video_set
 from whyact.data.inspection import Inspection, inspect_all
 from whyact.data.listing import CARVED, Listing, Record
 from whyact.types import WhyactError
@@ -68,7 +68,7 @@ def check_data(
         WhyactError: lists that cannot be read.
     """
     data, chosen = config.data, video_set(config.data)
-    numbers = range(folds(data)) if data.fold == -1 else [data.fold]
+    numbers = chosen_folds(data)
     parts = {
         _name(split, fold, len(numbers)): listing_of(replace(data, fold=fold), split)
         for fold in numbers
@@ -123,16 +123,19 @@ def _files(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iter
             if state.error:
                 kind = "missing" if state.missing else "unreadable"
                 yield Finding(kind, name, record.id, f"{record.path}: {state.error}")
+            elif state.frames < record.frames:
+                text = f"{record.path}: {state.frames} of the {record.frames} frames of its list."
+                yield Finding("missing", name, record.id, text)
 
 
 def _labels(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iterable[Finding]:
     """Lists that contradict themselves or the folders, and copies with another label."""
-    by_content: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    by_content: dict[object, list[tuple[str, Record]]] = defaultdict(list)
     for name, part in parts.items():
         yield from (Finding("mislabelled", name, "", doubt) for doubt in part.doubts)
         for record in part.records:
             if content := seen[str(record.path)].content:
-                by_content[content].append((name, record))
+                by_content[content, record.span, record.box].append((name, record))
             folder = record.path.parent.name
             if isinstance(record.label, int) and folder in part.classes:
                 listed = part.classes[record.label] if record.label >= 0 else folder
@@ -153,7 +156,8 @@ def _counts(
     for name, part in parts.items():
         wanted = official[name]
         if wanted is not None and len(part.records) != wanted:
-            text = f"the list names {len(part.records)} clips; officially there are {wanted}."
+            text = f"the list names {len(part.records)} clips; officially there are {wanted}"
+            text += ", in one of several releases." if chosen.releases else "."
             yield Finding("count", name, "", text)
     classes = len(next(iter(parts.values())).classes)
     if chosen.classes is not None and classes != chosen.classes:
@@ -165,7 +169,7 @@ def _leaks(
     data: DataConfig, chosen: VideoSet, fold: int, count: int, parts: Mapping[str, Listing],
     seen: Mapping[str, Inspection],
 ) -> Iterable[Finding]:  # fmt: skip
-    """Clips, contents and groups that two splits of one fold share."""
+    """Clips, contents and groups within a class that two splits of one fold share."""
     for one, two in itertools.combinations(_splits(data, chosen), 2):
         names = _name(one, fold, count), _name(two, fold, count)
         first, second = parts[names[0]].records, parts[names[1]].records
@@ -180,18 +184,20 @@ def _leaks(
                     f" as {twin.path}." if twin is not None and twin.path != record.path else "."
                 )
                 yield Finding("duplicate", names[1], record.id, text)
-        shared = _groups(first) & _groups(second)
-        if shared:
+        # HMDB51 and others split by class: a film may give one class to train, another to test.
+        ours, theirs = _groups(first), _groups(second)
+        if shared := ours.keys() & theirs.keys():
+            named = sorted({ours[unit] for unit in shared})
             text = (
-                f"{len(shared)} groups have clips in both {names[0]} and {names[1]}, "
-                f"e.g. {', '.join(sorted(shared)[:3])}."
+                f"{len(shared)} groups have clips of one class in both {names[0]} and {names[1]}, "
+                f"e.g. {', '.join(named[:3])}."
             )
             yield Finding("duplicate", names[1], "", text)
 
 
-def _groups(records: Sequence[Record]) -> set[str]:
-    """Groups that are told; where they are not, a clip's group is its own name."""
-    return {r.group for r in records if r.group != r.id}
+def _groups(records: Sequence[Record]) -> dict[str, str]:
+    """Groups that are told, by unit; where they are not, a clip's group is its own name."""
+    return {r.unit: r.group for r in records if r.group != r.id}
 
 
 def _write(made: Check, data: DataConfig) -> None:

@@ -26,8 +26,8 @@ def compare(
 
     Returns:
         ``clips``; ``measures``: both scores, their difference (second minus first) and its 95 %
-        interval; ``mcnemar`` for single labels, else None; ``warnings`` where the protocols or
-        decoders differ.
+        interval; ``mcnemar`` for single labels, else None; ``warnings`` where the protocols,
+        decoders or files differ.
 
     Raises:
         WhyactError: no records there, or not of the same clips with the same labels.
@@ -92,8 +92,12 @@ def _check_clips(folders: Sequence[Path], ids: Sequence[Sequence[str]]) -> None:
 
 def _warnings(records: Sequence[dict[str, Any]]) -> list[str]:
     """What differs besides the model."""
-    return [
+    said = [
         f"{name} differs: {records[0].get(name)} and {records[1].get(name)}"
         for name in ("protocol", "decoder")
         if records[0].get(name) != records[1].get(name)
     ]
+    files = [record.get("set", {}).get("fingerprint") for record in records]
+    if files[0] != files[1]:
+        said.append("the files differ: same names and labels, other content (set.fingerprint)")
+    return said

@@ -16,7 +16,7 @@ import torch
 from whyact.config import Config
 from whyact.data.protocol import ClipDataset, label_map_hash
 from whyact.data.references import references
-from whyact.data.submissions import write_submission
+from whyact.data.submissions import SCRIPTED, write_submission
 from whyact.data.video import decoder_version
 from whyact.data.views import views_of
 from whyact.metrics.recognition import confusion_matrix, per_class_scores, recognition_scores
@@ -33,7 +33,10 @@ def write_record(
     folder: Path, *, split: str, config: Config, loaded: LoadedModel, dataset: ClipDataset,
     found: Predictions, device: torch.device, class_map: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write ``scores.json``, ``clips.parquet``, and ``confusion.png`` or a submission file.
+    """Write ``scores.json``, ``clips.parquet``, ``confusion.png``, and a submission file.
+
+    The matrix is for single labels; the file for lists without labels, and for sets whose own
+    script reads it (`whyact.data.submissions`).
 
     Args:
         folder: of this evaluation. split: its name. config: resolved, of the evaluation.
@@ -59,7 +62,7 @@ def write_record(
             matrix = confusion_matrix(found.logits, found.labels)
             record["confusion"] = matrix.tolist()
             draw_confusion(folder / "confusion.png", matrix, dataset.classes)
-    elif found.ids:
+    if found.ids and (not labelled or config.data.type in SCRIPTED):
         file = write_submission(
             folder, config.data.type, ids=found.ids, logits=found.logits, classes=dataset.classes,
             groups=[dataset.groups[i] for i in found.index.tolist()],

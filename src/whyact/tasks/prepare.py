@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from whyact.config import Config
-from whyact.data.catalog import listing_of
+from whyact.data.catalog import chosen_folds, listing_of
 from whyact.data.preparation import FORMS, prepare_clip, prepared_path
 from whyact.data.video import VideoError
 from whyact.types import WhyactError
@@ -42,7 +42,8 @@ def prepare_data(
     that changes.
 
     Args:
-        config: whose ``data`` is prepared. out: folder; also gets ``failures.json``.
+        config: whose ``data`` is prepared, in all folds for ``data.fold`` -1.
+        out: folder; also gets ``failures.json``.
         form: ``video`` or ``frames``. short_side: in pixels. workers: processes; 0 takes
             ``data.workers``.
 
@@ -54,9 +55,12 @@ def prepare_data(
     root, folder = Path(config.data.root), Path(out)
     if folder.resolve() == root.resolve():
         raise WhyactError(f"{out} is data.root itself; write the copies to another folder.")
-    data = replace(config.data, fold=max(config.data.fold, 0))
-    splits = dict.fromkeys([data.train, data.val, *data.test])
-    listings = [listing_of(data, split) for split in splits]
+    data = config.data
+    listings = [
+        listing_of(replace(data, fold=fold), split)
+        for fold in chosen_folds(data)
+        for split in dict.fromkeys([data.train, data.val, *data.test])
+    ]
     if any(listing.store is not None for listing in listings):
         raise WhyactError(
             f"data.type is '{data.type}': prepare the files that the shards are made from."

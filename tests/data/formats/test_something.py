@@ -72,6 +72,22 @@ def test_v2_lists_and_templates(v2: Path, tmp_path: Path) -> None:
     assert [r.id for r in read2(newer).records] == [r.id for r in train.records]
 
 
+def test_newer_packages_of_v2_bring_the_answers_of_the_test_clips(v2: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("labels", "test"):
+        text = (v2 / "lists" / f"something-something-v2-{name}.json").read_text()
+        (lists / f"{name}.json").write_text(text)
+    ids = [r.id for r in read2(v2, "test").records]
+    rows = [f"{name};{miniatures.FLIPS_V2[k]}" for name, k in zip(ids, (93, 86, 87), strict=True)]
+    (lists / "test-answers.csv").write_text("\n".join(reversed(rows)) + "\n")
+    found = read_something_v2(root=str(v2), annotations=str(lists), split="test")
+    assert found.labelled and [r.label for r in found.records] == [93, 86, 87]
+    (lists / "test-answers.csv").write_text("\n".join(rows[1:]) + "\n")
+    with pytest.raises(WhyactError, match=rf"clip {ids[0]}: expected a 'template', got none"):
+        read_something_v2(root=str(v2), annotations=str(lists), split="test")
+
+
 def test_a_missing_clip_keeps_its_row(v2: Path, tmp_path: Path) -> None:
     rows = [{"id": "9", "template": "Pulling [something] from left to right"}]
     for name in ("labels", "train"):

@@ -9,30 +9,24 @@ from pathlib import Path
 
 from whyact.data.listing import (
     Listing,
-    Media,
     Record,
-    check_split,
-    existing,
     list_file,
-    list_folder,
-    read_lines,
+    open_set,
+    read_rows,
     read_text,
     refuse_twice,
 )
 from whyact.types import WhyactError
 
-SPLITS = ("train", "test", "all")
-
 
 def _classes(file: Path) -> dict[str, str]:
     """Class names by their code, in the order of the file."""
     names: dict[str, str] = {}
-    for number, line in enumerate(read_lines(file), 1):
+    for number, line in read_rows(file):
         found = re.fullmatch(r"(c\d+)\s+(.+)", line.strip())
-        if line.strip() and not found:
+        if not found:
             raise WhyactError(f"{file}, row {number}: expected 'c000 Name', got '{line}'.")
-        if found:
-            names[found[1]] = found[2]
+        names[found[1]] = found[2]
     return names
 
 
@@ -51,14 +45,15 @@ def read_charades(
     Raises:
         WhyactError: a missing list or column, or an action that the classes file does not have.
     """
-    check_split(split, SPLITS, "Charades")
-    folder, base, media = list_folder(root, annotations), existing(root), Media()
-    source = list_file(folder, ["Charades_v1_classes.txt"])
+    places = open_set(
+        "Charades", root=root, annotations=annotations, split=split, parts=("train", "test")
+    )
+    source = list_file(places.lists, ["Charades_v1_classes.txt"])
     names = _classes(source)
     index = {code: i for i, code in enumerate(names)}
     records: list[Record] = []
-    for part in ("train", "test") if split == "all" else (split,):
-        file = list_file(folder, [f"Charades_v1_{part}.csv"])
+    for part in places.parts:
+        file = list_file(places.lists, [f"Charades_v1_{part}.csv"])
         reader = csv.DictReader(io.StringIO(read_text(file), newline=""))
         for column in ("id", "actions"):
             if column not in (reader.fieldnames or ()):
@@ -69,7 +64,7 @@ def read_charades(
                 if code not in index:
                     raise WhyactError(f"{file}, video {row['id']}: no class '{code}' in {source}.")
             labels = tuple(sorted({index[code] for code in codes}))
-            path = media.find([base], f"{row['id']}.mp4")
+            path = places.media.find([places.videos], f"{row['id']}.mp4")
             records.append(Record(path, row["id"], labels, row.get("subject") or row["id"]))
     refuse_twice(records, f"Charades, {split} list")
     return Listing(tuple(names.values()), tuple(records), multi_label=True)

@@ -9,18 +9,14 @@ from pathlib import Path
 from whyact.data.listing import (
     UNLABELLED,
     Listing,
-    Media,
     Record,
-    check_split,
-    existing,
     list_file,
-    list_folder,
+    open_set,
     read_text,
     refuse_twice,
 )
 from whyact.types import WhyactError
 
-SPLITS = ("train", "validation", "test", "all")
 _FILES = {"train": ("train",), "validation": ("validation", "validate", "val"), "test": ("test",)}
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 
@@ -71,14 +67,16 @@ def read_kinetics(
     Raises:
         WhyactError: a missing list, or a row with a label that the training list does not have.
     """
-    check_split(split, SPLITS, "Kinetics")
-    folder, base, media = list_folder(root, annotations), existing(root), Media()
-    training = _rows(_list(folder, "train"))
+    places = open_set(
+        "Kinetics", root=root, annotations=annotations, split=split,
+        parts=("train", "validation"), hidden=("test",),
+    )  # fmt: skip
+    base, training = places.videos, _rows(_list(places.lists, "train"))
     classes = tuple(sorted({label for _, _, label in training if label}))
     index = {name: i for i, name in enumerate(classes)}
     records: list[Record] = []
-    for part in ("train", "validation") if split == "all" else (split,):
-        file = _list(folder, part)
+    for part in places.parts:
+        file = _list(places.lists, part)
         for number, (name, video, label) in enumerate(_rows(file), 2):
             if label not in index and (label or part != "test"):
                 raise WhyactError(
@@ -86,8 +84,8 @@ def read_kinetics(
                 )
             tops = [base / f for f in dict.fromkeys((part, *_FILES[part]))] + [base]
             groups = [label, label.replace(" ", "_")] if label else []
-            places = [top / g for top in tops for g in groups] + tops
-            path = media.look(places, f"{name}.mp4") or base / label / f"{name}.mp4"
+            folders = [top / g for top in tops for g in groups] + tops
+            path = places.media.look(folders, f"{name}.mp4") or base / label / f"{name}.mp4"
             records.append(Record(path, name, index.get(label, UNLABELLED), video))
     refuse_twice(records, f"Kinetics, {split} list")
     return Listing(classes, tuple(records))

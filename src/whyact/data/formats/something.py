@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from whyact.data.listing import (
     UNLABELLED,
     Listing,
-    Media,
+    Places,
     Record,
-    check_split,
-    existing,
     list_file,
-    list_folder,
     mirror_pairs,
-    read_lines,
+    open_set,
+    read_rows,
     read_text,
     refuse_twice,
 )
 from whyact.types import WhyactError
 
-SPLITS = ("train", "validation", "test")
+Row = tuple[str, int]
+"""Name of a clip and its label."""
+
+
+def _open(title: str, root: str, annotations: str, split: str) -> Places:
+    return open_set(
+        title, root=root, annotations=annotations, split=split,
+        parts=("train", "validation"), hidden=("test",),
+    )  # fmt: skip
 
 
 def _listing(
-    title: str, root: str, split: str, classes: tuple[str, ...], rows: list[tuple[str, int]],
-    suffix: str = "",
-) -> Listing:  # fmt: skip
-    base, media = existing(root), Media()
+    source: str, places: Places, classes: tuple[str, ...], rows: list[Row], suffix: str = ""
+) -> Listing:
     records = tuple(
-        Record(media.find([base], name + suffix), name, label, name) for name, label in rows
+        Record(places.media.find([places.videos], name + suffix), name, label, name)
+        for name, label in rows
     )
-    refuse_twice(records, f"{title}, {split} list")
+    refuse_twice(records, source)
     return Listing(classes, records, flip_pairs=mirror_pairs(classes))
-
-
-def _lists(split: str, title: str) -> tuple[str, ...]:
-    check_split(split, (*SPLITS, "all"), title)
-    return ("train", "validation") if split == "all" else (split,)
 
 
 def read_something_v1(
@@ -57,23 +58,30 @@ def read_something_v1(
     Raises:
         WhyactError: a missing list, or a row with an unknown label.
     """
-    title, folder = "Something-Something V1", list_folder(root, annotations)
-    names = list_file(folder, ["something-something-v1-labels.csv"])
-    classes = tuple(line.strip() for line in read_lines(names) if line.strip())
+    title = "Something-Something V1"
+    places = _open(title, root, annotations, split)
+    names = list_file(places.lists, ["something-something-v1-labels.csv"])
+    classes = tuple(line.strip() for _, line in read_rows(names))
     index = {name: i for i, name in enumerate(classes)}
-    rows: list[tuple[str, int]] = []
-    for part in _lists(split, title):
-        file = list_file(folder, [f"something-something-v1-{part}.csv"])
-        for number, line in enumerate(read_lines(file), 1):
-            if not line.strip():
-                continue
-            name, _, label = (field.strip() for field in line.partition(";"))
-            if not name or (not label and part != "test"):
-                raise WhyactError(f"{file}, row {number}: expected 'id;label', got '{line}'.")
+    rows: list[Row] = []
+    for part in places.parts:
+        file = list_file(places.lists, [f"something-something-v1-{part}.csv"])
+        for number, name, label in _pairs(file):
+            if not label and part != "test":
+                raise WhyactError(f"{file}, row {number}: expected 'id;label', got '{name}'.")
             if label and label not in index:
                 raise WhyactError(f"{file}, row {number}: '{label}' is no line of {names}.")
             rows.append((name, index[label] if label else UNLABELLED))
-    return _listing(title, root, split, classes, rows)
+    return _listing(f"{title}, {split} list", places, classes, rows)
+
+
+def _pairs(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, id and label of rows ``id;label``; the label is empty where there is none."""
+    for number, line in read_rows(file):
+        name, _, label = (field.strip() for field in line.partition(";"))
+        if not name:
+            raise WhyactError(f"{file}, row {number}: expected 'id;label', got '{line}'.")
+        yield number, name, label
 
 
 def _json(file: Path, kind: type) -> Any:
@@ -100,6 +108,13 @@ def _classes_v2(file: Path) -> tuple[str, ...]:
     return tuple(numbers[i] for i in wanted)
 
 
+def _answers(places: Places) -> dict[str, str]:
+    """Template by id of the test clips; empty where the package has no answers."""
+    names = ("something-something-v2-test-answers.csv", "test-answers.csv")
+    found = [places.lists / name for name in names if (places.lists / name).is_file()]
+    return {name: label for file in found[:1] for _, name, label in _pairs(file)}
+
+
 def read_something_v2(
     *, root: str, annotations: str = "", split: str = "train", fold: int = 0
 ) -> Listing:
@@ -107,30 +122,36 @@ def read_something_v2(
 
     The newer names ``train.json``, ``validation.json``, ``test.json`` and ``labels.json`` are read
     as well, and ``.mp4`` or frame folders for the clips. A row's template, without its brackets,
-    is its class.
+    is its class; the test list has none, but newer packages bring ``test-answers.csv`` beside it,
+    with rows ``id;class``.
 
     Args:
         root: of the videos. annotations: of the lists; the root if empty.
-        split: ``train``, ``validation``, ``test`` (no labels), ``all`` (the first two).
+        split: ``train``, ``validation``, ``test`` (labelled if there are answers), ``all`` (the
+            first two).
         fold: unused.
 
     Raises:
         WhyactError: a missing list, or a clip with an unknown template.
     """
-    title, folder = "Something-Something V2", list_folder(root, annotations)
-    names = list_file(folder, ["something-something-v2-labels.json", "labels.json"])
+    title = "Something-Something V2"
+    places = _open(title, root, annotations, split)
+    names = list_file(places.lists, ["something-something-v2-labels.json", "labels.json"])
     classes = _classes_v2(names)
     index = {name: i for i, name in enumerate(classes)}
-    rows: list[tuple[str, int]] = []
-    for part in _lists(split, title):
-        file = list_file(folder, [f"something-something-v2-{part}.json", f"{part}.json"])
+    answers = _answers(places) if split == "test" else {}
+    rows: list[Row] = []
+    for part in places.parts:
+        file = list_file(places.lists, [f"something-something-v2-{part}.json", f"{part}.json"])
         for number, row in enumerate(_json(file, list), 1):
             if not isinstance(row, dict) or not row.get("id"):
                 raise WhyactError(f"{file}, clip {number}: expected an 'id', got {row}.")
-            template = str(row.get("template", "")).replace("[", "").replace("]", "")
-            if not template and part != "test":
-                raise WhyactError(f"{file}, clip {row['id']}: expected a 'template', got none.")
+            name = str(row["id"])
+            told = str(row.get("template") or answers.get(name, ""))
+            template = told.replace("[", "").replace("]", "")
+            if not template and (answers or part != "test"):
+                raise WhyactError(f"{file}, clip {name}: expected a 'template', got none.")
             if template and template not in index:
-                raise WhyactError(f"{file}, clip {row['id']}: '{template}' is no class of {names}.")
-            rows.append((str(row["id"]), index[template] if template else UNLABELLED))
-    return _listing(title, root, split, classes, rows, ".webm")
+                raise WhyactError(f"{file}, clip {name}: '{template}' is no class of {names}.")
+            rows.append((name, index[template] if template else UNLABELLED))
+    return _listing(f"{title}, {split} list", places, classes, rows, ".webm")

@@ -7,31 +7,27 @@ from pathlib import Path
 
 from whyact.data.listing import (
     Listing,
-    Media,
+    Places,
     Record,
-    check_split,
-    existing,
     list_file,
-    list_folder,
-    read_lines,
+    open_set,
+    read_rows,
     refuse_twice,
 )
 from whyact.types import WhyactError
 
-SPLITS = ("train", "test", "all")
 
-
-def _check(split: str, fold: int, title: str) -> None:
-    check_split(split, SPLITS, title)
+def _open(title: str, root: str, annotations: str, split: str, fold: int) -> Places:
     if fold not in (0, 1, 2):
         raise WhyactError(
             f"data.fold is {fold}; {title} has three official splits, data.fold 0 to 2 "
             "(-1 runs them all)."
         )
+    return open_set(title, root=root, annotations=annotations, split=split, parts=("train", "test"))
 
 
 def _class_index(file: Path) -> tuple[str, ...]:
-    rows = [line.split() for line in read_lines(file) if line.strip()]
+    rows = [line.split() for _, line in read_rows(file)]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or row[0] != str(number):
             raise WhyactError(
@@ -54,17 +50,14 @@ def read_ucf101(
     Raises:
         WhyactError: a missing list, or a row that does not fit.
     """
-    _check(split, fold, "UCF101")
-    folder, base, media = list_folder(root, annotations), existing(root), Media()
-    classes = _class_index(list_file(folder, ["classInd.txt"]))
+    places = _open("UCF101", root, annotations, split, fold)
+    classes = _class_index(list_file(places.lists, ["classInd.txt"]))
     index = {name: i for i, name in enumerate(classes)}
     records: list[Record] = []
     doubts: list[str] = []
-    for part in ("train", "test") if split == "all" else (split,):
-        file = list_file(folder, [f"{part}list0{fold + 1}.txt"])
-        for number, line in enumerate(read_lines(file), 1):
-            if not line.strip():
-                continue
+    for part in places.parts:
+        file = list_file(places.lists, [f"{part}list0{fold + 1}.txt"])
+        for number, line in read_rows(file):
             found = re.fullmatch(r"\s*(\S+)/(\S+?)(?:\s+(\d+))?\s*", line)
             if not found or found[1] not in index:
                 raise WhyactError(
@@ -82,7 +75,7 @@ def read_ucf101(
                     f"is {found[1]}."
                 )
             group = re.search(r"_(g\d+)_c\d+", found[2])
-            path = media.find([base / found[1]], found[2])
+            path = places.media.find([places.videos / found[1]], found[2])
             name = f"{found[1]}/{found[2]}"
             records.append(Record(path, name, label, group[1] if group else name))
     refuse_twice(records, f"UCF101, {split} list {fold + 1}")
@@ -112,26 +105,23 @@ def read_hmdb51(
     Raises:
         WhyactError: missing lists, or a row that does not fit.
     """
-    _check(split, fold, "HMDB51")
-    folder, base, media = list_folder(root, annotations), existing(root), Media()
+    places = _open("HMDB51", root, annotations, split, fold)
     ending = f"_test_split{fold + 1}.txt"
-    files = sorted(folder.glob(f"*{ending}"))
+    files = sorted(places.lists.glob(f"*{ending}"))
     if not files:
-        raise WhyactError(f"{folder}: expected <class>{ending} there (data.annotations).")
+        raise WhyactError(f"{places.lists}: expected <class>{ending} there (data.annotations).")
     wanted = {"train": "1", "test": "2", "all": "012"}[split]
     classes = tuple(file.name.removesuffix(ending) for file in files)
     records: list[Record] = []
     for label, file in enumerate(files):
-        for number, line in enumerate(read_lines(file), 1):
-            if not line.strip():
-                continue
+        for number, line in read_rows(file):
             name, _, use = line.strip().rpartition(" ")
             if not name or use not in ("0", "1", "2"):
                 raise WhyactError(
                     f"{file}, row {number}: expected 'video.avi 0', 1 or 2, got '{line}'."
                 )
             if use in wanted:
-                path = media.find([base / classes[label]], name.strip())
+                path = places.media.find([places.videos / classes[label]], name.strip())
                 group = _source(name.strip(), classes[label])
                 records.append(Record(path, f"{classes[label]}/{name.strip()}", label, group))
     refuse_twice(records, f"HMDB51, {split} list {fold + 1}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,21 +24,12 @@ from whyact.tasks.folds import fold_runs
 from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import Batch
 
+NATIVE = "native"
+"""The row of the model's own map."""
 BATCH = 10
 """Clips that are measured together; it does not change results."""
 MINIMUM_ALIGNED = 8
 """Clips that `whyact.metrics.prompts.prompt_alignment` needs."""
-MEASURES: Mapping[str, tuple[str, Literal["higher", "lower", "neither"]]] = {
-    "iou": ("IoU at the mask's area", "higher"),
-    "energy": ("energy pointing above chance", "higher"),
-    "deletion": ("deletion AUC", "lower"),
-    "insertion": ("insertion AUC", "higher"),
-    "temporal": ("stability along the flow", "higher"),
-    "spread": ("spread in the frame, 1 for a constant map", "lower"),
-    "alignment": ("rank of the clip by its prompts, chance 0.5", "lower"),
-}
-"""Title and wanted direction of what is measured. A constant map is stable, so ``temporal`` never
-ranks alone; nor does ``spread``, for a map may be local in the wrong place."""
 
 
 @dataclass
@@ -46,6 +37,7 @@ class _Parts:
     """What was measured so far: rows of maps with their measures, and what alignment needs."""
 
     ids: list[str] = field(default_factory=list)
+    fingerprints: list[str] = field(default_factory=list)
     rows: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
     mixtures: list[Tensor] = field(default_factory=list)
     content: list[Tensor] = field(default_factory=list)
@@ -67,8 +59,9 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
         controls: measure random, constant, centre-prior and motion maps and the blurred copy too.
 
     Returns:
-        ``split``, ``clips`` (asked for), ``ids``, and ``rows``: values by row (``native``, and
-        those of the controls) and measure of `MEASURES`, one a clip, None where undefined.
+        ``split``, ``clips`` (asked for), ``fingerprint`` of the data, ``ids``, and ``rows``: values
+        by row (`NATIVE`, and those of the controls) and measure, one a clip, None where undefined.
+        The measures are those of `whyact.report.ablation_table.MEASURES`.
 
     Raises:
         WhyactError: no such run or split.
@@ -79,6 +72,7 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
         loaded = load_model(source)
         dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
         count = min(clips - len(parts.ids), len(dataset))
+        parts.fingerprints.append(dataset.fingerprint)
         starts = range(0, count, BATCH)
         requests = [[(i, 0) for i in range(s, min(s + BATCH, count))] for s in starts]
         for batch in load(dataset, requests):
@@ -87,8 +81,11 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
     # Prompts of different folds are of different models, so no one can be found by another's.
     if not folds and sum(map(len, parts.mixtures)) >= MINIMUM_ALIGNED:
         aligned = prompt_alignment(torch.cat(parts.mixtures), torch.cat(parts.content))
-        parts.note("native", {"alignment": aligned.rank})
-    return {"split": split, "clips": clips, "ids": parts.ids, "rows": parts.rows}
+        parts.note(NATIVE, {"alignment": aligned.rank})
+    return {
+        "split": split, "clips": clips, "fingerprint": " ".join(parts.fingerprints),
+        "ids": parts.ids, "rows": parts.rows,
+    }  # fmt: skip
 
 
 def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -> None:
@@ -98,9 +95,9 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     targets = output.logits.argmax(1)
     size = (video.shape[2], video.shape[3], video.shape[4])
     heat = upsample(cell_evidence(output, targets), size)
-    maps = {"native": heat}
+    maps = {NATIVE: heat}
     if controls:
-        maps["native_blurred"] = blurred(heat)
+        maps[f"{NATIVE}_blurred"] = blurred(heat)
         maps |= {c.name: c.heat(batch.video) for c in (kind(model=model) for kind in CONTROLS)}
     flow = backward_flow(batch.video)
     for row, one in maps.items():
@@ -118,13 +115,16 @@ def _of_map(
     curves = deletion_insertion(
         lambda x: loaded.probabilities(loaded.model(x).logits), batch.video, heat, targets, steps=8
     )
+    deletion = torch.stack([c.deletion_auc for c in curves]).mean(0)
+    insertion = torch.stack([c.insertion_auc for c in curves]).mean(0)
     undefined = torch.full((len(heat),), torch.nan)
     mask = batch.mask
     return {
         "iou": undefined if mask is None else iou_equal_area(heat, mask),
         "energy": undefined if mask is None else energy_pointing(heat, mask),
-        "deletion": torch.stack([c.deletion_auc for c in curves]).mean(0),
-        "insertion": torch.stack([c.insertion_auc for c in curves]).mean(0),
+        "deletion": deletion,
+        "insertion": insertion,
+        "faithfulness": insertion - deletion,
         "temporal": temporal_stability(heat, flow),
         "spread": spatial_spread(heat),
     }

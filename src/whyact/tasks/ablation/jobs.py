@@ -23,6 +23,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+COMMAND = (sys.executable, "-m", "whyact.tasks.ablation.worker")
+"""What is called with the file of a job."""
 POLL = 0.5
 """Seconds between looks at the processes."""
 ALLOCATOR = {
@@ -113,8 +115,8 @@ def _start(job: Job, slot: int, workers: int, devices: int) -> subprocess.Popen[
         environment["CUDA_VISIBLE_DEVICES"] = _visible(devices)[slot % devices]
     with job.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "whyact.tasks.ablation.worker", str(file)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
+            [*COMMAND, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            env=environment,
         )  # fmt: skip
 
 

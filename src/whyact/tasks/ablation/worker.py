@@ -74,7 +74,7 @@ def explained(folder: Path, explain: Mapping[str, Any]) -> dict[str, Any]:
 def write_json(file: Path, value: object) -> None:
     """Write a file that is whole or not there."""
     scratch = file.with_suffix(".tmp")
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
 

@@ -45,20 +45,23 @@ open(job["file"], "w").write(os.environ.get("OMP_NUM_THREADS", "none"))""")
     assert (tmp_path / "a.done").read_text() == "1"  # one thread each where there are several
 
 
-def test_workers_run_side_by_side_and_no_more(tmp_path, script):
-    script("""mine = job["folder"] + "/" + str(os.getpid())
-open(mine, "w").close(); time.sleep(0.4)
-seen = len(os.listdir(job["folder"])); os.remove(mine); print(seen)""")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_run_side_by_side_and_no_more(tmp_path, script, workers):
+    """Each job waits until as many are there as there are workers."""
+    script("""mine = job["busy"] + "/" + str(os.getpid())
+open(mine, "w").close(); start = time.time()
+while len(os.listdir(job["busy"])) < job["workers"] and time.time() < start + 60: time.sleep(0.01)
+time.sleep(0.1); print(len(os.listdir(job["busy"]))); time.sleep(0.1); os.remove(mine)""")
     busy = tmp_path / "busy"
     busy.mkdir()
-    tasks = [job(tmp_path, str(i), folder=str(busy)) for i in range(6)]
-    assert run_jobs(tasks, workers=3) == {}
-    seen = [int((tmp_path / str(i) / "log.txt").read_text()) for i in range(6)]
-    assert max(seen) > 1 and max(seen) <= 3
+    tasks = [job(tmp_path, n, busy=str(busy), workers=workers) for n in "ab"]
+    assert run_jobs(tasks, workers=workers) == {}
+    seen = [int((tmp_path / n / "log.txt").read_text()) for n in "ab"]
+    assert seen == [workers] * 2
 
 
 def test_each_worker_has_its_gpu(tmp_path, script, monkeypatch):
-    script("""print(os.environ["CUDA_VISIBLE_DEVICES"]); time.sleep(0.5)""")
+    script("""print(os.environ["CUDA_VISIBLE_DEVICES"])""")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert run_jobs([job(tmp_path, n) for n in "abc"], workers=3, devices=2) == {}
     assert [(tmp_path / n / "log.txt").read_text().strip() for n in "abc"] == ["0", "1", "0"]

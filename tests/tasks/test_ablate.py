@@ -189,13 +189,14 @@ def test_the_worker_says_what_went_wrong(tmp_path, capsys):
 
 
 def test_latency_is_of_the_models_asked_for(tmp_path):
-    small, large = (
-        {"type": "pooled", "backbone": {"width": width, "top_down": width > 8}} for width in (8, 64)
-    )
-    KINDS["latency"](
-        models={"small": small, "large": large}, sizes={"classes": 2, "scenes": 0},
-        shape=[4, 48, 48], rounds=3, device="cpu", output=str(tmp_path / "latency.json"),
-    )  # fmt: skip
+    models = {
+        name: {
+            "model": {"type": "pooled", "backbone": {"width": width, "top_down": width > 8}},
+            "sizes": {"classes": 2, "scenes": 0}, "shape": [frames, 48, 48],
+        }
+        for name, width, frames in (("small", 8, 2), ("large", 64, 8))
+    }  # fmt: skip
+    KINDS["latency"](models=models, rounds=3, device="cpu", output=str(tmp_path / "latency.json"))
     record = json.loads((tmp_path / "latency.json").read_text())
     assert all(len(record["seconds"][n]) == 3 for n in ("small", "large"))
     assert sum(record["seconds"]["large"]) > sum(record["seconds"]["small"])

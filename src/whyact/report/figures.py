@@ -146,8 +146,11 @@ def _draw_path(axis: Any, e: Explanation, rows: list[int]) -> None:
 def _ablation(values: Mapping[str, Any]) -> Figure:
     """Means over seeds with their 95 % intervals, a row a variant, a column a split."""
     summary = values.get("summary")
-    if not summary:
-        raise WhyactError("Expected the table.json of an ablation, with a 'summary'.")
+    if not summary or any("low" not in cell for row in summary.values() for cell in row.values()):
+        raise WhyactError(
+            "Expected the table.json of an ablation, with a 'summary' and its intervals; 'whyact "
+            "ablate' writes it anew from finished runs."
+        )
     names = list(summary)
     splits = list(dict.fromkeys(split for cells in summary.values() for split in cells))
     figure = _blank(1.6 + 1.9 * len(splits), 0.3 * len(names) + 0.8)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import track
 
-from whyact.config import Config
+from whyact.config import Config, DataConfig
 from whyact.config_io import from_dict, merge
 from whyact.data.builders import build_dataset
+from whyact.data.catalog import folds
 from whyact.objectives.builders import build_objectives
 from whyact.report.ablation_table import write_ablation
 from whyact.tasks.ablation.grid import Grid, base_configs, read_grid
@@ -61,6 +62,19 @@ class _Run:
     variant: str
     config: Config
 
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What of its data the model's size depends on."""
+        data = _one_fold(self.config.data)
+        dataset = build_dataset(data, data.val, train=False, seed=0)
+        return Sizes(len(dataset.classes), len(dataset.scenes), data.motion.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W) of its clips."""
+        size = self.config.data.transform.size
+        return self.config.data.clip.frames, size, size
+
     @property
     def folder(self) -> Path:
         return Path(self.config.output) / self.config.name
@@ -96,20 +110,19 @@ def ablate(
     for run in runs:  # before the first is trained, which may take hours
         finished(run.config)
     _prepare_data(run.config for run in runs)
-    sizes = _sizes(runs[0].config)
     for run in runs:
         if run.config.seed == plan.seeds[0]:
-            shadow_model(run.config.model, sizes)  # says what cannot be built
+            shadow_model(run.config.model, run.sizes)  # says what cannot be built
     matches: dict[str, Match] = {}
     if plan.matched:
-        matched, matches = _matched(runs, plan.reference, sizes)
+        matched, matches = _matched(runs, plan.reference)
         runs += matched
     devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
     workers = workers or max(1, devices)
-    jobs = [_job(run, plan, sizes) for run in runs if not _measured(run, plan)]
+    jobs = [_job(run, plan) for run in runs if not _measured(run, plan)]
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
-    latency = _latency(done, sizes, Path(output), failed, devices)
+    latency = _latency(done, Path(output), failed, devices)
     variants = {
         name: Variant(
             next(run.config for run in runs if run.variant == name), matches.get(name),
@@ -143,8 +156,7 @@ def _prepare_data(configs: Iterable[Config]) -> None:
     """Make what the data sets keep on disk once, before several processes would all make it."""
     seen: set[str] = set()
     for config in configs:
-        data = copy.deepcopy(config.data)
-        data.fold = max(0, data.fold)
+        data = _one_fold(config.data)
         objectives = build_objectives(config.objectives, config.objective_settings)
         wanted = objectives.needs_foreground
         key = json.dumps([asdict(data), wanted])
@@ -157,23 +169,21 @@ def _prepare_data(configs: Iterable[Config]) -> None:
             )
 
 
-def _sizes(config: Config) -> Sizes:
-    data = copy.deepcopy(config.data)
-    data.fold = max(0, data.fold)
-    dataset = build_dataset(data, data.val, train=False, seed=0)
-    return Sizes(len(dataset.classes), len(dataset.scenes), data.motion.source)
+def _one_fold(data: DataConfig) -> DataConfig:
+    """The first fold where all are asked for; they have the same classes."""
+    return replace(data, fold=max(0, data.fold))
 
 
 def _matched(runs: list[_Run], reference: str, sizes: Sizes) -> tuple[list[_Run], dict[str, Match]]:
     """All variants but the reference at its number of parameters."""
     base = next(run for run in runs if run.variant == reference)
-    target = count_parameters(base.config.model, sizes)
+    target = count_parameters(base.config.model, base.sizes)
     made, matches = [], dict[str, Match]()
     for run in track(runs, "Matching sizes", transient=True):
         if run.variant == reference:
             continue
         name = matched_name(run.variant)
-        config, matches[name] = match_parameters(run.config, sizes, target)
+        config, matches[name] = match_parameters(run.config, run.sizes, target)
         config.name = f"{name}/seed_{config.seed}"
         finished(config)
         made.append(_Run(name, config))
@@ -197,29 +207,33 @@ def _measured(run: _Run, plan: Grid) -> bool:
     )
 
 
-def _job(run: _Run, plan: Grid, sizes: Sizes) -> Job:
+def _job(run: _Run, plan: Grid) -> Job:
     task = {
-        "kind": "run", "config": asdict(run.config), "sizes": asdict(sizes),
+        "kind": "run", "config": asdict(run.config), "sizes": asdict(run.sizes),
         "explain": _explain(run, plan),
     }  # fmt: skip
-    return Job(run.config.name, run.folder, task, run.config.training.epochs)
+    count = folds(run.config.data) if run.config.data.fold == -1 else 1
+    return Job(run.config.name, run.folder, task, run.config.training.epochs * count)
 
 
 def _latency(
-    runs: list[_Run], sizes: Sizes, output: Path, failed: dict[str, str], devices: int
+    runs: list[_Run], output: Path, failed: dict[str, str], devices: int
 ) -> dict[str, list[float]] | None:
     """Seconds of a forward pass of every variant, measured in turn when nothing else runs."""
-    models = {run.variant: asdict(run.config.model) for run in runs}
+    models = {
+        run.variant: {
+            "model": asdict(run.config.model), "sizes": asdict(run.sizes), "shape": [*run.shape]
+        }
+        for run in runs
+    }  # fmt: skip
     if not models:
         return None
-    data = runs[0].config.data
-    shape = [data.clip.frames, data.transform.size, data.transform.size]
     file = output / LATENCY
     record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if (record.get("models"), record.get("shape")) != (models, shape):
+    if record.get("models") != models:
         task = {
-            "kind": "latency", "models": models, "sizes": asdict(sizes), "shape": shape,
-            "rounds": ROUNDS, "device": "auto" if devices else "cpu", "output": str(file),
+            "kind": "latency", "models": models, "rounds": ROUNDS,
+            "device": "auto" if devices else "cpu", "output": str(file),
         }  # fmt: skip
         error = run_jobs([Job("latency", output / "latency", task)], title="latency")
         failed.update(error)

@@ -187,7 +187,7 @@ def _costs(
     costs["latency"] = costs["seconds_a_clip"] = None
     if latency is not None and name in latency:
         costs["seconds_a_clip"] = statistics.median(latency[name])
-        if reference:
+        if reference in latency:
             costs["latency"] = ratio(latency[name], latency[reference])
     return costs
 

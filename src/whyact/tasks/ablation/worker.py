@@ -34,6 +34,7 @@ from whyact.training.record import environment
 from whyact.training.setup import make_accelerator
 from whyact.types import WhyactError
 
+Job = Callable[[], None]
 COSTS, EXPLAINED, LATENCY = "costs.json", "explained.json", "latency.json"
 """Records beside a run's own, and of the whole grid."""
 
@@ -96,35 +97,32 @@ def _costs(config: Config, sizes: Sizes, device: torch.device) -> dict[str, Any]
     }
 
 
-def latency(
-    models: Mapping[str, Any], sizes: Mapping[str, Any], shape: Sequence[int], rounds: int,
-    device: str, output: str,
-) -> None:  # fmt: skip
+def latency(models: Mapping[str, Any], rounds: int, device: str, output: str) -> None:
     """Time forward passes of untrained models in turn, each on one clip.
 
     Args:
-        models: ``model`` parts of configs by name. sizes: `Sizes`. shape: (T, H, W) of the clip.
-        rounds: of `interleaved`. device: ``auto`` or ``cpu``. output: JSON file to write.
+        models: by name: ``model`` (that part of a config), `Sizes` as ``sizes``, and the clip's
+            ``shape`` (T, H, W). rounds: of `interleaved`.
+        device: ``auto`` or ``cpu``. output: JSON file to write.
     """
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     wait = torch.cuda.synchronize if chosen == "cuda" else lambda: None
     torch.set_num_threads(1)
 
-    @torch.no_grad()
-    def job(tree: Mapping[str, Any]) -> Callable[[], None]:
-        config: ModelConfig = from_dict({"model": tree}).model
-        model = build_model(config, **sizes).to(chosen).eval()
-        clip = torch.zeros(1, model.mean.shape[1], *shape, device=chosen)
+    def job(model: Mapping[str, Any], sizes: Mapping[str, Any], shape: Sequence[int]) -> Job:
+        config: ModelConfig = from_dict({"model": model}).model
+        network = build_model(config, **sizes).to(chosen).eval()
+        clip = torch.zeros(1, network.mean.shape[1], *shape, device=chosen)
 
+        @torch.no_grad()
         def forward() -> None:
-            with torch.no_grad():
-                model(clip)
+            network(clip)
             wait()
 
         return forward
 
-    seconds = interleaved({name: job(tree) for name, tree in models.items()}, rounds)
-    record = {"seconds": seconds, "rounds": rounds, "shape": list(shape), "models": dict(models)}
+    seconds = interleaved({name: job(**one) for name, one in models.items()}, rounds)
+    record = {"seconds": seconds, "rounds": rounds, "models": dict(models)}
     write_json(Path(output), record | environment(torch.device(chosen), []))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from whyact.tasks.ablation.matching import (
     Sizes,
     count_parameters,
     match_parameters,
+    resized,
     shadow_model,
 )
 from whyact.tasks.ablation.table import Variant, matched_name, tabulate
@@ -107,31 +108,17 @@ def ablate(
         )
     plan = read_grid(grid, quick)
     runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
-    for run in runs:  # before the first is trained, which may take hours
-        finished(run.config)
-    _prepare_data(run.config for run in runs)
-    for run in runs:
-        if run.config.seed == plan.seeds[0]:
-            shadow_model(run.config.model, run.sizes)  # says what cannot be built
-    matches: dict[str, Match] = {}
-    if plan.matched:
-        matched, matches = _matched(runs, plan.reference)
-        runs += matched
+    _check(runs)
+    matches = _add_matched(runs, plan.reference) if plan.matched else {}
     devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
     workers = workers or max(1, devices)
     jobs = [_job(run, plan) for run in runs if not _measured(run, plan)]
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
     latency = _latency(done, Path(output), failed, devices)
-    variants = {
-        name: Variant(
-            next(run.config for run in runs if run.variant == name), matches.get(name),
-            {run.config.seed: run.folder for run in done if run.variant == name},
-        )
-        for name in dict.fromkeys(run.variant for run in runs)
-    }  # fmt: skip
-    about = {"grid": str(grid), "quick": quick, "workers": workers, "failed": failed}
-    table = tabulate(plan, variants, latency) | about | environment(torch.device("cpu"), [])
+    table = tabulate(plan, _variants(runs, done, matches), latency)
+    table |= {"grid": str(grid), "quick": quick, "workers": workers, "failed": failed}
+    table |= environment(torch.device("cpu"), [])
     return Ablation(Path(output), write_ablation(Path(output), table), failed)
 
 
@@ -150,6 +137,28 @@ def _plan(
             build_objectives(made.objectives, made.objective_settings)
             runs.append(_Run(name, made))
     return runs
+
+
+def _check(runs: Sequence[_Run]) -> None:
+    """Say what is wrong before the first run is trained, which may take hours; make the data."""
+    for run in runs:
+        finished(run.config)
+    _prepare_data(run.config for run in runs)
+    for run in {run.variant: run for run in runs}.values():
+        shadow_model(run.config.model, run.sizes)
+
+
+def _variants(
+    runs: Sequence[_Run], done: Sequence[_Run], matches: Mapping[str, Match]
+) -> dict[str, Variant]:
+    """The variants of all runs, with the folders of those that are done."""
+    return {
+        name: Variant(
+            config, matches.get(name),
+            {run.config.seed: run.folder for run in done if run.variant == name},
+        )
+        for name, config in {run.variant: run.config for run in runs}.items()
+    }  # fmt: skip
 
 
 def _prepare_data(configs: Iterable[Config]) -> None:
@@ -174,20 +183,22 @@ def _one_fold(data: DataConfig) -> DataConfig:
     return replace(data, fold=max(0, data.fold))
 
 
-def _matched(runs: list[_Run], reference: str, sizes: Sizes) -> tuple[list[_Run], dict[str, Match]]:
-    """All variants but the reference at its number of parameters."""
+def _add_matched(runs: list[_Run], reference: str) -> dict[str, Match]:
+    """Append all runs but the reference's at its number of parameters; how each variant got it."""
     base = next(run for run in runs if run.variant == reference)
     target = count_parameters(base.config.model, base.sizes)
-    made, matches = [], dict[str, Match]()
-    for run in track(runs, "Matching sizes", transient=True):
+    matches: dict[str, Match] = {}
+    for run in track([*runs], "Matching sizes", transient=True):
         if run.variant == reference:
             continue
         name = matched_name(run.variant)
-        config, matches[name] = match_parameters(run.config, run.sizes, target)
+        if name not in matches:
+            matches[name] = match_parameters(run.config, run.sizes, target)
+        config = resized(run.config, matches[name].setting, matches[name].after)
         config.name = f"{name}/seed_{config.seed}"
         finished(config)
-        made.append(_Run(name, config))
-    return made, matches
+        runs.append(_Run(name, config))
+    return matches
 
 
 def _explain(run: _Run, plan: Grid) -> dict[str, Any] | None:
@@ -217,7 +228,7 @@ def _job(run: _Run, plan: Grid) -> Job:
 
 
 def _latency(
-    runs: list[_Run], output: Path, failed: dict[str, str], devices: int
+    runs: Sequence[_Run], output: Path, failed: dict[str, str], devices: int
 ) -> dict[str, list[float]] | None:
     """Seconds of a forward pass of every variant, measured in turn when nothing else runs."""
     models = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from whyact.tasks.ablation.costs import (
     peak_memory,
     ratio,
 )
-from whyact.tasks.ablation.matching import Sizes, count_parameters, match_parameters
+from whyact.tasks.ablation.matching import Sizes, count_parameters, match_parameters, resized
 from whyact.types import WhyactError
 
 SIZES = Sizes(classes=5, scenes=3)
@@ -42,27 +43,22 @@ def test_parameters_are_those_of_the_network():
 )
 @pytest.mark.parametrize("target", [350_000, 11_600_000])
 def test_the_nearest_width_is_found(model, setting, target):
-    config = Config(name="mine", model=model)
-    found, match = match_parameters(config, SIZES, target)
+    config = Config(name="mine", model=copy.deepcopy(model))
+    match = match_parameters(config, SIZES, target)
     assert match.setting == setting and match.target == target
-    group = setting.split(".")[1]
 
     def count(width: int) -> int:
-        made = found.model
-        if group == "backbone":
-            made.backbone.width = width
-        else:
-            made.code_width = width
-        return count_parameters(made, SIZES)
+        return count_parameters(resized(config, setting, width).model, SIZES)
 
-    width = found.model.backbone.width if group == "backbone" else found.model.code_width
-    assert match.after == width and match.parameters == count(width)
+    width = match.after
+    assert match.parameters == count(width)
     assert match.miss == pytest.approx(match.parameters / target - 1)
-    smallest = width == (8 if group == "backbone" else 64)
+    smallest = width == (8 if "backbone" in setting else 64)
     beside = [abs(count(w) - target) for w in (width + 1, width - (not smallest))]
     assert abs(match.parameters - target) <= min(beside)
     assert smallest or abs(match.miss) < 0.06
     assert config.model == model  # the given one stays as it is
+    assert match.before == {"width": model.backbone.width, "code_width": 64}[setting.split(".")[-1]]
 
 
 def test_a_model_without_a_width_cannot_be_matched():

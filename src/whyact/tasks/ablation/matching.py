@@ -14,6 +14,7 @@ from whyact.types import WhyactError
 
 SCALABLE = ("small", "narrow_r3d_18")
 """Backbones that heed ``model.backbone.width``."""
+BACKBONE_WIDTH, CODE_WIDTH = "model.backbone.width", "model.code_width"
 MINIMUM_BACKBONE_WIDTH = 8
 _MAXIMUM = 1 << 14
 
@@ -63,41 +64,47 @@ def count_parameters(config: ModelConfig, sizes: Sizes) -> int:
     return sum(p.numel() for p in shadow_model(config, sizes).parameters())
 
 
-def match_parameters(config: Config, sizes: Sizes, target: int) -> tuple[Config, Match]:
-    """The config with the width for which its model has ``target`` parameters, or nearly.
+def resized(config: Config, setting: str, width: int) -> Config:
+    """The same config with another width.
 
-    ``model.backbone.width`` is changed where the backbone heeds it, else ``model.code_width``.
+    Args:
+        config: that stays as it is. setting: `BACKBONE_WIDTH` or `CODE_WIDTH`. width: its value.
+    """
+    made = copy.deepcopy(config)
+    if setting == BACKBONE_WIDTH:
+        made.model.backbone.width = width
+    else:
+        made.model.code_width = width
+    return made
+
+
+def match_parameters(config: Config, sizes: Sizes, target: int) -> Match:
+    """The width for which a model has ``target`` parameters, or nearly.
+
+    It is the backbone's where the backbone heeds one, else the codes'.
 
     Raises:
         WhyactError: the model has neither.
     """
-    scalable = config.model.backbone.type in SCALABLE
-    if not scalable and config.model.type != "whyact":
+    model = config.model
+    scalable = model.backbone.type in SCALABLE
+    if not scalable and model.type != "whyact":
         raise WhyactError(
-            f"{config.name}: a {config.model.type} model with the backbone "
-            f"'{config.model.backbone.type}' has no width to change, so it cannot be matched. Take "
-            f"one of {', '.join(SCALABLE)}, or leave 'matched' out of the grid."
+            f"{config.name}: a {model.type} model with the backbone '{model.backbone.type}' has no "
+            f"width to change, so it cannot be matched. Take one of {', '.join(SCALABLE)}, or "
+            "leave 'matched' out of the grid."
         )
-
-    def widened(width: int) -> Config:
-        made = copy.deepcopy(config)
-        if scalable:
-            made.model.backbone.width = width
-        else:
-            made.model.code_width = width
-        return made
+    setting = BACKBONE_WIDTH if scalable else CODE_WIDTH
 
     def count(width: int) -> int:
-        return count_parameters(widened(width).model, sizes)
+        return count_parameters(resized(config, setting, width).model, sizes)
 
-    low = MINIMUM_BACKBONE_WIDTH if scalable else MINIMUM_CODE_WIDTH
-    high = low
+    low = high = MINIMUM_BACKBONE_WIDTH if scalable else MINIMUM_CODE_WIDTH
     while count(high) < target and high < _MAXIMUM:
         low, high = high, 2 * high
     while high - low > 1:  # count(low) < target <= count(high), unless the narrowest is too large
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) < target else (low, middle)
     width = min((low, high), key=lambda w: abs(count(w) - target))
-    setting = "model.backbone.width" if scalable else "model.code_width"
-    before = config.model.backbone.width if scalable else config.model.code_width
-    return widened(width), Match(setting, before, width, count(width), target)
+    before = model.backbone.width if scalable else model.code_width
+    return Match(setting, before, width, count(width), target)

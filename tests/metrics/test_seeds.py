@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from whyact.metrics.bootstrap import draws_of_means, draws_of_measures
-from whyact.metrics.seeds import Resamples, contrast, resample_scores, resample_values
+from whyact.metrics.seeds import Resamples, contrast, resample_map, resample_values, top_hits
 from whyact.types import WhyactError
 
 
@@ -72,9 +72,9 @@ def test_the_draws_are_those_of_the_measures():
     logits = torch.randn(40, 7, generator=generator)
     labels = torch.randint(7, (40,), generator=generator)
     known = draws_of_measures(logits, labels, draws=120, seed=5)
-    found = resample_scores(logits[None], labels, [0], draws=120, seed=5)
-    for name in ("top1", "top5"):
-        torch.testing.assert_close(found[name].draws[0], known[name])
+    for name, hits in top_hits(logits[None], labels).items():
+        found = resample_values(hits, [0], draws=120, seed=5)
+        torch.testing.assert_close(found.draws[0], known[name])
     assert (
         draws_of_means(torch.ones(2, 3, dtype=torch.float64), draws=5).tolist() == [[1.0] * 5] * 2
     )
@@ -85,9 +85,10 @@ def test_several_labels_are_scored_by_their_precision():
     perfect = labels.float() * 2 - 1
     # Both classes rank their clips third and fourth of four: precisions 1/3 and 2/4.
     reverse = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.2, 0.2], [0.8, 0.8]])
-    found = resample_scores(torch.stack([perfect, reverse]), labels, [0, 1], draws=20)
-    assert list(found) == ["map"]
-    assert found["map"].values.tolist() == pytest.approx([1.0, (1 / 3 + 2 / 4) / 2])
+    found = resample_map(torch.stack([perfect, reverse]), labels, [0, 1], draws=20)
+    assert found.draws.shape == (2, 20) and found.values.tolist() == pytest.approx(
+        [1.0, (1 / 3 + 2 / 4) / 2]
+    )
 
 
 def test_coverage_over_clips_and_seeds():

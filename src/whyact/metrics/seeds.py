@@ -71,25 +71,31 @@ def resample_values(
     )  # fmt: skip
 
 
-def resample_scores(
-    logits: Tensor, labels: Tensor, seeds: Sequence[int], *, draws: int = 1000, seed: int = 0
-) -> dict[str, Resamples]:
-    """Resample ``top1`` and ``top5``, or ``map`` for several labels.
+def top_hits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """``top1`` and ``top5``, (S, n): 1 where the true class is the first, or of the first five.
 
     Args:
-        logits: (S, n, Y). labels: (n,) int64, or (n, Y) multi-hot. The others: `resample_values`.
+        logits: (S, n, Y). labels: (n,) int64.
     """
-    if labels.ndim == 1:
-        five = logits.topk(min(5, logits.shape[-1]), dim=-1).indices
-        hits = {
-            "top1": logits.argmax(-1) == labels,
-            "top5": (five == labels[:, None]).any(-1),
-        }
-        return {k: resample_values(v, seeds, draws=draws, seed=seed) for k, v in hits.items()}
+    five = logits.topk(min(5, logits.shape[-1]), dim=-1).indices
+    return {
+        "top1": (logits.argmax(-1) == labels).double(),
+        "top5": (five == labels[:, None]).any(-1).double(),
+    }
+
+
+def resample_map(
+    logits: Tensor, labels: Tensor, seeds: Sequence[int], *, draws: int = 1000, seed: int = 0
+) -> Resamples:
+    """Resample the mean average precision, which is no mean over clips.
+
+    Args:
+        logits: (S, n, Y). labels: (n, Y) multi-hot. The others: as in `resample_values`.
+    """
     found = [recognition_scores(x, labels, intervals=False)["map"] for x in logits]
     parts = [draws_of_measures(x, labels, draws=draws, seed=seed)["map"] for x in logits]
     values = torch.tensor([torch.nan if x is None else x for x in found], dtype=torch.float64)
-    return {"map": Resamples(tuple(seeds), values, torch.stack(parts), len(labels))}
+    return Resamples(tuple(seeds), values, torch.stack(parts), len(labels))
 
 
 def contrast(parts: Sequence[tuple[float, Resamples]], *, seed: int = 0) -> Estimate:

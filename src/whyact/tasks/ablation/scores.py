@@ -16,8 +16,9 @@ from whyact.metrics.seeds import (
     Estimate,
     Resamples,
     contrast,
-    resample_scores,
+    resample_map,
     resample_values,
+    top_hits,
 )
 from whyact.tasks.evaluation_record import read_predictions, read_record
 from whyact.tasks.folds import fold_runs
@@ -57,7 +58,7 @@ class ClipTable:
     def resamples(self, seed: int = 0) -> dict[str, Resamples]:
         """Every measure with its draws; tables of as many clips and one seed draw alike."""
         if self.logits is not None:
-            return resample_scores(*self.logits, self.seeds, seed=seed)
+            return {"map": resample_map(*self.logits, self.seeds, seed=seed)}
         return {k: resample_values(v, self.seeds, seed=seed) for k, v in self.values.items()}
 
 
@@ -83,26 +84,23 @@ def read_scores(runs: Mapping[int, Path], split: str) -> ClipTable | None:
         logits.append(torch.cat([part.logits for part in found]))
         labels.append(torch.cat([part.labels for part in found]))
         prints.append(" ".join(read_record(place)["set"]["fingerprint"] for place in places))
-    shared = [name for name in names[0] if all(name in set(other) for other in names[1:])]
+    shared, order = _shared(names)
     if not shared:
         return None
-    order = [torch.tensor([own.index(name) for name in shared]) for own in names]
     stacked = torch.stack([x[at] for x, at in zip(logits, order, strict=True)])
     truth = labels[0][order[0]]
     several = truth.ndim == 2
     return ClipTable(
-        prints[0], tuple(shared), tuple(runs), {} if several else _hits(stacked, truth),
+        prints[0], tuple(shared), tuple(runs), {} if several else top_hits(stacked, truth),
         (stacked, truth) if several else None,
     )  # fmt: skip
 
 
-def _hits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """(S, n), 1 where the true class is the first, or one of the first five."""
-    five = logits.topk(min(5, logits.shape[-1]), dim=-1).indices
-    return {
-        "top1": (logits.argmax(-1) == labels).double(),
-        "top5": (five == labels[:, None]).any(-1).double(),
-    }
+def _shared(names: Sequence[Sequence[str]]) -> tuple[list[str], list[Tensor]]:
+    """Names that are in all lists, in the order of the first, and their places in each."""
+    places = [{name: i for i, name in enumerate(own)} for own in names]
+    shared = [name for name in names[0] if all(name in place for place in places)]
+    return shared, [torch.tensor([place[name] for name in shared]) for place in places]
 
 
 def explained_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTable | None:
@@ -111,16 +109,11 @@ def explained_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTa
     Args:
         found: its records by seed. row: ``native`` or a control.
     """
-    shared = [
-        name
-        for name in next(iter(found.values()))["ids"]
-        if all(name in record["ids"] for record in found.values())
-    ]
+    shared, order = _shared([record["ids"] for record in found.values()])
     if not shared:
         return None
     columns: dict[str, list[Tensor]] = {}
-    for record in found.values():
-        place = torch.tensor([record["ids"].index(name) for name in shared])
+    for record, place in zip(found.values(), order, strict=True):
         for name, values in record["rows"][row].items():
             numbers = [torch.nan if v is None else v for v in values]
             columns.setdefault(name, []).append(torch.tensor(numbers, dtype=torch.float64)[place])

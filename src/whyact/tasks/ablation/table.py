@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from whyact.config import Config
 from whyact.tasks.ablation.costs import ratio
 from whyact.tasks.ablation.explained import NATIVE
-from whyact.tasks.ablation.grid import Grid
+from whyact.tasks.ablation.grid import ExplainedClips, Grid
 from whyact.tasks.ablation.matching import Match
 from whyact.tasks.ablation.scores import (
     ClipTable,
@@ -64,18 +64,19 @@ def tabulate(
         ``interaction``; ``costs``; ``variants``; ``rows``: what each run scored.
     """
     tables = _scores(variants)
+    measured = {split: _by_measure(found, grid.reference) for split, found in tables.items()}
     table: dict[str, Any] = {
         "reference": grid.reference,
         "seeds": grid.seeds,
         "variants": {n: _about(v) for n, v in variants.items()},
-        "summary": _cells(tables, ("top1", "map"), grid.reference, variants),
-        "top5": _cells(tables, ("top5",), grid.reference, variants),
+        "summary": _cells(variants, measured, ("top1", "map")),
+        "top5": _cells(variants, measured, ("top5",)),
         "costs": {n: _costs(v, n, grid.reference, latency) for n, v in variants.items()},
         "rows": {n: v.record("result.json") for n, v in variants.items()},
     }
     explained: dict[str, ClipTable] = {}
     if grid.explain is not None:
-        explained = _explained(variants)
+        explained = _explained(variants, grid.explain)
         table["explain"] = asdict(grid.explain)
         table["explained"] = _by_measure(explained, grid.reference)
         table["controls"] = _controls(variants.get(grid.reference))
@@ -100,16 +101,22 @@ def _scores(variants: Mapping[str, Variant]) -> Tables:
 
 
 def _cells(
-    tables: Tables, measures: Sequence[str], reference: str, variants: Mapping[str, Variant]
+    variants: Iterable[str], measured: Mapping[str, Mapping[str, Any]], measures: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """By variant and split the first of the measures that was measured."""
-    cells: dict[str, dict[str, Any]] = {name: {} for name in variants}
-    for split, found in tables.items():
-        for name, measured in _by_measure(found, reference).items():
-            for measure in measures:
-                if measure in measured:
-                    cells[name][split] = {"measure": measure, **measured[measure]}
-    return cells
+    """By variant and split the one of the measures that was measured.
+
+    Args:
+        variants: names. measured: cells by split, variant and measure. measures: to choose from.
+    """
+    return {
+        name: {
+            split: {"measure": measure, **found[name][measure]}
+            for split, found in measured.items()
+            for measure in measures
+            if measure in found.get(name, {})
+        }
+        for name in variants
+    }
 
 
 def _by_measure(tables: Mapping[str, ClipTable], reference: str) -> dict[str, dict[str, Any]]:
@@ -124,10 +131,12 @@ def _by_measure(tables: Mapping[str, ClipTable], reference: str) -> dict[str, di
     return found
 
 
-def _explained(variants: Mapping[str, Variant]) -> dict[str, ClipTable]:
+def _explained(variants: Mapping[str, Variant], asked: ExplainedClips) -> dict[str, ClipTable]:
     made = {}
     for name, variant in variants.items():
-        records = variant.record(EXPLAINED)
+        found = variant.record(EXPLAINED)
+        # A run that failed after training may have explained other clips for an earlier grid.
+        records = {s: r for s, r in found.items() if (r["split"], r["clips"]) == astuple(asked)}
         table = explained_scores(records, NATIVE) if records else None
         if table is not None:
             made[name] = table

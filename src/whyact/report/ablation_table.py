@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,22 +166,18 @@ def _explanations(table: Mapping[str, Any]) -> str:
 
 
 def _interactions(table: Mapping[str, Any]) -> str:
+    """Effects of the factorial on accuracy and on explanations, at every size."""
     parts = []
     for size, found in table.get("interaction", {}).items():
-        columns: dict[str, Callable[[str], str]] = {}
-        for split, effects in found.items():
-            share = split != "explained"
-            for measure, each in effects.items():
-                if measure == "top5" or (not share and measure not in MEASURES):
-                    continue
-
-                def cell(effect: str, each: Any = each, share: bool = share) -> str:
-                    return _interval(each[effect], *((100, 1) if share else (1, 3)))
-
-                columns[split if share else MEASURES[measure]] = cell
-        names = list(next(iter(next(iter(found.values())).values())))
-        rows = [[name, *(cell(name) for cell in columns.values())] for name in names]
-        parts.append(f"Variants {size}:\n\n{_rows(['effect', *columns], rows)}")
+        accuracy = {
+            split: effects.get("top1", effects.get("map"))
+            for split, effects in found.items()
+            if split != "explained"
+        }
+        explained = found.get("explained", {})
+        measures = {MEASURES[m]: explained[m] for m in MEASURES if m in explained}
+        parts.append(f"Variants {size}:")
+        parts += [_effects(c, *u) for c, u in ((accuracy, (100, 1)), (measures, (1, 3))) if c]
     if not parts:
         return ""
     note = (
@@ -191,6 +187,12 @@ def _interactions(table: Mapping[str, Any]) -> str:
         "measure's own unit; [95 % interval]."
     )
     return "\n\n".join([note, *parts])
+
+
+def _effects(columns: Mapping[str, Mapping[str, Cell]], scale: float, digits: int) -> str:
+    names = list(next(iter(columns.values())))
+    rows = [[n, *(_interval(each[n], scale, digits) for each in columns.values())] for n in names]
+    return _rows(["effect", *columns], rows)
 
 
 def _costs(table: Mapping[str, Any]) -> str:

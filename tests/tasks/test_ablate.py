@@ -23,7 +23,6 @@ GRID = """
 factors:
   SSG: {model.spatial_graph.type: grid}
   DPM: {model.dynamic_prompts.type: none}
-variants: {plain: {model.type: pooled}}
 matched: true
 explain: {split: test, clips: 8}
 seeds: [1]
@@ -57,7 +56,7 @@ def test_a_grid_is_trained_once_and_measured(tmp_path, ran):
     config = tiny_config(clips, tmp_path / "elsewhere", data__test=["test", "train"])
     path = write_grid(tmp_path, GRID)
     found = ablate(config, grid=path, output=out)
-    base = ["SSG+DPM", "SSG", "DPM", "none", "plain"]
+    base = ["SSG+DPM", "SSG", "DPM", "none"]
     names = [*base, *(f"{n}-matched" for n in base[1:])]
     assert ran == [*(f"{n}/seed_1" for n in names), "latency"] and found.failed == {}
     assert not (tmp_path / "elsewhere").exists()
@@ -96,7 +95,8 @@ def test_a_grid_is_trained_once_and_measured(tmp_path, ran):
     ablate(config, grid=path, output=out)
     assert ran == ["none/seed_1"]
     ran.clear()
-    write_grid(tmp_path, GRID.replace("[1]", "[1, 2]").replace("matched: true", ""))
+    more = GRID.replace("[1]", "[1, 2]").replace("matched: true", "").replace("explain: {", "# {")
+    write_grid(tmp_path, more)
     ablate(config, grid=path, output=out)
     assert ran == [*(f"{n}/seed_2" for n in base), "latency"]  # other models are timed
 

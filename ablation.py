@@ -1,4 +1,4 @@
-"""``python ablation.py --config configs/… --grid configs/…``: the same as ``whyact ablate``."""
+"""``python ablation.py --workers 2``: the same as ``whyact ablate``; by default README's grid."""
 
 import sys
 

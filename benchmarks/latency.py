@@ -1,16 +1,12 @@
 """What the modules and the explanation cost, as ratios of medians measured in one run.
 
-    python benchmarks/latency.py --output docs/results/latency.json
-
-Rounds take the variants in turn, so that a slow minute of the machine hits all of them alike.
+python benchmarks/latency.py --output docs/results/latency.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from torchvision.models import video
 
 from whyact.config import BackboneConfig, ModelConfig
 from whyact.models.builders import build_model
+from whyact.tasks.ablation.costs import interleaved, ratio
 from whyact.tasks.explain import explain_clips
 from whyact.training.record import environment
 
@@ -30,18 +27,6 @@ CLASSES = 400
 def _model(kind: str) -> nn.Module:
     backbone = BackboneConfig(type="resnet18", motion="shift")
     return build_model(ModelConfig(type=kind, backbone=backbone), classes=CLASSES).eval()
-
-
-def _measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    for job in jobs.values():
-        job()
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def main() -> None:
@@ -66,7 +51,7 @@ def main() -> None:
     def without_gradients(call: Callable[[], object]) -> Callable[[], object]:
         return torch.no_grad()(call)
 
-    seconds = _measure(
+    seconds = interleaved(
         {
             "resnet18_backbone": without_gradients(lambda: pooled.encode(clip)),
             "resnet18_pooled": without_gradients(lambda: pooled(clip)),
@@ -77,23 +62,17 @@ def main() -> None:
         },
         args.rounds,
     )
-    median = {name: statistics.median(values) for name, values in seconds.items()}
 
-    def ratio(above: str, below: str) -> dict[str, float]:
-        each = sorted(a / b for a, b in zip(seconds[above], seconds[below], strict=True))
-        return {
-            "of_medians": median[above] / median[below],
-            "lower_quartile": each[len(each) // 4],
-            "upper_quartile": each[3 * len(each) // 4],
-        }
+    def over(above: str, below: str) -> dict[str, float]:
+        return ratio(seconds[above], seconds[below])
 
     record = {
         "shape": [args.batch, 3, args.frames, args.size, args.size],
         "rounds": args.rounds,
-        "modules_over_backbone": ratio("resnet18_whyact", "resnet18_backbone"),
-        "modules_over_pooled": ratio("resnet18_whyact", "resnet18_pooled"),
-        "native_explanation_over_forward": ratio("explain_native", "resnet18_whyact"),
-        "captum_grad_cam_over_forward": ratio("r3d18_captum_grad_cam", "r3d18"),
+        "modules_over_backbone": over("resnet18_whyact", "resnet18_backbone"),
+        "modules_over_pooled": over("resnet18_whyact", "resnet18_pooled"),
+        "native_explanation_over_forward": over("explain_native", "resnet18_whyact"),
+        "captum_grad_cam_over_forward": over("r3d18_captum_grad_cam", "r3d18"),
         "seconds": seconds,
         **environment(torch.device("cpu"), []),
     }

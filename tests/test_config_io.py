@@ -21,7 +21,8 @@ from whyact.config_io import (
     to_json,
     to_yaml,
 )
-from whyact.tasks.ablate import base_configs, read_grid
+from whyact.metrics.factorial import cells
+from whyact.tasks.ablation.grid import base_configs, read_grid
 from whyact.types import WhyactError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -29,7 +30,7 @@ FILES = sorted(CONFIGS.glob("*.yaml")) + sorted(CONFIGS.glob("presets/*.yaml"))
 
 
 def is_grid(path: Path) -> bool:
-    return bool({"axes", "variants"} & set(yaml.safe_load(path.read_text())))
+    return bool({"axes", "factors", "variants"} & set(yaml.safe_load(path.read_text())))
 
 
 GRIDS, PLAIN = [f for f in FILES if is_grid(f)], [f for f in FILES if not is_grid(f)]
@@ -254,28 +255,39 @@ def test_the_preset_goes_on_top_of_any_config():
 @pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.stem)
 def test_every_variant_of_a_shipped_grid_is_a_config(path, quick):
     base = load_config(base_configs(path))
-    variants, seeds = read_grid(path, quick)
-    full, all_seeds = read_grid(path)
-    assert set(variants) == set(full) and seeds == (all_seeds[:1] if quick else all_seeds)
-    made = {name: from_dict(merge(asdict(base), tree), name) for name, tree in variants.items()}
+    read, full = read_grid(path, quick), read_grid(path)
+    assert set(read.variants) == set(full.variants)
+    assert read.seeds == (full.seeds[:1] if quick else full.seeds)
+    made = {n: from_dict(merge(asdict(base), tree), n) for n, tree in read.variants.items()}
     assert all(made[a] != made[b] for a in made for b in made if a < b)
+    for config in made.values():
+        assert read.explain is None or read.explain.split in config.data.test
     if quick:
-        long = [from_dict(merge(asdict(base), tree)) for tree in full.values()]
+        long = [from_dict(merge(asdict(base), tree)) for tree in full.variants.values()]
         assert all(
             a.training.epochs < b.training.epochs for a, b in zip(made.values(), long, strict=True)
         )
 
 
-def test_the_shipped_grid_has_all_combinations_and_the_plain_model():
-    variants, seeds = read_grid(CONFIGS / "ablation_config.yaml")
-    slots = ("spatial_graph", "dynamic_prompts", "graph_prompt_gnn")
-    types = {
-        tuple(tree["model"][slot]["type"] for slot in slots)
-        for name, tree in variants.items()
-        if name != "plain"
-    }
-    assert len(variants) == 9 and len(types) == 8 and seeds == [0, 1, 2]
-    assert variants["plain"]["model"]["type"] == "pooled"
+def test_the_grid_of_the_readme_has_all_combinations_and_the_baselines():
+    grid = read_grid(CONFIGS / "ablation_config.yaml")
+    null = {"SSG": ("spatial_graph", "grid"), "DPM": ("dynamic_prompts", "none"),
+            "GPNN": ("graph_prompt_gnn", "none")}  # fmt: skip
+    assert grid.factors == list(null) and len(grid.cells) == 8 == len(list(cells(grid.factors)))
+    for cell, name in grid.cells.items():
+        off = {slot: {"type": t} for part, (slot, t) in null.items() if part not in cell}
+        assert grid.variants[name].get("model", {}) == off
+    types = {tree["model"]["type"] for n, tree in grid.variants.items() if "model" in tree
+             and "type" in tree["model"]}  # fmt: skip
+    assert types == {"pooled", "cnn3d", "cnn_lstm"}
+    assert grid.seeds == [0, 1, 2, 3, 4] and grid.matched and grid.reference == "SSG+DPM+GPNN"
+
+
+def test_reduced_is_the_preset():
+    base = load_config([CONFIGS / "demo.yaml"])
+    tree = read_grid(CONFIGS / "ablation_practical.yaml").variants["reduced"]
+    preset = load_config([CONFIGS / "presets" / "reduced.yaml"], base=base)
+    assert from_dict(merge(asdict(base), tree)).model == preset.model
 
 
 @pytest.mark.parametrize("name", ["demo", "backdrop", "train_config", "ablation_config"])

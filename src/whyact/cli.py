@@ -13,6 +13,7 @@ from pathlib import Path
 import rich
 from rich.console import Console
 
+from whyact.cli_ablate import add_ablate_options, run_ablate
 from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
@@ -94,10 +95,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["explain"].add_argument(
         "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
     )
-    add("ablate", "train a grid of settings x seeds and tabulate it", True)
-    made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
-    made["ablate"].add_argument("--output", default="runs/ablation")
-    made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
+    add_ablate_options(add("ablate", "train a grid of settings x seeds and tabulate it", True))
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add_figure_options(add("figure", "make a picture for a paper"))
@@ -189,14 +187,6 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
     return 1 if any(one.error for one in found) else 0
 
 
-def _ablate(args: argparse.Namespace, config: Config) -> int:
-    from whyact.tasks.ablate import ablate, base_configs
-
-    config = load_config([*base_configs(args.grid), *args.config], args.flags)
-    print(ablate(config, grid=args.grid, output=args.output, quick=args.quick))
-    return 0
-
-
 def _settings(args: argparse.Namespace, config: Config) -> int:
     from whyact.config_io import to_yaml
 
@@ -213,8 +203,8 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
-    "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
-    "figure": run_figure, "audit": run_audit,
+    "compare": _compare, "ablate": run_ablate, "data": run_data, "settings": _settings,
+    "demo": _demo, "figure": run_figure, "audit": run_audit,
 }  # fmt: skip
 
 

@@ -18,12 +18,14 @@ class BackboneConfig:
     """The token-making network.
 
     Attributes:
-        type: ``small`` (trained from scratch), ``efficientnet_lite0``, or the name of a torchvision
-            image model (applied per frame) or video model, e.g. ``resnet18`` or ``r3d_18``.
+        type: ``small`` (trained from scratch), ``narrow_r3d_18``, ``efficientnet_lite0``, or the
+            name of a torchvision image model (applied per frame) or video model, e.g. ``resnet18``
+            or ``r3d_18``.
         weights: ``none``, ``default`` (for EfficientNet-Lite0 the ImageNet weights of its package),
             or the path of a state dict (.pt, .pth, .safetensors).
         frozen: keep the weights and the batch statistics as they are.
-        width: token width of ``small``; ignored by the others, which report theirs.
+        width: token width of ``small`` and ``narrow_r3d_18``; ignored by the others, which report
+            theirs.
         motion: how a per-frame network sees motion: ``shift`` (temporal shift), ``difference``
             (differences of neighbouring frames' tokens are appended) or ``none``.
         layer: name of the module whose output makes the tokens; empty for the last feature map.

@@ -86,6 +86,9 @@ def test_every_other_combination_refuses_it_and_names_what_differs(models, runs,
 
 BASELINES = {
     "cnn3d-r3d_18": (ModelConfig(type="cnn3d", backbone=BackboneConfig(type="r3d_18")), 1),
+    "cnn3d-narrow": (
+        ModelConfig(type="cnn3d", backbone=BackboneConfig(type="narrow_r3d_18", width=16)), 1
+    ),
     "pooled-resnet18": (ModelConfig(type="pooled", backbone=BackboneConfig(type="resnet18")), 8),
     "cnn_lstm-resnet18": (
         ModelConfig(type="cnn_lstm", backbone=BackboneConfig(type="resnet18", motion="none")), 8,

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from whyact.nn.backbone import SmallBackbone, TemporalShift, with_differences
+from whyact.nn.narrow_r3d import narrow_r3d_18
 from whyact.nn.pretrained import efficientnet_lite0, torchvision_backbone
 from whyact.types import WhyactError
 
@@ -137,3 +138,24 @@ def test_efficientnet_lite0_cuts_at_a_block_and_refuses_shift():
         efficientnet_lite0(layer="blocks.99")
     with pytest.raises(WhyactError, match="difference or none"):
         efficientnet_lite0(motion="shift")
+
+
+def test_the_narrow_r3d_at_full_width_is_torchvisions() -> None:
+    torch.manual_seed(0)
+    whole = torchvision_backbone(name="r3d_18").eval()
+    narrow = narrow_r3d_18(width=512).eval()
+    assert narrow.width == 512 and (narrow.mean, narrow.std) == (whole.mean, whole.std)
+    values = [v for k, v in whole.state_dict().items() if not k.endswith("num_batches_tracked")]
+    own = {k: v for k, v in narrow.state_dict().items() if not k.endswith("num_batches_tracked")}
+    assert [v.shape for v in own.values()] == [v.shape for v in values]
+    narrow.load_state_dict(dict(zip(own, values, strict=True)), strict=False)
+    video = torch.rand(1, 3, 4, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(narrow(video), whole(video))
+
+
+def test_the_narrow_r3d_is_narrow() -> None:
+    features = narrow_r3d_18(width=20)(torch.rand(2, 3, 8, 32, 32))
+    assert features.shape == (2, 20, 1, 2, 2)
+    with pytest.raises(WhyactError, match=r"narrow_r3d_18 is at least 8, got 7"):
+        narrow_r3d_18(width=7)

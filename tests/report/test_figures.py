@@ -12,12 +12,12 @@ from whyact.types import WhyactError
 TABLE: dict[str, Any] = {
     "summary": {
         "full": {
-            "iid": {"mean": 0.95, "std": 0.01, "runs": 3},
-            "swap": {"mean": 0.8, "std": 0.02, "runs": 3},
+            "iid": {"mean": 0.95, "std": 0.01, "low": 0.93, "high": 0.96},
+            "swap": {"mean": 0.8, "std": 0.02, "low": 0.7, "high": 0.9},
         },
         "no graph": {
-            "iid": {"mean": 0.9, "std": None, "runs": 1},
-            "swap": {"mean": None, "std": None, "runs": 0},
+            "iid": {"mean": 0.9, "std": None, "low": 0.85, "high": 0.95},
+            "swap": {"mean": None, "std": None, "low": None, "high": None},
         },
     }
 }

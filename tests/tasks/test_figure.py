@@ -15,7 +15,7 @@ def test_from_an_explanation_and_from_an_ablation(tmp_path: Path) -> None:
     source = tmp_path / "clip.json"
     source.write_text(json.dumps(toy_values()[0]), encoding="utf-8")
     assert figure(source, kind="graph", output=tmp_path / "g.svg").is_file()
-    cell = {"mean": 0.5, "std": None, "runs": 1}
+    cell = {"mean": 0.5, "std": None, "low": 0.4, "high": 0.6}
     (tmp_path / "table.json").write_text(json.dumps({"summary": {"full": {"iid": cell}}}))
     assert figure(tmp_path, kind="ablation", output=tmp_path / "a.pdf").is_file()
 

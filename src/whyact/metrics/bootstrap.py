@@ -34,6 +34,20 @@ def draws_of_measures(
     return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
+def draws_of_means(values: Tensor, *, draws: int = 1000, seed: int = 0) -> Tensor:
+    """Means of resampled clips, (S, draws) float64; the clips are those of `draws_of_measures`.
+
+    Args:
+        values: (S, n) float64, rows of the same n clips; NaN marks a clip without a value, which
+            is left out. A resample without any value is NaN.
+        draws, seed: see `draws_of_measures`.
+    """
+    defined = (~values.isnan()).double().T
+    filled = values.nan_to_num().T
+    chunks = _weights(values.shape[1], draws, seed)
+    return torch.cat([(w @ filled) / (w @ defined) for w in chunks]).T
+
+
 def percentile_interval(values: Tensor, *, level: float = 0.95) -> list[float]:
     """The interval [low, high] that holds ``level`` of ``values`` (draws,).
 

@@ -22,6 +22,7 @@ from whyact.nn.backbone import SmallBackbone
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.head import AdditiveHead, NuisanceHead
+from whyact.nn.narrow_r3d import narrow_r3d_18
 from whyact.nn.pretrained import Volumetric, efficientnet_lite0, torchvision_backbone
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.nn.two_stream import TwoStreamBackbone
@@ -36,6 +37,10 @@ def _small(c: BackboneConfig) -> nn.Module:
 
 def _lite0(c: BackboneConfig) -> nn.Module:
     return efficientnet_lite0(weights=c.weights, motion=c.motion, layer=c.layer)
+
+
+def _narrow_r3d(c: BackboneConfig) -> nn.Module:
+    return narrow_r3d_18(width=c.width)
 
 
 def _torchvision(c: BackboneConfig) -> nn.Module:
@@ -89,6 +94,7 @@ def _no_graph(c: GraphPromptGnnConfig, code: int) -> nn.Module:
 BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
     "small": _small,
     "efficientnet_lite0": _lite0,
+    "narrow_r3d_18": _narrow_r3d,
 }
 """Backbones by name; any other name is looked up in torchvision."""
 

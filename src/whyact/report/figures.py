@@ -144,10 +144,13 @@ def _draw_path(axis: Any, e: Explanation, rows: list[int]) -> None:
 
 
 def _ablation(values: Mapping[str, Any]) -> Figure:
-    """Means and standard deviations over seeds, a row a variant, a column a split."""
+    """Means over seeds with their 95 % intervals, a row a variant, a column a split."""
     summary = values.get("summary")
-    if not summary:
-        raise WhyactError("Expected the table.json of an ablation, with a 'summary'.")
+    if not summary or any("low" not in cell for row in summary.values() for cell in row.values()):
+        raise WhyactError(
+            "Expected the table.json of an ablation, with a 'summary' and its intervals; 'whyact "
+            "ablate' writes it anew from finished runs."
+        )
     names = list(summary)
     splits = list(dict.fromkeys(split for cells in summary.values() for split in cells))
     figure = _blank(1.6 + 1.9 * len(splits), 0.3 * len(names) + 0.8)
@@ -158,9 +161,11 @@ def _ablation(values: Mapping[str, Any]) -> Figure:
             if cell["mean"] is None:
                 axis.text(0.5, y, "–", ha="center", va="center", color=_MUTED)
                 continue
-            mean, spread = 100 * cell["mean"], 100 * (cell["std"] or 0)
-            axis.errorbar(mean, y, xerr=spread, fmt="o", color="#0072B2", markersize=5, capsize=2)
-            text = f"{mean:.1f}" + (f" ± {spread:.1f}" if cell["std"] is not None else "")
+            mean, low, high = (100 * cell[key] for key in ("mean", "low", "high"))
+            axis.plot([low, high], [y, y], color="#0072B2", linewidth=1.5)
+            axis.plot(mean, y, "o", color="#0072B2", markersize=5)
+            spread = "" if cell["std"] is None else f" ± {100 * cell['std']:.1f}"
+            text = f"{mean:.1f}{spread}"
             axis.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), size=8, va="center")
         axis.set(title=split, xlim=(0, 100), ylim=(len(names) - 0.5, -0.5))
         axis.set_title(split, size=10)

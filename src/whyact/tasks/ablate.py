@@ -1,178 +1,255 @@
-"""Train a grid of settings x seeds and tabulate it."""
+"""Train a grid of settings x seeds, in parallel, and tabulate it."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
-import statistics
-from collections.abc import Mapping
-from dataclasses import asdict
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-from accelerate import PartialState
+import torch
+from rich.progress import track
 
-from whyact.config import Config
-from whyact.config_io import check_names, from_dict, leaves, merge, nearest, nested
-from whyact.tasks.train import finished, train
+from whyact.config import Config, DataConfig
+from whyact.config_io import from_dict, merge
+from whyact.data.builders import build_dataset
+from whyact.data.catalog import folds
+from whyact.objectives.builders import build_objectives
+from whyact.report.ablation_table import write_ablation
+from whyact.tasks.ablation.grid import Grid, base_configs, read_grid
+from whyact.tasks.ablation.jobs import Job, run_jobs
+from whyact.tasks.ablation.matching import (
+    Match,
+    Sizes,
+    count_parameters,
+    match_parameters,
+    resized,
+    shadow_model,
+)
+from whyact.tasks.ablation.table import Variant, matched_name, tabulate
+from whyact.tasks.ablation.worker import COSTS, LATENCY, explained
+from whyact.tasks.train import finished
+from whyact.training.record import environment
 from whyact.types import WhyactError
 
+__all__ = ["Ablation", "ablate", "base_configs"]
 
-def _read(path: str | Path) -> dict[str, Any]:
-    path = Path(path)
-    if not path.is_file():
-        raise WhyactError(f"{path}: no such grid file.")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise WhyactError(f"{path}: not valid YAML: {error}") from error
-    known = ("config", "common", "axes", "variants", "seeds", "quick")
-    if not isinstance(tree, dict) or not (tree.get("axes") or tree.get("variants")):
-        raise WhyactError(
-            f"{path}: expected 'axes:' (a list of values for each setting) or 'variants:' (a name "
-            "and settings for each)."
-        )
-    for key, value in tree.items():
-        if key not in known:
-            raise WhyactError(
-                f"{path}: there is no '{key}' in a grid. Did you mean '{nearest(str(key), known)}'?"
-            )
-        _check_part(path, key, value)
-    return {key: value for key, value in tree.items() if value is not None}
+ROUNDS = 30
+"""Of the forward passes whose time is compared."""
 
 
-def _check_part(path: Path, key: str, value: Any) -> None:
-    """Fail where a part of a grid has another form than `read_grid` says."""
-    if value is None or key == "config":
-        return
-    if key == "seeds":
-        _check_seeds(path, key, value)
-        return
-    if not isinstance(value, dict):
-        raise WhyactError(f"{path}: {key}: expected 'name: value' below it, got '{value}'.")
-    inner, form = {"axes": (list, "a list of values"), "variants": (dict, "settings")}.get(
-        key, (object, "")
-    )
-    for name, one in value.items():
-        if not isinstance(one, inner) and not (key == "variants" and one is None):
-            raise WhyactError(f"{path}: {key}: expected {form} for '{name}', got '{one}'.")
-    if key == "quick" and value.get("seeds") is not None:
-        _check_seeds(path, "quick.seeds", value["seeds"])
+@dataclass(frozen=True)
+class Ablation:
+    """What an ablation left.
 
-
-def _check_seeds(path: Path, name: str, seeds: Any) -> None:
-    if not (isinstance(seeds, list) and seeds and all(type(s) is int for s in seeds)):
-        raise WhyactError(f"{path}: {name}: expected a list such as [0, 1, 2], got '{seeds}'.")
-
-
-def base_configs(path: str | Path) -> list[Path]:
-    """The configs that a grid file stands on: its ``config``, relative to the file."""
-    listed = _read(path).get("config", [])
-    return [Path(path).parent / c for c in ([listed] if isinstance(listed, str) else listed)]
-
-
-def read_grid(path: str | Path, quick: bool = False) -> tuple[dict[str, dict[str, Any]], list[int]]:
-    """Variants and seeds of a grid file.
-
-    The file has ``axes`` (setting → values; every combination is a variant), ``variants`` (name →
-    settings; more of them), ``seeds``, ``config`` (files that it stands on), ``common`` (settings
-    of every variant), and ``quick`` (settings that shorten every run, with fewer ``seeds`` if it
-    names them). Settings may be nested or have dots: ``model.spatial_graph.type``.
-
-    Raises:
-        WhyactError: another layout, or settings that do not exist.
+    Attributes:
+        folder: of the runs and of ``table.{json,md,png}``. text: the table in Markdown.
+        failed: runs without a result, by name, with the reason and the log. The table leaves them
+            out; the same call tries them again.
     """
-    tree = _read(path)
-    variants = {str(k): dict(v or {}) for k, v in (tree.get("variants") or {}).items()}
-    axes = {str(k): list(v) for k, v in (tree.get("axes") or {}).items()}
-    for values in itertools.product(*axes.values()) if axes else ():
-        chosen = dict(zip(axes, values, strict=True))
-        name = ",".join(f"{_short(k)}={v}" for k, v in chosen.items())
-        name = re.sub(r"[^\w.,=+-]+", "_", name)
-        if name in variants:
-            raise WhyactError(f"{path}: two variants would be called '{name}'; list them by name.")
-        variants[name] = chosen
-    seeds = [int(s) for s in tree.get("seeds", [42])]
-    short = dict(tree.get("quick", {}))
-    fewer = short.pop("seeds", seeds[:1])
-    common = _settings(tree.get("common", {}), f"{path}, common")
-    short = _settings(short, f"{path}, quick")
-    for name, settings in variants.items():
-        own = _settings(settings, f"{path}, variant {name}")
-        variants[name] = merge(merge(common, own), short if quick else {})
-    return variants, [int(s) for s in fewer] if quick else seeds
+
+    folder: Path
+    text: str
+    failed: dict[str, str]
 
 
-def _settings(given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    tree = nested(given)
-    check_names([name for name, _ in leaves(tree)], where)
-    return tree
+@dataclass(frozen=True)
+class _Run:
+    """One variant with one seed."""
 
+    variant: str
+    config: Config
 
-def _short(setting: str) -> str:
-    """The telling part of a setting's name: ``spatial_graph`` of ``model.spatial_graph.type``."""
-    return setting.removesuffix(".type").rsplit(".", 1)[-1]
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What of its data the model's size depends on."""
+        data = _one_fold(self.config.data)
+        dataset = build_dataset(data, data.val, train=False, seed=0)
+        return Sizes(len(dataset.classes), len(dataset.scenes), data.motion.source)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W) of its clips."""
+        size = self.config.data.transform.size
+        return self.config.data.clip.frames, size, size
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.config.output) / self.config.name
 
 
 def ablate(
-    config: Config, *, grid: str | Path, output: str | Path = "runs/ablation", quick: bool = False
-) -> str:
-    """Train every variant with every seed; finished runs are kept, interrupted ones go on.
+    config: Config, *, grid: str | Path, output: str | Path = "runs/ablation", quick: bool = False,
+    workers: int = 0,
+) -> Ablation:  # fmt: skip
+    """Train every variant with every seed, measure it, and compare all with the reference.
+
+    Each run is a process of its own with a folder and a log of its own; one that fails does not
+    stop the others. What is done is kept: the same call does only what is missing, and an
+    interrupted run goes on from its last checkpoint.
 
     Args:
-        config: the base. grid: see `read_grid`. output: folder of the runs and of
-            ``table.{json,md}``. quick: the grid's short form.
+        config: the base.
+        grid: file, see `whyact.tasks.ablation.grid.read_grid`.
+        output: folder of the runs and of the table. quick: the grid's short form.
+        workers: runs at a time; 0 for one a GPU, or one where there is none. Several have one CPU
+            thread and, in turn, one GPU each.
 
-    Returns:
-        The table in Markdown: mean ± standard deviation of top-1 (mAP for several labels) over the
-        seeds, for each split.
+    Raises:
+        WhyactError: a grid or setting that is wrong, or runs there that were made with others.
     """
-    variants, seeds = read_grid(grid, quick)
-    runs: list[tuple[str, Config]] = []  # all before the first is trained, which may take hours
-    for name, settings in variants.items():
-        for seed in seeds:
-            run = from_dict(merge(asdict(config), settings), f"{grid}, variant {name}")
-            run.seed, run.output, run.name = seed, str(output), f"{name}/seed_{seed}"
-            runs.append((name, run))
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for name, run in runs:
-        rows.setdefault(name, []).append(finished(run) or train(run, resume=True).scores)
-    table = _markdown(rows)
-    if PartialState().is_main_process:
-        record = {"seeds": seeds, "variants": variants, "rows": rows, "summary": _summary(rows)}
-        (Path(output) / "table.json").write_text(json.dumps(record, indent=1))
-        (Path(output) / "table.md").write_text(table)
-    return table
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise WhyactError(
+            "whyact ablate starts its own processes: call it once, not through torchrun or "
+            "accelerate launch, and say how many with --workers."
+        )
+    plan = read_grid(grid, quick)
+    runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
+    _check(runs)
+    matches = _add_matched(runs, plan.reference) if plan.matched else {}
+    devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
+    workers = workers or max(1, devices)
+    jobs = [_job(run, plan) for run in runs if not _measured(run, plan)]
+    failed = run_jobs(jobs, workers=workers, devices=devices)
+    done = [run for run in runs if finished(run.config)]
+    latency = _latency(done, Path(output), failed, devices)
+    table = tabulate(plan, _variants(runs, done, matches), latency)
+    table |= {"grid": str(grid), "quick": quick, "workers": workers, "failed": failed}
+    table |= environment(torch.device("cpu"), [])
+    return Ablation(Path(output), write_ablation(Path(output), table), failed)
 
 
-def _summary(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation (None for one seed) of top-1, or mAP, by variant and split."""
-    made: dict[str, dict[str, Any]] = {}
-    for name, runs in rows.items():
-        for split in runs[0]:
-            found = [run[split].get("top1", run[split].get("map")) for run in runs]
-            values = [v for v in found if v is not None]  # a split without a readable clip has none
-            spread = statistics.stdev(values) if len(values) > 1 else None
-            mean = statistics.mean(values) if values else None
-            cell = {"mean": mean, "std": spread, "runs": len(values)}
-            made.setdefault(name, {})[split] = cell
-    return made
+def _plan(
+    config: Config, variants: Mapping[str, Mapping[str, Any]], seeds: Iterable[int], output: Path,
+    grid: str, workers: int,
+) -> list[_Run]:  # fmt: skip
+    """Seed by seed, so that an interrupted ablation has compared all variants with one."""
+    runs = []
+    for seed in seeds:
+        for name, settings in variants.items():
+            made = from_dict(merge(asdict(config), settings), f"{grid}, variant {name}")
+            made.seed, made.output, made.name = seed, str(output), f"{name}/seed_{seed}"
+            if workers > 1:
+                made.training.threads = 1
+            build_objectives(made.objectives, made.objective_settings)
+            runs.append(_Run(name, made))
+    return runs
 
 
-def _cell(score: Mapping[str, Any] | None) -> str:
-    if score is None or score["mean"] is None:
-        return "–"
-    spread = "" if score["std"] is None else f" ± {100 * score['std']:.1f}"
-    return f"{100 * score['mean']:.1f}{spread}"
+def _check(runs: Sequence[_Run]) -> None:
+    """Say what is wrong before the first run is trained, which may take hours; make the data."""
+    for run in runs:
+        finished(run.config)
+    _prepare_data(run.config for run in runs)
+    for run in {run.variant: run for run in runs}.values():
+        shadow_model(run.config.model, run.sizes)
 
 
-def _markdown(rows: Mapping[str, list[dict[str, Any]]]) -> str:
-    summary = _summary(rows)
-    splits = list(dict.fromkeys(split for cells in summary.values() for split in cells))
-    lines = ["| variant | " + " | ".join(splits) + " | seeds |", "|---" * (len(splits) + 2) + "|"]
-    for name, cells in summary.items():
-        texts = [_cell(cells.get(split)) for split in splits]
-        lines.append(f"| {name} | " + " | ".join(texts) + f" | {len(rows[name])} |")
-    return "\n".join(lines) + "\n"
+def _variants(
+    runs: Sequence[_Run], done: Sequence[_Run], matches: Mapping[str, Match]
+) -> dict[str, Variant]:
+    """The variants of all runs, with the folders of those that are done."""
+    return {
+        name: Variant(
+            config, matches.get(name),
+            {run.config.seed: run.folder for run in done if run.variant == name},
+        )
+        for name, config in {run.variant: run.config for run in runs}.items()
+    }  # fmt: skip
+
+
+def _prepare_data(configs: Iterable[Config]) -> None:
+    """Make what the data sets keep on disk once, before several processes would all make it."""
+    seen: set[str] = set()
+    for config in configs:
+        data = _one_fold(config.data)
+        objectives = build_objectives(config.objectives, config.objective_settings)
+        wanted = objectives.needs_foreground
+        key = json.dumps([asdict(data), wanted])
+        if data.type != "backdrop" or key in seen:
+            continue
+        seen.add(key)
+        for split in (data.train, data.val, *data.test):
+            build_dataset(
+                data, split, train=False, seed=0, foreground=wanted and split == data.train
+            )
+
+
+def _one_fold(data: DataConfig) -> DataConfig:
+    """The first fold where all are asked for; they have the same classes."""
+    return replace(data, fold=max(0, data.fold))
+
+
+def _add_matched(runs: list[_Run], reference: str) -> dict[str, Match]:
+    """Append all runs but the reference's at its number of parameters; how each variant got it."""
+    base = next(run for run in runs if run.variant == reference)
+    target = count_parameters(base.config.model, base.sizes)
+    matches: dict[str, Match] = {}
+    for run in track([*runs], "Matching sizes", transient=True):
+        if run.variant == reference:
+            continue
+        name = matched_name(run.variant)
+        if name not in matches:
+            matches[name] = match_parameters(run.config, run.sizes, target)
+        config = resized(run.config, matches[name].setting, matches[name].after)
+        config.name = f"{name}/seed_{config.seed}"
+        finished(config)
+        runs.append(_Run(name, config))
+    return matches
+
+
+def _explain(run: _Run, plan: Grid) -> dict[str, Any] | None:
+    """Arguments of `explain_run`; the reference's runs also measure the controls."""
+    if plan.explain is None:
+        return None
+    return asdict(plan.explain) | {"controls": run.variant == plan.reference}
+
+
+def _measured(run: _Run, plan: Grid) -> bool:
+    """Whether nothing of a run is missing."""
+    explain = _explain(run, plan)
+    return (
+        bool(finished(run.config))
+        and (run.folder / COSTS).is_file()
+        and (explain is None or bool(explained(run.folder, explain)))
+    )
+
+
+def _job(run: _Run, plan: Grid) -> Job:
+    task = {
+        "kind": "run", "config": asdict(run.config), "sizes": asdict(run.sizes),
+        "explain": _explain(run, plan),
+    }  # fmt: skip
+    count = folds(run.config.data) if run.config.data.fold == -1 else 1
+    return Job(run.config.name, run.folder, task, run.config.training.epochs * count)
+
+
+def _latency(
+    runs: Sequence[_Run], output: Path, failed: dict[str, str], devices: int
+) -> dict[str, list[float]] | None:
+    """Seconds of a forward pass of every variant, measured in turn when nothing else runs."""
+    models = {
+        run.variant: {
+            "model": asdict(run.config.model), "sizes": asdict(run.sizes), "shape": [*run.shape]
+        }
+        for run in runs
+    }  # fmt: skip
+    if not models:
+        return None
+    file = output / LATENCY
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if record.get("models") != models:
+        task = {
+            "kind": "latency", "models": models, "rounds": ROUNDS,
+            "device": "auto" if devices else "cpu", "output": str(file),
+        }  # fmt: skip
+        error = run_jobs([Job("latency", output / "latency", task)], title="latency")
+        failed.update(error)
+        if error:
+            return None
+        record = json.loads(file.read_text(encoding="utf-8"))
+    seconds: dict[str, list[float]] = record["seconds"]
+    return seconds

@@ -26,6 +26,7 @@ from rich.table import Table
 from whyact.config import Config
 from whyact.config_io import builtin_config, from_dict, load_config, to_json
 from whyact.data.builders import build_dataset
+from whyact.tasks.ablation.jobs import ALLOCATOR
 from whyact.tasks.explain import explain_to, write_gallery
 from whyact.tasks.train import finished, train
 from whyact.training.checkpoint import load_model
@@ -109,10 +110,8 @@ def _job(settings: str, queue: Any) -> None:
 
 def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
     """Train in one process a model, side by side."""
-    # glibc gives large blocks back to the system and takes them anew in every step otherwise, which
-    # costs a tenth of the time of a training on a CPU. It reads these when a process starts.
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(8 << 30))
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 << 30))
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
     # Two threads help the full model when the plain one has ended; until then they must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("spawn")

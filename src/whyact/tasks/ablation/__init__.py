@@ -1,0 +1,1 @@
+"""What `whyact.tasks.ablate` is made of: grids, matched sizes, runs, costs, scores and tables."""

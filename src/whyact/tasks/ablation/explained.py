@@ -1,0 +1,130 @@
+"""The native explanation of a trained variant, measured clip by clip for the ablation's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyact.data.builders import build_dataset
+from whyact.data.loader import load
+from whyact.explainers.controls import blurred
+from whyact.explainers.native import cell_evidence, upsample
+from whyact.metrics.faithfulness import deletion_insertion
+from whyact.metrics.focus import spatial_spread
+from whyact.metrics.localisation import energy_pointing, iou_equal_area
+from whyact.metrics.prompts import prompt_alignment
+from whyact.metrics.stability import backward_flow, temporal_stability
+from whyact.tasks.explanation_bench import CONTROLS
+from whyact.tasks.folds import fold_runs
+from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.types import Batch
+
+NATIVE = "native"
+"""The row of the model's own map."""
+BATCH = 10
+"""Clips that are measured together; it does not change results."""
+MINIMUM_ALIGNED = 8
+"""Clips that `whyact.metrics.prompts.prompt_alignment` needs."""
+
+
+@dataclass
+class _Parts:
+    """What was measured so far: rows of maps with their measures, and what alignment needs."""
+
+    ids: list[str] = field(default_factory=list)
+    fingerprints: list[str] = field(default_factory=list)
+    rows: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    mixtures: list[Tensor] = field(default_factory=list)
+    content: list[Tensor] = field(default_factory=list)
+
+    def note(self, row: str, values: Mapping[str, Tensor]) -> None:
+        """Append values (B,); JSON has no NaN, so None stands for undefined."""
+        for name, value in values.items():
+            rounded = [None if x != x else round(x, 6) for x in value.double().tolist()]
+            self.rows.setdefault(row, {}).setdefault(name, []).extend(rounded)
+
+
+@torch.no_grad()
+def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) -> dict[str, Any]:
+    """Measure the native explanation for the predicted class, on a CPU.
+
+    Args:
+        run: folder; of a cross-validated one every fold explains its own clips, in their order.
+        split: of the run's data. clips: how many, the first ones.
+        controls: measure random, constant, centre-prior and motion maps and the blurred copy too.
+
+    Returns:
+        ``split``, ``clips`` (asked for), ``fingerprint`` of the data, ``ids``, and ``rows``: values
+        by row (`NATIVE`, and those of the controls) and measure, one a clip, None where undefined.
+        The measures are those of `whyact.report.ablation_table.MEASURES`.
+
+    Raises:
+        WhyactError: no such run or split.
+    """
+    parts = _Parts()
+    folds = fold_runs(run)
+    for source in folds or [run]:
+        loaded = load_model(source)
+        dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
+        count = min(clips - len(parts.ids), len(dataset))
+        parts.fingerprints.append(dataset.fingerprint)
+        starts = range(0, count, BATCH)
+        requests = [[(i, 0) for i in range(s, min(s + BATCH, count))] for s in starts]
+        for batch in load(dataset, requests):
+            if len(batch):
+                _measure(loaded, batch.to("cpu"), parts, controls)
+    # Prompts of different folds are of different models, so no one can be found by another's.
+    if not folds and sum(map(len, parts.mixtures)) >= MINIMUM_ALIGNED:
+        aligned = prompt_alignment(torch.cat(parts.mixtures), torch.cat(parts.content))
+        parts.note(NATIVE, {"alignment": aligned.rank})
+    return {
+        "split": split, "clips": clips, "fingerprint": " ".join(parts.fingerprints),
+        "ids": parts.ids, "rows": parts.rows,
+    }  # fmt: skip
+
+
+def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -> None:
+    model, video = loaded.model, batch.streams
+    tokens, grid = model.encode(video)
+    output = model.decode(tokens, grid)
+    targets = output.logits.argmax(1)
+    size = (video.shape[2], video.shape[3], video.shape[4])
+    heat = upsample(cell_evidence(output, targets), size)
+    maps = {NATIVE: heat}
+    if controls:
+        maps[f"{NATIVE}_blurred"] = blurred(heat)
+        maps |= {c.name: c.heat(batch.video) for c in (kind(model=model) for kind in CONTROLS)}
+    flow = backward_flow(batch.video)
+    for row, one in maps.items():
+        parts.note(row, _of_map(loaded, batch, one, targets, flow))
+    if output.prompts.shape[2]:
+        parts.mixtures.append(output.prompt_weights.mean(1).flatten(1))
+        parts.content.append(tokens.mean((1, 2)))
+    parts.ids += batch.ids
+
+
+def _of_map(
+    loaded: LoadedModel, batch: Batch, heat: Tensor, targets: Tensor, flow: Tensor
+) -> dict[str, Tensor]:
+    """(B,) of every measure of a map but the alignment."""
+    curves = deletion_insertion(
+        lambda x: loaded.probabilities(loaded.model(x).logits), batch.video, heat, targets, steps=8
+    )
+    deletion = torch.stack([c.deletion_auc for c in curves]).mean(0)
+    insertion = torch.stack([c.insertion_auc for c in curves]).mean(0)
+    undefined = torch.full((len(heat),), torch.nan)
+    mask = batch.mask
+    return {
+        "iou": undefined if mask is None else iou_equal_area(heat, mask),
+        "energy": undefined if mask is None else energy_pointing(heat, mask),
+        "deletion": deletion,
+        "insertion": insertion,
+        "faithfulness": insertion - deletion,
+        "temporal": temporal_stability(heat, flow),
+        "spread": spatial_spread(heat),
+    }

@@ -1,0 +1,82 @@
+"""What is measured of native explanations, on clips whose masks are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.tasks.test_demo import use_one_process
+
+from whyact.config import Config
+from whyact.config_io import from_dict
+from whyact.data.backdrop import ACTIONS, SCENES
+from whyact.data.builders import build_dataset
+from whyact.data.loader import load
+from whyact.explainers.native import Native
+from whyact.metrics.localisation import iou_equal_area
+from whyact.models.builders import build_model
+from whyact.tasks.ablation.explained import explain_run
+from whyact.training.checkpoint import load_model, save_checkpoint
+
+CLIPS = 12
+
+
+@pytest.fixture
+def saved(tmp_path: Path, backdrop_root: Path, monkeypatch: pytest.MonkeyPatch):
+    """The folder of an untrained model on tiny Backdrop clips."""
+    use_one_process(monkeypatch)
+
+    def made(**model: Any) -> Path:
+        config: Config = from_dict({
+            "data": {
+                "root": str(backdrop_root), "test": ["iid"], "clip": {"frames": 4},
+                "transform": {"size": 32, "short_side": 32},
+                "backdrop": {"clips": 16, "eval_clips": CLIPS},
+            },
+            "model": {"backbone": {"width": 16}, "spatial_graph": {"regions": 4}, **model},
+        })  # fmt: skip
+        network = build_model(config.model, classes=len(ACTIONS), scenes=len(SCENES))
+        folder = tmp_path / "run"
+        save_checkpoint(
+            folder / "checkpoints" / "best", weights=network.state_dict(), config=config,
+            classes=ACTIONS, scenes=SCENES, state={},
+        )  # fmt: skip
+        return folder
+
+    return made
+
+
+def test_the_map_is_the_native_one_of_each_clip(saved):
+    run = saved()
+    found = explain_run(run, split="iid", clips=11, controls=True)
+    assert found["ids"] == [f"iid/{i:06d}" for i in range(11)]  # two batches, in order
+    loaded = load_model(run)
+    dataset = build_dataset(loaded.config.data, "iid", train=False, seed=0)
+    (batch,) = load(dataset, [[(i, 0) for i in range(11)]])
+    batch = batch.to("cpu")
+    heat = torch.stack([e.heat for e in Native(model=loaded.model)(batch.video)])
+    native = found["rows"]["native"]
+    assert native["iou"] == pytest.approx(iou_equal_area(heat, batch.mask).tolist(), abs=1e-5)
+    for one in zip(*(native[k] for k in ("insertion", "deletion", "faithfulness")), strict=True):
+        assert one[2] == pytest.approx(one[0] - one[1], abs=2e-6)
+    assert len(native["alignment"]) == 11 and found["fingerprint"] == dataset.fingerprint
+    constant = found["rows"]["constant"]
+    assert constant["energy"] == pytest.approx([0] * 11, abs=1e-6)
+    assert constant["spread"] == pytest.approx([1] * 11)
+    assert constant["temporal"] == [None] * 11  # a constant map has no correlation
+    assert "alignment" not in constant
+
+
+def test_fewer_clips_than_asked_for_and_a_model_without_places(saved):
+    """CNN + LSTM explains whole frames: evenly spread in each."""
+    found = explain_run(saved(type="cnn_lstm"), split="iid", clips=50)
+    assert found["clips"] == 50 and len(found["ids"]) == CLIPS and list(found["rows"]) == ["native"]
+    assert found["rows"]["native"]["spread"] == pytest.approx([1] * CLIPS, abs=1e-5)
+    assert "alignment" not in found["rows"]["native"]
+
+
+def test_static_prompts_tell_nothing_of_the_clip(saved):
+    found = explain_run(saved(dynamic_prompts={"type": "static"}), split="iid", clips=CLIPS)
+    assert found["rows"]["native"]["alignment"] == pytest.approx([0.5] * CLIPS)

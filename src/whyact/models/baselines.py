@@ -10,8 +10,9 @@ from whyact.types import ActionOutput
 
 
 def _plain_output(
-    *, contributions: Tensor, bias: Tensor, assignment: Tensor, grid: tuple[int, int], code: Tensor
-) -> ActionOutput:
+    *, contributions: Tensor, bias: Tensor, assignment: Tensor, grid: tuple[int, int], code: Tensor,
+    tokens: Tensor,
+) -> ActionOutput:  # fmt: skip
     """An output whose only explanation is the linear one; the other parts are empty."""
     batch, frames, regions, _ = contributions.shape
     frame_logits = contributions.sum(2) * frames + bias
@@ -34,6 +35,7 @@ def _plain_output(
         module_logits={},
         nuisance_logits=contributions.new_zeros(batch, 0),
         region_weights=uniform,
+        tokens=tokens,
     )
 
 
@@ -73,6 +75,7 @@ class PooledModel(VideoModel):
             assignment=identity.expand(*tokens.shape[:2], cells, cells),
             grid=grid,
             code=tokens,
+            tokens=tokens,
         )
 
 
@@ -115,4 +118,5 @@ class CnnLstm(VideoModel):
             assignment=tokens.new_ones(*tokens.shape[:2], 1, tokens.shape[2]),
             grid=grid,
             code=code,
+            tokens=tokens,
         )

@@ -172,4 +172,5 @@ class ActionRecognizer(VideoModel):
             module_logits=module_logits,
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
+            tokens=tokens,
         )

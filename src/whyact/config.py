@@ -221,6 +221,21 @@ class BackdropConfig:
 
 
 @dataclass
+class BalanceConfig:
+    """Training clips drawn so that every group counts alike, see `whyact.data.balance`.
+
+    Attributes:
+        column: nuisance that makes groups together with the label, e.g. ``scene`` or ``cluster``;
+            empty draws every clip once an epoch.
+        table: Parquet or CSV file with columns ``id`` and that one; empty for the data set's own
+            ``scene``.
+    """
+
+    column: str = ""
+    table: str = ""
+
+
+@dataclass
 class DataConfig:
     """Where clips come from.
 
@@ -257,6 +272,7 @@ class DataConfig:
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
+from whyact.training.checkpoint import load_state
 from whyact.training.loop import Loop
 from whyact.training.setup import cosine_with_warmup
 from whyact.types import WhyactError
@@ -17,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def weights(loop: Loop) -> torch.Tensor:
-    return torch.cat([v.flatten().double() for v in loop.evaluated.state_dict().values()])
+    """Of the model and of the objectives' own networks."""
+    values = [*loop.evaluated.state_dict().values(), *loop.attached.state_dict().values()]
+    return torch.cat([v.flatten().double() for v in values])
 
 
 def run_script(folder: Path, settings: str, *launcher: str) -> subprocess.CompletedProcess[str]:
@@ -54,12 +58,17 @@ def test_training_lowers_the_loss(tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
 def test_resuming_gives_the_weights_of_a_run_never_stopped(tmp_path, stop):
-    """Every random part is on: dropout, views, batch statistics, a moving average."""
+    """Every random part is on: dropout, noise, views, batch statistics, a moving average, and
+    objectives with networks of their own."""
 
     def start(name: str) -> Loop:
-        on = {"hsic": 0.5, "background_mix": 1.0}
+        networks = ("club", "gradient_reversal", "reconstruction", "prompt_alignment")
+        on = {"hsic": 0.5, "background_mix": 1.0, "swap_contrast": 1.0, "foreground_paste": 1.0}
+        on |= dict.fromkeys((*networks, "bottleneck"), 0.1)
         config = toy_config(on, average=0.9, checkpoint_steps=1, device_batch_size=2, frozen=False)
-        config.model.dropout = 0.3
+        config.model.dropout, config.model.code_noise = 0.3, 0.5
+        config.objective_settings.foreground_paste_mask = "regions"
+        config.objective_settings.foreground_paste_blend = 1.0  # nothing moves in noise
         return toy_loop(tmp_path / name, config)
 
     whole = start("whole")
@@ -174,3 +183,29 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     next(p for p in loop.model.parameters() if p.requires_grad).data.fill_(float("nan"))
     with pytest.raises(WhyactError, match="loss is nan at step 1"):
         loop.run()
+
+
+def test_networks_of_objectives_learn_at_their_own_rate_and_stay_out_of_the_weights(tmp_path):
+    config = toy_config({"gradient_reversal": 1.0}, epochs=1, learning_rate=0.0)
+    config.training.critic_learning_rate = 0.01
+    loop = toy_loop(tmp_path, config)
+    before, model = (
+        {k: v.clone() for k, v in m.state_dict().items()} for m in (loop.attached, loop.model)
+    )
+    loop.run()
+    assert [g["lr"] for g in loop.optimizer.param_groups] == [0.0, 0.01]
+    for name, value in loop.attached.state_dict().items():
+        assert 0.001 < (value - before[name]).abs().max() < 0.04, name
+    assert all(torch.equal(value, model[k]) for k, value in loop.model.state_dict().items())
+    stored = load_file(tmp_path / "checkpoints" / "last" / "model.safetensors")
+    assert set(stored) == set(model)
+    assert set(load_state(tmp_path / "checkpoints" / "last")["attached"]) == set(before)
+
+
+def test_networks_are_made_for_the_first_clip_that_can_be_read(tmp_path):
+    config = toy_config({"club": 1.0})
+    late = toy_loop(tmp_path / "late", config, ToyClips(broken=(0, 1)))
+    first = toy_loop(tmp_path / "first", config)
+    assert torch.equal(weights(late), weights(first))
+    with pytest.raises(WhyactError, match="No training clip could be read"):
+        toy_loop(tmp_path / "c", config, ToyClips(broken=tuple(range(12))))

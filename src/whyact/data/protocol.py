@@ -24,7 +24,8 @@ class ClipDataset(Protocol):
         views: views of each clip in evaluation; 1 in training.
         fingerprint: SHA-256 over the raw data.
 
-    A set that is stored in shards also has ``blocks``, the number of every clip's shard.
+    A set that is stored in shards also has ``blocks``, the number of every clip's shard; one that
+    knows scenes without reading clips has ``nuisance``, the scene of each.
     """
 
     @property

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from whyact.config import Config
+from whyact.data.balance import balance_weights
 from whyact.data.loader import Loader, epoch_batches
 from whyact.data.protocol import ClipDataset
 from whyact.models.recognizer import VideoModel
@@ -87,6 +88,7 @@ class Loop:
         self.validate, self.folder, self.accelerator = validate, folder, accelerator
         self.batch_size, self.steps_per_update = self._batch_size()
         self.loader = Loader(dataset, workers=config.data.workers)
+        self.weights = balance_weights(config.data.balance, dataset)
         self.progress = Progression()
         self.clock = time.monotonic()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
@@ -132,7 +134,7 @@ class Loop:
             len(self.dataset), epoch=epoch, seed=derive(self.config.seed, "order"),
             batch_size=self.batch_size, processes=self.accelerator.num_processes,
             rank=self.accelerator.process_index, steps=self.steps_per_update,
-            blocks=getattr(self.dataset, "blocks", ()),
+            blocks=getattr(self.dataset, "blocks", ()), weights=self.weights,
         )  # fmt: skip
 
     def resume(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ import rich
 from rich.console import Console
 
 from whyact.cli_audit import add_audit_options, run_audit
+from whyact.cli_codes import add_codes_options, run_codes
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
 from whyact.cli_tables import print_comparison, print_record, print_scores
@@ -99,6 +100,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["ablate"].add_argument("--output", default="runs/ablation")
     made["ablate"].add_argument("--quick", action="store_true", help="the grid's short form")
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
+    add_codes_options(add("codes", "show what the codes of models hold, and where they look", True))
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add_figure_options(add("figure", "make a picture for a paper"))
     add("settings", "list every setting with its default", True)
@@ -214,7 +216,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
     "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
-    "figure": run_figure, "audit": run_audit,
+    "figure": run_figure, "audit": run_audit, "codes": run_codes,
 }  # fmt: skip
 
 

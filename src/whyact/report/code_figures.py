@@ -8,17 +8,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from whyact.metrics.disentanglement import Leakage
 from whyact.report.figures import save_figure
-from whyact.report.overlay import blend, frames_of, scaled_heat
+from whyact.report.overlay import blend, frames_of
 
 NAMED = 30
 """Up to this many values, a colouring has a legend."""
+MARKERS = "o^sD"
+"""Ten colours with one marker, then the same with the next."""
 FRAMES = 3
 """Frames of each clip in the picture of attention."""
 _GREY = "#c9c9cf"
@@ -61,18 +62,15 @@ def _codes(
 
 
 def _scatter(axis: Any, xy: Tensor, values: Tensor, names: Sequence[str]) -> None:
-    colours = mpl.colormaps["turbo"](np.linspace(0.03, 0.97, max(1, len(names))))
-    # Neighbouring colours go to values far apart in the list, dark and light by turns.
-    order = np.argsort(np.arange(len(names)) * 0.618 % 1)
+    # Unknown ones first, so that they lie below the others.
     for value in (-1, *range(len(names))):
         chosen = xy[values == value]
         if not len(chosen):
             continue
-        label = "unknown" if value < 0 else names[value]
         axis.scatter(
-            chosen[:, 0], chosen[:, 1], s=9, linewidths=0,
-            color=_GREY if value < 0 else colours[order[value]],
-            label=label if len(names) <= NAMED else None,
+            chosen[:, 0], chosen[:, 1], s=12, linewidths=0, marker=MARKERS[value // 10 % 4],
+            color=_GREY if value < 0 else mpl.colormaps["tab10"](value % 10),
+            label=("unknown" if value < 0 else names[value]) if len(names) <= NAMED else None,
         )  # fmt: skip
 
 
@@ -116,7 +114,7 @@ def draw_attention(
 
     Args:
         path: its suffix picks the format. videos: (3, T, H, W) each, RGB in [0, 1].
-        heats: (T, h, w) of every clip, by model. titles: of the clips.
+        heats: (T, H, W) in [0, 1] of every clip, by model. titles: of the clips.
     """
     return save_figure(path, lambda: _attention(videos, heats, titles))
 
@@ -130,10 +128,7 @@ def _attention(
     for c, video in enumerate(videos):
         frames = frames_of(video)
         shown = np.linspace(0, len(frames) - 1, FRAMES + 2).round().astype(int)[1:-1]
-        rows = [
-            frames,
-            *(blend(frames, scaled_heat(h[c], frames.shape[1:3])) for h in heats.values()),
-        ]
+        rows = [frames, *(blend(frames, heat[c].numpy()) for heat in heats.values())]
         for r, pictures in enumerate(rows):
             for i, t in enumerate(shown):
                 axes[r, FRAMES * c + i].imshow(pictures[t])
@@ -144,9 +139,3 @@ def _attention(
     for axis, name in zip(axes[:, 0], ("clip", *heats), strict=True):
         axis.set_ylabel(name, size=7, rotation=0, ha="right", va="center")
     return figure
-
-
-def resampled(heat: Tensor, frames: int) -> Tensor:
-    """Heat (T', h, w) at ``frames`` frames."""
-    size = (frames, *heat.shape[1:])
-    return torch.nn.functional.interpolate(heat[None, None], size, mode="trilinear")[0, 0]

@@ -22,8 +22,9 @@ from whyact.data.protocol import ClipDataset
 from whyact.metrics.disentanglement import Leakage, leakage
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.codes import mean_code
+from whyact.objectives.foreground import attention_map
 from whyact.ops.projection import kmeans, project
-from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage, resampled
+from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
@@ -201,15 +202,18 @@ def _attention(
     file: Path, models: Sequence[LoadedModel], names: Sequence[str], dataset: ClipDataset,
     rows: Sequence[int], device: str,
 ) -> Path:  # fmt: skip
-    """Every model's look at the same clips: the head's weight of each region, over its cells."""
+    """Every model's look at the same clips, by one scale.
+
+    It is the density d of the head's attention over that of an even look, shown as (d - 1) / (d +
+    1): nothing where a model looks no more than on average, so nothing for one that has no look.
+    """
     (batch,) = load(dataset, [[(i, 0) for i in rows]])
     if not len(batch):
         raise WhyactError("None of the clips drawn for --attention could be read; try a --seed.")
     ready = batch.to(device)
     heats = {}
     for loaded, name in zip(models, names, strict=True):
-        output = loaded.model(ready.streams)
-        cells = output.over_cells(output.region_weights).unflatten(2, output.grid).cpu()
-        heats[name] = [resampled(heat, batch.video.shape[2]) for heat in cells]
+        odds = attention_map(loaded.model(ready.streams), batch.video.shape[2:])
+        heats[name] = list((2 * odds - 1).clamp_min(0).cpu())
     titles = [dataset.classes[int(label)] for label in batch.label]
     return draw_attention(file, list(batch.video), heats, titles)

@@ -81,6 +81,22 @@ def test_multi_hot_labels() -> None:
     assert set(terms) == {*names, "static_entropy"}
 
 
+def test_one_clip_a_clip_without_labels_and_one_without_an_actor_train() -> None:
+    still = batch_of(1).video[:, :, :1].expand(-1, -1, 4, -1, -1).clone()
+    unknown = torch.full((6,), -1)
+    for batch in (
+        batch_of(1),
+        replace(batch_of(1), video=still),
+        replace(batch_of(6), label=unknown, nuisance=unknown),
+    ):
+        model, total, terms, _ = run(SINGLE, batch=batch)
+        total.backward()
+        assert total.isfinite() and all(v.isfinite() for v in terms.values())
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        if batch.label[0] < 0:
+            assert terms["cross_entropy"] == terms["foreground_paste"] == terms["nuisance"] == 0
+
+
 def test_same_generator_same_loss() -> None:
     losses = [run(SINGLE, seed=s)[1].item() for s in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
+from whyact.config import BalanceConfig
 from whyact.training.checkpoint import load_state
 from whyact.training.loop import Loop
 from whyact.training.setup import cosine_with_warmup
@@ -209,3 +211,16 @@ def test_networks_are_made_for_the_first_clip_that_can_be_read(tmp_path):
     assert torch.equal(weights(late), weights(first))
     with pytest.raises(WhyactError, match="No training clip could be read"):
         toy_loop(tmp_path / "c", config, ToyClips(broken=tuple(range(12))))
+
+
+def test_balanced_groups_are_what_the_loop_draws(tmp_path):
+    table = tmp_path / "groups.csv"
+    names = ToyClips().ids  # label 0 is clips 0, 3, 6, 9; clip 0 is alone in its group
+    table.write_text("id,scene\n" + "".join(f"{n},{int(n != 'toy/0')}\n" for n in names))
+    config = toy_config(batch_size=12)
+    config.data.balance = BalanceConfig(column="scene", table=str(table))
+    loop = toy_loop(tmp_path / "run", config)
+    drawn = Counter(i for epoch in range(200) for i, _ in loop._batches(epoch)[0])
+    # Four groups share 2400 draws: {0}, {3, 6, 9}, {1, 4, 7, 10}, {2, 5, 8, 11}.
+    assert drawn[0] == pytest.approx(600, abs=80)
+    assert drawn[3] == pytest.approx(200, abs=60) and drawn[1] == pytest.approx(150, abs=50)

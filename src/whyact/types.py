@@ -184,6 +184,8 @@ class ActionOutput:
         region_weights: (B, T', K), how much the head listens to each region; sums to one over
             (T', K).
         tokens: (B, T', N, D), what the backbone gave and everything else was made from.
+        temporal_reach: steps on either side of t' whose pixels the evidence read at t' may come
+            from.
     """
 
     logits: Tensor
@@ -202,6 +204,7 @@ class ActionOutput:
     nuisance_logits: Tensor
     region_weights: Tensor
     tokens: Tensor
+    temporal_reach: int = 0
 
     def rows(self, start: int, stop: int) -> ActionOutput:
         """The output of clips ``start`` to ``stop`` of the batch."""

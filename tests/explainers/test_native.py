@@ -9,6 +9,7 @@ from tests.toys import ToyModel, toy_output
 from whyact.explainers.native import (
     Native,
     action_share,
+    along_track,
     cell_evidence,
     check_completeness,
     explain_output,
@@ -45,6 +46,18 @@ def test_explanation_by_hand() -> None:
     assert one.assignment.shape == (2, 2, 1, 2)
     assert one.path == () and one.action_share is None
     assert one.extra["completeness_gap"] < 1e-6
+
+
+def test_evidence_is_shared_along_the_track_as_far_as_the_model_reaches() -> None:
+    values = torch.tensor([6.0, 0.0, 0.0, 12.0]).view(1, 4, 1)
+    assert along_track(values, 0).flatten().tolist() == [6, 0, 0, 12]
+    # The first step has one neighbour, 6 / 2; the last too, 12 / 2.
+    assert along_track(values, 1).flatten().tolist() == [3, 3, 6, 6]
+    assert along_track(values, 9).flatten().tolist() == pytest.approx([4.5] * 4)
+    (one,) = explain_output(replace(by_hand(), temporal_reach=1), (2, 1, 2))
+    # Region 0 earns 3.5, half of it in each step; the contributions themselves stay where they are.
+    assert torch.allclose(one.heat, torch.tensor([[[1.3125, 0.4375]], [[0.875, 0.875]]]))
+    assert one.contributions.tolist() == [[3.0, -1.0], [0.5, 0.0]]
 
 
 def test_another_class_is_explained_on_demand() -> None:

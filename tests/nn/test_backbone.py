@@ -20,6 +20,28 @@ def test_differences_by_hand():
     assert with_differences(x).view(2, 3).tolist() == [[1, 4, 9], [0, 3, 5]]
 
 
+@pytest.mark.parametrize("motion", ["none", "difference", "shift"])
+@pytest.mark.parametrize("kind", ["small", "resnet18"])
+def test_a_token_sees_as_far_as_the_backbone_says(kind: str, motion: str) -> None:
+    torch.manual_seed(0)
+    small = kind == "small"
+    network = (
+        SmallBackbone(width=16, motion=motion, top_down=True)
+        if small
+        else torchvision_backbone(name=kind, motion=motion)
+    ).eval()
+    assert network.reach == {"none": 0, "difference": 1, "shift": 3 if small else 8}[motion]
+    video = torch.rand(1, 3, 20, 32, 32)
+    changed = video.clone()
+    changed[:, :, 10] = torch.rand(3, 32, 32)
+    with torch.no_grad():
+        gap = (network(video) - network(changed)).abs().amax((0, 1, 3, 4))
+    seen = [t for t in range(20) if gap[t] > 0]
+    # A difference looks back only, so a change is seen later only.
+    assert seen[-1] == 10 + network.reach
+    assert seen[0] == (10 if motion == "difference" else 10 - network.reach)
+
+
 def test_the_grid_is_fine_enough_for_an_outline():
     features = SmallBackbone(width=16)(torch.rand(1, 3, 2, 112, 112))
     assert features.shape == (1, 16, 2, 14, 14)

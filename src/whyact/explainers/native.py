@@ -32,16 +32,31 @@ def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> fl
     return worst
 
 
+def along_track(values: Tensor, reach: int) -> Tensor:
+    """Share each step's value evenly with the steps at most ``reach`` away, (B, T', K).
+
+    Keeps the sum of every region over the clip.
+    """
+    steps = torch.arange(values.shape[1], device=values.device)
+    near = ((steps[:, None] - steps).abs() <= reach).to(values)
+    return torch.einsum("st,btk->bsk", near / near.sum(0), values)
+
+
 def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
     """Positive evidence of every cell, (B, T', h, w); adds up to the positive contributions.
 
-    Each region's positive contribution is spread over its cells (`ActionOutput.over_cells`).
+    What the head reads at a step was gathered from the steps around it: who bends down has not yet
+    shown whether it is to sit or to pick up, but without those frames the later ones prove nothing.
+    A forward pass doesn't tell how much came from which, so each region's positive contribution is
+    shared evenly along its track (`along_track`) as far as the model reaches, and then over its
+    cells (`ActionOutput.over_cells`).
 
     Args:
         output: of B clips. targets: (B,) class indices.
     """
     chosen = output.contributions[torch.arange(len(targets)), :, :, targets].relu()
-    return output.over_cells(chosen).unflatten(-1, output.grid)
+    shared = along_track(chosen, output.temporal_reach)
+    return output.over_cells(shared).unflatten(-1, output.grid)
 
 
 def upsample(cells: Tensor, size: tuple[int, int, int]) -> Tensor:

@@ -10,9 +10,15 @@ from whyact.types import ActionOutput
 
 
 def _plain_output(
-    *, contributions: Tensor, bias: Tensor, assignment: Tensor, grid: tuple[int, int], code: Tensor,
+    *,
+    contributions: Tensor,
+    bias: Tensor,
+    assignment: Tensor,
+    grid: tuple[int, int],
+    code: Tensor,
     tokens: Tensor,
-) -> ActionOutput:  # fmt: skip
+    reach: int,
+) -> ActionOutput:
     """An output whose only explanation is the linear one; the other parts are empty."""
     batch, frames, regions, _ = contributions.shape
     frame_logits = contributions.sum(2) * frames + bias
@@ -36,6 +42,7 @@ def _plain_output(
         nuisance_logits=contributions.new_zeros(batch, 0),
         region_weights=uniform,
         tokens=tokens,
+        temporal_reach=reach,
     )
 
 
@@ -76,6 +83,7 @@ class PooledModel(VideoModel):
             grid=grid,
             code=tokens,
             tokens=tokens,
+            reach=self.reach,
         )
 
 
@@ -119,4 +127,5 @@ class CnnLstm(VideoModel):
             grid=grid,
             code=code,
             tokens=tokens,
+            reach=tokens.shape[1],  # the LSTM remembers the whole clip
         )

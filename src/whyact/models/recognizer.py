@@ -24,7 +24,7 @@ class VideoModel(nn.Module, ABC):
 
     Args:
         backbone: maps a normalised video (B, 3, T, H, W) to (B, D, T', h, w); has ``mean``,
-            ``std`` and ``width``.
+            ``std``, ``width`` and ``reach`` (steps on either side that a token sees).
         frozen: the backbone keeps its weights and batch statistics.
 
     Attributes:
@@ -39,6 +39,7 @@ class VideoModel(nn.Module, ABC):
     def __init__(self, *, backbone: nn.Module, frozen: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
+        self.reach = cast(int, backbone.reach)
         self.frozen = frozen
         shape = (1, -1, 1, 1, 1)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(shape))
@@ -173,4 +174,5 @@ class ActionRecognizer(VideoModel):
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
             tokens=tokens,
+            temporal_reach=self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach,
         )

@@ -86,6 +86,7 @@ class SmallBackbone(nn.Module):
         shift = motion == "shift"
         self.difference = motion == "difference"
         self.width = width * (2 if self.difference else 1)
+        self.reach = int(self.difference) + (1 + blocks) * shift
         stem = width // 4
         self.stem = nn.Sequential(
             nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)

@@ -85,6 +85,7 @@ class PerFrame(nn.Module):
         self.width = width * (2 if self.difference else 1)
         self.mean, self.std = mean, std
         self._shifted = [m for m in features.modules() if isinstance(m, _ShiftedConv)]
+        self.reach = int(self.difference) + len(self._shifted)
         self.to(memory_format=torch.channels_last)  # up to a third faster on CPUs
 
     def forward(self, video: Tensor) -> Tensor:
@@ -107,6 +108,8 @@ class Volumetric(nn.Module):
     """
 
     mean, std = KINETICS_MEAN, KINETICS_STD
+    reach = 1 << 16
+    """Deep 3-D convolutions, and attention over time, see the whole clip."""
 
     def __init__(self, *, features: nn.Module, width: int) -> None:
         super().__init__()

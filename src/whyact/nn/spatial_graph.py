@@ -114,6 +114,7 @@ class RegionCodes(nn.Module):
                 f"Unknown model.spatial_graph.dynamics '{motion}'; choose from {list(DYNAMICS)}."
             )
         self.dynamics = motion
+        self.reach = int(motion != "none")
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
         self.nuisance = nn.Linear(inputs, code_width)
@@ -198,6 +199,7 @@ class LearnedSpatialGraph(nn.Module):
         self.codes = RegionCodes(
             token_width=token_width, inputs=width, code_width=code_width, motion=dynamics
         )
+        self.reach = self.codes.reach
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """Find regions.
@@ -268,6 +270,7 @@ class GridSpatialGraph(nn.Module):
         self.codes = RegionCodes(
             token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics
         )
+        self.reach = self.codes.reach
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
         """As `LearnedSpatialGraph.forward`; fails where the grid has fewer rows than blocks."""

@@ -35,6 +35,8 @@ class TwoStreamBackbone(nn.Module):
         self.std = (*cast("tuple[float, ...]", pixels.std), 0.25, 0.25)
         one, two = cast(int, pixels.width), cast(int, motion.width)
         self.width = one + two if fusion == "late" else one
+        # A field is the motion between two frames.
+        self.reach = max(cast(int, pixels.reach), cast(int, motion.reach) + 1)
         self.mix = nn.Conv3d(one + two, one, 1) if fusion == "mid" else None
 
     def forward(self, video: Tensor) -> Tensor:

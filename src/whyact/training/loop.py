@@ -246,6 +246,7 @@ class Loop:
                     sums[name] = sums.get(name, torch.zeros_like(value)) + weight * value
         scale = cosine_with_warmup(p.step, warmup=s.warmup_steps, total=self.total)
         rates = s.learning_rate * scale, s.critic_learning_rate
+        # The second group is there only where objectives bring networks.
         for parameters, rate in zip(self.optimizer.param_groups, rates, strict=False):
             parameters["lr"] = rate
         for module in (self.model, self.attached):

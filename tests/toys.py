@@ -36,6 +36,7 @@ def toy_output(
     classes: int = 3,
     scenes: int = 2,
     modules: tuple[str, ...] = ("spatial_graph", "graph_prompt_gnn"),
+    prompts: int = 0,
     seed: int = 0,
     **given: Tensor,
 ) -> ActionOutput:
@@ -67,12 +68,13 @@ def toy_output(
         action_code=leaf("action_code", draw(count, frames, regions, width)),
         nuisance_code=leaf("nuisance_code", draw(count, frames, regions, width)),
         adjacency=leaf("adjacency", draw(count, frames, regions, regions).softmax(-1)),
-        prompts=torch.zeros(count, frames, 0, width),
-        prompt_weights=torch.zeros(count, frames, 0, 0),
+        prompts=leaf("prompts", draw(count, frames, prompts, width)),
+        prompt_weights=torch.zeros(count, frames, prompts, 0),
         edge_gates={},
         module_logits={m: leaf(f"module_{m}", draw(count, classes)) for m in modules},
         nuisance_logits=leaf("nuisance_logits", draw(count, scenes)),
         region_weights=leaf("region_weights", weights),
+        tokens=leaf("tokens", draw(count, frames, cells, width)),
     )
 
 
@@ -86,6 +88,7 @@ class ToyModel(torch.nn.Module):
         self.nuisance = torch.nn.Linear(3, width)
         self.classify = torch.nn.Linear(width, classes)
         self.scene = torch.nn.Linear(width, scenes)
+        self.prompt = torch.nn.Linear(width, width)
         self.calls: list[int] = []
 
     def forward(self, video: Tensor) -> ActionOutput:
@@ -110,10 +113,11 @@ class ToyModel(torch.nn.Module):
             action_code=code,
             nuisance_code=other,
             adjacency=torch.zeros(n, t, 2, 2),
-            prompts=torch.zeros(n, t, 0, code.shape[-1]),
-            prompt_weights=torch.zeros(n, t, 0, 0),
+            prompts=self.prompt(code).mean(2, keepdim=True),
+            prompt_weights=torch.zeros(n, t, 1, 0),
             edge_gates={},
             module_logits={"spatial_graph": self.classify(code.mean((1, 2)))},
             nuisance_logits=self.scene(other.mean((1, 2))),
             region_weights=weights,
+            tokens=tokens,
         )

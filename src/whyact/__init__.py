@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from whyact.tasks.ablate import ablate
     from whyact.tasks.audit import audit
     from whyact.tasks.check import check_data
+    from whyact.tasks.codes import codes
     from whyact.tasks.compare import compare
     from whyact.tasks.data import shard_data, write_backdrop
     from whyact.tasks.demo import demo
@@ -33,14 +34,14 @@ _HOME = {
     "WhyactError": "types", "ablate": "tasks.ablate", "audit": "tasks.audit", "demo": "tasks.demo",
     "evaluate": "tasks.evaluate", "explain": "tasks.explain", "predict": "tasks.predict",
     "train": "tasks.train", "write_backdrop": "tasks.data", "shard_data": "tasks.data",
-    "check_data": "tasks.check", "compare": "tasks.compare", "prepare_data": "tasks.prepare",
+    "check_data": "tasks.check", "codes": "tasks.codes", "compare": "tasks.compare",
+    "prepare_data": "tasks.prepare",
 }  # fmt: skip
 
 __all__ = [
     "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "audit",
-    "check_data",
-    "compare", "demo", "evaluate", "explain", "load_config", "load_model", "predict",
-    "prepare_data", "shard_data", "train", "write_backdrop",
+    "check_data", "codes", "compare", "demo", "evaluate", "explain", "load_config", "load_model",
+    "predict", "prepare_data", "shard_data", "train", "write_backdrop",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from whyact.cli_ablate import add_ablate_options, run_ablate
 from whyact.cli_audit import add_audit_options, run_audit
+from whyact.cli_codes import add_codes_options, run_codes
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
 from whyact.cli_tables import print_comparison, print_record, print_scores
@@ -97,6 +98,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     add_ablate_options(add("ablate", "train a grid of settings x seeds and tabulate it", True))
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
+    add_codes_options(add("codes", "show what the codes of models hold, and where they look", True))
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add_figure_options(add("figure", "make a picture for a paper"))
     add("settings", "list every setting with its default", True)
@@ -204,7 +206,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
     "compare": _compare, "ablate": run_ablate, "data": run_data, "settings": _settings,
-    "demo": _demo, "figure": run_figure, "audit": run_audit,
+    "demo": _demo, "figure": run_figure, "audit": run_audit, "codes": run_codes,
 }  # fmt: skip
 
 

@@ -111,6 +111,8 @@ class ModelConfig:
             torchvision 3-D network named by ``backbone.type``) or ``cnn_lstm``.
         code_width: C, width of the action code and of the nuisance code; at least 64.
         dropout: before the head.
+        code_noise: deviation of the Gaussian noise on the action codes that the head reads in
+            training; ``objectives.bottleneck`` needs it.
         fusion: of a second backbone that sees ``data.motion``: ``late`` (feature maps side by
             side, so that scores add up), ``mid`` (mixed cell by cell), or ``none``.
     """
@@ -118,6 +120,7 @@ class ModelConfig:
     type: Literal["whyact", "pooled", "cnn3d", "cnn_lstm"] = "whyact"
     code_width: int = 64
     dropout: float = 0.0
+    code_noise: float = 0.0
     fusion: Literal["none", "late", "mid"] = "none"
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     spatial_graph: SpatialGraphConfig = field(default_factory=SpatialGraphConfig)
@@ -220,6 +223,21 @@ class BackdropConfig:
 
 
 @dataclass
+class BalanceConfig:
+    """Training clips drawn so that every group counts alike, see `whyact.data.balance`.
+
+    Attributes:
+        column: nuisance that makes groups together with the label, e.g. ``scene`` or ``cluster``;
+            empty draws every clip once an epoch.
+        table: Parquet or CSV file with columns ``id`` and that one; empty for the data set's own
+            ``scene``.
+    """
+
+    column: str = ""
+    table: str = ""
+
+
+@dataclass
 class DataConfig:
     """Where clips come from.
 
@@ -256,6 +274,7 @@ class DataConfig:
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)
 
 
@@ -273,6 +292,12 @@ class ObjectivesConfig:
     foreground_paste: float = 0.0
     temporal_consistency: float = 0.0
     foreground: float = 0.0
+    swap_contrast: float = 0.0
+    gradient_reversal: float = 0.0
+    club: float = 0.0
+    bottleneck: float = 0.0
+    reconstruction: float = 0.0
+    prompt_alignment: float = 0.0
 
 
 @dataclass
@@ -283,22 +308,32 @@ class ObjectiveSettings:
         cross_entropy_smoothing: label smoothing.
         foreground_paste_share, background_mix_share, static_entropy_share: share of the batch that
             gets an extra view; a view costs as much as a clip.
-        foreground_paste_mask: ``motion`` (label-free) or ``true`` (upper bound; needs masks).
+        foreground_paste_mask: ``motion`` (label-free), ``regions`` (motion and the model's own
+            attention, label-free too) or ``true`` (upper bound; needs masks).
+        foreground_paste_blend: share of the attention in ``regions``.
         background_mix_alpha: λ is drawn from Beta(alpha, alpha).
         static_entropy_pan: largest simulated camera pan of the static clip, in pixels a frame.
         foreground_coverage: weight of covering the foreground evenly beside staying inside it.
         hsic_permutations: of the p-value that is logged; 0 skips it.
+        swap_contrast_temperature: what cosines are divided by.
+        gradient_reversal_target: what the adversary reads: the background's nuisance ``code``
+            (label-free), or its ``scene`` (needs scene labels).
+        reconstruction_swap: weight of the part with recombined codes.
     """
 
     cross_entropy_smoothing: float = 0.0
     foreground_paste_share: float = 0.5
-    foreground_paste_mask: Literal["motion", "true"] = "motion"
+    foreground_paste_mask: Literal["motion", "regions", "true"] = "motion"
+    foreground_paste_blend: float = 0.6
     background_mix_share: float = 0.5
     background_mix_alpha: float = 200.0
     static_entropy_share: float = 0.25
     static_entropy_pan: float = 0.0
     foreground_coverage: float = 0.3
     hsic_permutations: int = 0
+    swap_contrast_temperature: float = 0.1
+    gradient_reversal_target: Literal["code", "scene"] = "code"
+    reconstruction_swap: float = 1.0
 
 
 @dataclass
@@ -311,6 +346,8 @@ class TrainingConfig:
         device_batch_size: per process and step; 0 takes ``batch_size / processes``.
         learning_rate, weight_decay, beta1, beta2: of AdamW.
         warmup_steps: linear warm-up before the cosine schedule; at most a third of the run.
+        critic_learning_rate: constant rate of the networks that objectives bring (an adversary, a
+            critic, a decoder), which have to keep up with the model.
         clip_norm: gradient clipping; 0 is off.
         mixed_precision: ``auto`` takes bf16 or fp16 where the device has it.
         average: decay of the weights' moving average that is evaluated; 0 is off.
@@ -333,6 +370,7 @@ class TrainingConfig:
     beta1: float = 0.9
     beta2: float = 0.999
     warmup_steps: int = 1000
+    critic_learning_rate: float = 1e-3
     clip_norm: float = 1.0
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
     average: float = 0.0

@@ -78,6 +78,8 @@ class Batch:
         index: (B,) int64, position of each clip in its data set; -1 where it has none.
         foreground: (B, T, H, W) float in [0, 1], label-free estimate of the actor
             (`whyact.ops.motion`), or None where no objective asked for it.
+        attention: (B, T, H, W) float in [0, 1), where the model itself looks
+            (`whyact.objectives.foreground`), or None where no objective asked for it.
         background: (B, 3, T, H, W), the clips without their actors (`whyact.ops.paste`), or None
             where they were not made beforehand.
         motion: (B, 2, T, H, W), uint8 or float as ``video``, or None for a single stream.
@@ -92,6 +94,7 @@ class Batch:
     mask: Tensor | None = None
     index: Tensor | None = None
     foreground: Tensor | None = None
+    attention: Tensor | None = None
     background: Tensor | None = None
     motion: Tensor | None = None
     class_order: Tensor | None = None
@@ -180,6 +183,7 @@ class ActionOutput:
         nuisance_logits: (B, S), read from the nuisance code; S may be 0.
         region_weights: (B, T', K), how much the head listens to each region; sums to one over
             (T', K).
+        tokens: (B, T', N, D), what the backbone gave and everything else was made from.
         temporal_reach: steps on either side of t' whose pixels the evidence read at t' may come
             from.
     """
@@ -199,6 +203,7 @@ class ActionOutput:
     module_logits: dict[str, Tensor]
     nuisance_logits: Tensor
     region_weights: Tensor
+    tokens: Tensor
     temporal_reach: int = 0
 
     def rows(self, start: int, stop: int) -> ActionOutput:

@@ -8,7 +8,12 @@ import torch
 from tests.toys import toy_batch, toy_output
 
 from whyact.objectives.base import View
-from whyact.objectives.foreground import Foreground, attended_share, attention_and_target
+from whyact.objectives.foreground import (
+    Foreground,
+    attended_share,
+    attention_and_target,
+    attention_map,
+)
 from whyact.types import ActionOutput, Batch, WhyactError
 
 
@@ -131,3 +136,18 @@ def test_pasted_views_count_like_clips_and_others_do_not() -> None:
 def test_missing_foreground_is_named() -> None:
     with pytest.raises(WhyactError, match=r"needs Batch\.foreground"):
         Foreground().loss({"clip": two_cells(0.5)}, toy_batch(1), {})
+
+
+def test_attention_map_is_one_half_where_the_look_is_even() -> None:
+    # One region over all four cells, looked at evenly in both frames.
+    even = toy_output(
+        1, 2, 1, assignment=torch.ones(1, 2, 1, 4), region_weights=torch.full((1, 2, 1), 0.5)
+    )
+    assert torch.allclose(attention_map(even, (4, 8, 8)), torch.full((1, 4, 8, 8), 0.5))
+    # All on one of eight cells: eight times the average look, and none elsewhere.
+    corner = torch.zeros(1, 2, 1, 4)
+    corner[..., 0] = 1
+    sure = toy_output(1, 2, 1, assignment=corner, region_weights=torch.tensor([[[1.0], [0.0]]]))
+    found = attention_map(sure, (2, 2, 2))
+    assert found[0, 0].tolist() == [[pytest.approx(8 / 9), 0], [0, 0]]
+    assert found[0, 1].abs().max() == 0

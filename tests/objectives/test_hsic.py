@@ -11,7 +11,8 @@ import torch.multiprocessing as mp
 from tests.toys import toy_batch, toy_output
 from torch import Tensor
 
-from whyact.objectives.hsic import Hsic, mean_code
+from whyact.objectives.codes import mean_code
+from whyact.objectives.hsic import Hsic
 from whyact.ops.independence import (
     gaussian_kernel,
     normalised_hsic,

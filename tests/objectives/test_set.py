@@ -34,6 +34,8 @@ def run(names: list[str], seed: int = 0, batch: Batch | None = None):  # type: i
     )
     torch.manual_seed(0)
     model = ToyModel()
+    objectives.attach(model(batch_of(1).video), lambda name: None)
+    model.calls.clear()
     total, terms, output = objectives(
         model, batch or batch_of(), torch.Generator().manual_seed(seed)
     )
@@ -47,9 +49,11 @@ def test_table_and_config_have_the_same_names() -> None:
 
 @pytest.mark.parametrize("names", [*[[n] for n in SINGLE], SINGLE, SINGLE[::2], SINGLE[1::3]])
 def test_any_subset_trains(names: list[str]) -> None:
+    if "swap_contrast" in names and "foreground_paste" not in names:
+        names = ["foreground_paste", *names]
     model, total, terms, output = run(names)
     assert total.ndim == 0 and total.isfinite()
-    assert {t for t in terms if t != "hsic_p"} == set(names)
+    assert {t for t in terms if t not in ("hsic_p", "club_fit")} == set(names)
     assert total.item() == pytest.approx(sum(terms[n].item() for n in names), rel=1e-5)
     total.backward()
     assert len(model.calls) == 1  # one forward pass
@@ -75,6 +79,22 @@ def test_multi_hot_labels() -> None:
     _, total, terms, _ = run([*names, "static_entropy"], batch=batch)
     total.backward()
     assert set(terms) == {*names, "static_entropy"}
+
+
+def test_one_clip_a_clip_without_labels_and_one_without_an_actor_train() -> None:
+    still = batch_of(1).video[:, :, :1].expand(-1, -1, 4, -1, -1).clone()
+    unknown = torch.full((6,), -1)
+    for batch in (
+        batch_of(1),
+        replace(batch_of(1), video=still),
+        replace(batch_of(6), label=unknown, nuisance=unknown),
+    ):
+        model, total, terms, _ = run(SINGLE, batch=batch)
+        total.backward()
+        assert total.isfinite() and all(v.isfinite() for v in terms.values())
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        if batch.label[0] < 0:
+            assert terms["cross_entropy"] == terms["foreground_paste"] == terms["nuisance"] == 0
 
 
 def test_same_generator_same_loss() -> None:
@@ -124,10 +144,47 @@ def test_cached_tokens_refuse_objectives_that_need_pixels() -> None:
 
 
 def test_errors_list_the_choices() -> None:
-    with pytest.raises(WhyactError, match=r"nothing to train.*cross_entropy, .*foreground\}"):
+    with pytest.raises(WhyactError, match=r"nothing to train.*cross_entropy, .*prompt_alignment\}"):
         build_objectives(ObjectivesConfig(cross_entropy=0.0), ObjectiveSettings())
     for bad in (-1.0, float("nan"), float("inf")):
         with pytest.raises(WhyactError, match=r"objectives\.hsic must be 0"):
             build_objectives(ObjectivesConfig(hsic=bad), ObjectiveSettings())
     with pytest.raises(WhyactError, match="none twice"):
         ObjectiveSet(terms=[(CrossEntropy(), 1.0), (CrossEntropy(), 1.0)])
+
+
+def test_an_objective_without_the_views_that_it_reads_is_refused() -> None:
+    with pytest.raises(
+        WhyactError, match=r"swap_contrast reads the clips that objectives\.foreground_paste makes"
+    ):
+        build_objectives(ObjectivesConfig(swap_contrast=1.0), ObjectiveSettings())
+
+
+def test_networks_do_not_depend_on_the_other_objectives() -> None:
+    def attached(**weights: float) -> torch.nn.ModuleDict:
+        objectives = build_objectives(ObjectivesConfig(**weights), ObjectiveSettings())
+        example = ToyModel()(batch_of(1).video)
+        return objectives.attach(example, lambda name: torch.manual_seed(sum(map(ord, name))))
+
+    alone, both = attached(club=1.0), attached(club=1.0, gradient_reversal=1.0)
+    assert list(alone) == ["club"] and list(both) == ["gradient_reversal", "club"]
+    for name, value in alone["club"].state_dict().items():
+        assert torch.equal(value, both["club"].state_dict()[name])
+    assert not attached()
+
+
+def test_attention_comes_from_a_pass_of_its_own_in_evaluation_mode() -> None:
+    settings = ObjectiveSettings(foreground_paste_mask="regions")
+    objectives = build_objectives(ObjectivesConfig(foreground_paste=1.0), settings)
+    modes = []
+
+    class Watched(ToyModel):
+        def forward(self, video: torch.Tensor):  # type: ignore[no-untyped-def]
+            modes.append((self.training, torch.is_grad_enabled()))
+            return super().forward(video)
+
+    model = Watched().train()
+    total, _, _ = objectives(model, batch_of(), torch.Generator().manual_seed(0))
+    assert modes == [(False, False), (True, True)] and model.calls == [6, 6 + 3]
+    assert model.training
+    total.backward()

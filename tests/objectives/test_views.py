@@ -27,7 +27,8 @@ def masked_batch(count: int = 6, classes: int = 3) -> Batch:
     for t in range(4):
         mask[:, t, 10:18, 4 + 6 * t : 10 + 6 * t] = True
     video = torch.where(mask[:, None], torch.ones(()), video)
-    return replace(batch, video=video, mask=mask, foreground=mask.float())
+    attention = torch.full(mask.shape, 0.5)
+    return replace(batch, video=video, mask=mask, foreground=mask.float(), attention=attention)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def masked_batch(count: int = 6, classes: int = 3) -> Batch:
         (BackgroundMix(share=0.5), "mixed"),
         (ForegroundPaste(share=0.5), "pasted"),
         (ForegroundPaste(share=0.5, mask="true"), "pasted"),
+        (ForegroundPaste(share=0.5, mask="regions"), "pasted"),
     ],
 )
 def test_the_generator_decides_everything(objective: Objective, name: str) -> None:
@@ -123,7 +125,7 @@ def test_one_clip_has_no_partner() -> None:
         assert objective.loss(outputs, batch, views).item() == 0
 
 
-@pytest.mark.parametrize("mask", ["motion", "true"])
+@pytest.mark.parametrize("mask", ["motion", "true", "regions"])
 def test_pasted_view_shows_the_actor_before_the_other_background(mask: str) -> None:
     batch = masked_batch()
     view = ForegroundPaste(share=1.0, mask=mask).views(batch, seeded())["pasted"]
@@ -141,6 +143,23 @@ def test_pasted_view_shows_the_actor_before_the_other_background(mask: str) -> N
         core = torch.nn.functional.max_pool2d((~actor).float(), 3, 1, 1) == 0
         assert torch.allclose(clip[:, core], torch.ones(()), atol=1e-5)
         assert torch.allclose(clip[:, ~edge], torch.tensor(flat), atol=0.02)
+
+
+def test_regions_add_what_stands_still_and_drop_what_is_not_looked_at() -> None:
+    batch = masked_batch(2)
+    attention = torch.full_like(batch.foreground, 0.5)  # looked at as much as on average
+    attention[:, :, 20:28, :8] = 0.9  # stands still, is looked at
+    attention[:, :, 10:14] = 0.1  # moves in part, is not looked at
+    ready = replace(batch, attention=attention)
+    mask = ForegroundPaste(mask="regions", blend=0.6)._masks(ready) > 0
+    expected = batch.mask.clone()
+    expected[:, :, 20:28, :8] = True  # 0.4 * 0 + 0.6 * 0.9 = 0.54
+    expected[:, :, 10:14] = False  # 0.4 * 1 + 0.6 * 0.1 = 0.46
+    assert torch.equal(mask, expected)
+    with pytest.raises(WhyactError, match=r"Batch\.attention for the mask 'regions'; call"):
+        ForegroundPaste(mask="regions").views(replace(ready, attention=None), seeded())
+    with pytest.raises(WhyactError, match=r"foreground_paste_blend must be in \[0, 1\], got 2"):
+        ForegroundPaste(blend=2)
 
 
 def test_failed_masks_are_neither_pasted_nor_pasted_on() -> None:
@@ -166,7 +185,7 @@ def test_missing_masks_and_bad_settings_are_named() -> None:
         ForegroundPaste(mask="true").views(toy_batch(), seeded())
     with pytest.raises(WhyactError, match=r"call ObjectiveSet\.prepare"):
         ForegroundPaste().views(toy_batch(), seeded())
-    with pytest.raises(WhyactError, match=r"'box'; choose from \['motion', 'true'\]"):
+    with pytest.raises(WhyactError, match=r"'box'; choose from \['motion', 'regions', 'true'\]"):
         ForegroundPaste(mask="box")
     for broken in (StaticEntropy, BackgroundMix, ForegroundPaste):
         with pytest.raises(WhyactError, match=f"{broken.name}_share must be above 0"):

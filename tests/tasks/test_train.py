@@ -181,6 +181,13 @@ def test_a_test_split_never_selects(clips, tmp_path):
     assert not (tmp_path / "run").exists()  # refused before anything was trained
 
 
+def test_a_bottleneck_without_noise_is_refused(clips, tmp_path):
+    on = {"name": "b", "objectives__bottleneck": 0.01}
+    for settings in ({}, {"model__code_noise": 1.0, "model__type": "pooled"}):
+        with pytest.raises(WhyactError, match=r"there is no noise: give model\.code_noise a value"):
+            train(tiny_config(clips, tmp_path, **on, **settings))
+
+
 def test_an_unknown_measure_is_refused(clips, tmp_path):
     text = r"training\.select 'accuracy' is no measure; choose from top1, top5, mean_class, macro"
     with pytest.raises(WhyactError, match=text):

@@ -2,12 +2,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
+from whyact.config import BalanceConfig
+from whyact.training.checkpoint import load_state
 from whyact.training.loop import Loop
 from whyact.training.setup import cosine_with_warmup
 from whyact.types import WhyactError
@@ -17,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def weights(loop: Loop) -> torch.Tensor:
-    return torch.cat([v.flatten().double() for v in loop.evaluated.state_dict().values()])
+    """Of the model and of the objectives' own networks."""
+    values = [*loop.evaluated.state_dict().values(), *loop.attached.state_dict().values()]
+    return torch.cat([v.flatten().double() for v in values])
 
 
 def run_script(folder: Path, settings: str, *launcher: str) -> subprocess.CompletedProcess[str]:
@@ -54,12 +60,17 @@ def test_training_lowers_the_loss(tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 4, 6])
 def test_resuming_gives_the_weights_of_a_run_never_stopped(tmp_path, stop):
-    """Every random part is on: dropout, views, batch statistics, a moving average."""
+    """Every random part is on: dropout, noise, views, batch statistics, a moving average, and
+    objectives with networks of their own."""
 
     def start(name: str) -> Loop:
-        on = {"hsic": 0.5, "background_mix": 1.0}
+        networks = ("club", "gradient_reversal", "reconstruction", "prompt_alignment")
+        on = {"hsic": 0.5, "background_mix": 1.0, "swap_contrast": 1.0, "foreground_paste": 1.0}
+        on |= dict.fromkeys((*networks, "bottleneck"), 0.1)
         config = toy_config(on, average=0.9, checkpoint_steps=1, device_batch_size=2, frozen=False)
-        config.model.dropout = 0.3
+        config.model.dropout, config.model.code_noise = 0.3, 0.5
+        config.objective_settings.foreground_paste_mask = "regions"
+        config.objective_settings.foreground_paste_blend = 1.0  # nothing moves in noise
         return toy_loop(tmp_path / name, config)
 
     whole = start("whole")
@@ -174,3 +185,42 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     next(p for p in loop.model.parameters() if p.requires_grad).data.fill_(float("nan"))
     with pytest.raises(WhyactError, match="loss is nan at step 1"):
         loop.run()
+
+
+def test_networks_of_objectives_learn_at_their_own_rate_and_stay_out_of_the_weights(tmp_path):
+    config = toy_config({"gradient_reversal": 1.0}, epochs=1, learning_rate=0.0)
+    config.training.critic_learning_rate = 0.01
+    loop = toy_loop(tmp_path, config)
+    before, model = (
+        {k: v.clone() for k, v in m.state_dict().items()} for m in (loop.attached, loop.model)
+    )
+    loop.run()
+    assert [g["lr"] for g in loop.optimizer.param_groups] == [0.0, 0.01]
+    for name, value in loop.attached.state_dict().items():
+        assert 0.001 < (value - before[name]).abs().max() < 0.04, name
+    assert all(torch.equal(value, model[k]) for k, value in loop.model.state_dict().items())
+    stored = load_file(tmp_path / "checkpoints" / "last" / "model.safetensors")
+    assert set(stored) == set(model)
+    assert set(load_state(tmp_path / "checkpoints" / "last")["attached"]) == set(before)
+
+
+def test_networks_are_made_for_the_first_clip_that_can_be_read(tmp_path):
+    config = toy_config({"club": 1.0})
+    late = toy_loop(tmp_path / "late", config, ToyClips(broken=(0, 1)))
+    first = toy_loop(tmp_path / "first", config)
+    assert torch.equal(weights(late), weights(first))
+    with pytest.raises(WhyactError, match="No training clip could be read"):
+        toy_loop(tmp_path / "c", config, ToyClips(broken=tuple(range(12))))
+
+
+def test_balanced_groups_are_what_the_loop_draws(tmp_path):
+    table = tmp_path / "groups.csv"
+    names = ToyClips().ids  # label 0 is clips 0, 3, 6, 9; clip 0 is alone in its group
+    table.write_text("id,scene\n" + "".join(f"{n},{int(n != 'toy/0')}\n" for n in names))
+    config = toy_config(batch_size=12)
+    config.data.balance = BalanceConfig(column="scene", table=str(table))
+    loop = toy_loop(tmp_path / "run", config)
+    drawn = Counter(i for epoch in range(200) for i, _ in loop._batches(epoch)[0])
+    # Four groups share 2400 draws: {0}, {3, 6, 9}, {1, 4, 7, 10}, {2, 5, 8, 11}.
+    assert drawn[0] == pytest.approx(600, abs=80)
+    assert drawn[3] == pytest.approx(200, abs=60) and drawn[1] == pytest.approx(150, abs=50)

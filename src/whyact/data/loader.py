@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from whyact.data.protocol import ClipDataset
@@ -40,7 +41,7 @@ class _Indexed(Dataset[tuple[int, Clip | Failure]]):
 
 def epoch_batches(
     length: int, *, epoch: int, seed: int, batch_size: int, processes: int = 1, rank: int = 0,
-    steps: int = 1, blocks: Sequence[int] = (),
+    steps: int = 1, blocks: Sequence[int] = (), weights: Tensor | None = None,
 ) -> list[list[Request]]:  # fmt: skip
     """This process's micro-batches of a training epoch.
 
@@ -54,6 +55,8 @@ def epoch_batches(
         processes, rank: of the run. steps: accumulation steps.
         blocks: number of the shard of every clip: shards are shuffled, and clips within four
             neighbouring ones, so that each is read once; empty shuffles everything.
+        weights: (length,), chances by which clips are drawn, with replacement; None takes every
+            clip once.
 
     Raises:
         WhyactError: the global batch does not divide evenly.
@@ -66,7 +69,10 @@ def epoch_batches(
             "accumulation steps; change training.batch_size or training.device_batch_size."
         )
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    order = torch.randperm(length, generator=generator).tolist()
+    if weights is None:
+        order = torch.randperm(length, generator=generator).tolist()
+    else:
+        order = torch.multinomial(weights, length, True, generator=generator).tolist()
     if blocks:
         place = torch.randperm(max(blocks) + 1, generator=generator).tolist()
         order.sort(key=lambda i: place[blocks[i]] // BLOCKS_AT_ONCE)

@@ -25,7 +25,8 @@ class ClipDataset(Protocol):
         fingerprint: SHA-256 over the raw data; of films and frames what `whyact.data.content`
             covers.
 
-    A set that is stored in shards also has ``blocks``, the number of every clip's shard.
+    A set that is stored in shards also has ``blocks``, the number of every clip's shard; one that
+    knows scenes without reading clips has ``nuisance``, the scene of each.
     """
 
     @property

@@ -16,6 +16,7 @@ def _plain_output(
     assignment: Tensor,
     grid: tuple[int, int],
     code: Tensor,
+    tokens: Tensor,
     reach: int,
 ) -> ActionOutput:
     """An output whose only explanation is the linear one; the other parts are empty."""
@@ -40,6 +41,7 @@ def _plain_output(
         module_logits={},
         nuisance_logits=contributions.new_zeros(batch, 0),
         region_weights=uniform,
+        tokens=tokens,
         temporal_reach=reach,
     )
 
@@ -80,6 +82,7 @@ class PooledModel(VideoModel):
             assignment=identity.expand(*tokens.shape[:2], cells, cells),
             grid=grid,
             code=tokens,
+            tokens=tokens,
             reach=self.reach,
         )
 
@@ -123,5 +126,6 @@ class CnnLstm(VideoModel):
             assignment=tokens.new_ones(*tokens.shape[:2], 1, tokens.shape[2]),
             grid=grid,
             code=code,
+            tokens=tokens,
             reach=tokens.shape[1],  # the LSTM remembers the whole clip
         )

@@ -144,7 +144,9 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
         "spatial_graph": lambda: graph(c.spatial_graph, width, code),
         "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code, classes),
         "graph_prompt_gnn": lambda: gnn(c.graph_prompt_gnn, code),
-        "head": lambda: AdditiveHead(code_width=code, classes=classes, dropout=c.dropout),
+        "head": lambda: AdditiveHead(
+            code_width=code, classes=classes, dropout=c.dropout, noise=c.code_noise
+        ),
         "nuisance_head": lambda: NuisanceHead(code_width=code, scenes=scenes),
     }
     built: dict[str, Any] = {name: _seeded(seed, name, make) for name, make in slots.items()}

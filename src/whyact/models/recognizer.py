@@ -173,5 +173,6 @@ class ActionRecognizer(VideoModel):
             module_logits=module_logits,
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
+            tokens=tokens,
             temporal_reach=self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach,
         )

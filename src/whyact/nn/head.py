@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.nn.contracts import Regions, Scores
+from whyact.types import WhyactError
 
 
 class AdditiveHead(nn.Module):
@@ -18,10 +19,16 @@ class AdditiveHead(nn.Module):
 
     Args:
         code_width: C. classes: Y. dropout: on the codes.
+        noise: deviation of Gaussian noise on the codes in training, before all else.
     """
 
-    def __init__(self, *, code_width: int, classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, *, code_width: int, classes: int, dropout: float = 0.0, noise: float = 0.0
+    ) -> None:
         super().__init__()
+        if not noise >= 0:
+            raise WhyactError(f"model.code_noise must be at least 0, got {noise}.")
+        self.noise = noise
         self.attend = nn.Sequential(
             nn.Linear(code_width, code_width), nn.Tanh(), nn.Linear(code_width, 1)
         )
@@ -40,6 +47,8 @@ class AdditiveHead(nn.Module):
             code: (B, T', K, C), action codes. region_guide: (B, T', K).
             classifier_guide: (B, T', K, C).
         """
+        if self.training and self.noise:
+            code = code + self.noise * torch.randn_like(code)
         frames = code.shape[1]
         raw = self.attend(code).squeeze(-1) + region_guide
         weights = raw.softmax(-1) / frames

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyact.types import ActionOutput, Batch
 
@@ -31,15 +31,38 @@ class View:
 
 
 class Objective(ABC):
-    """One term of the training loss. Stateless: every draw comes from the generator it is given.
+    """One term of the training loss.
+
+    Every draw comes from the generator it is given; the only state is the network of `attach`.
 
     Attributes:
         name: key in `whyact.config.ObjectivesConfig`.
+        reads: names of other objectives whose views this one cannot do without.
         needs_foreground: the loop fills `Batch.foreground` before `views` when any objective asks.
+        needs_attention: the same of `Batch.attention`, which costs a forward pass of the clips.
     """
 
     name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]] = ()
     needs_foreground: bool = False
+    needs_attention: bool = False
+
+    def attach(self, example: ActionOutput) -> nn.Module | None:
+        """Make the network of its own (a critic, a decoder), keep it for `loss`, and return it.
+
+        The loop puts it on the device, trains it by the gradient of `loss` with a learning rate of
+        its own, and stores it in checkpoints to resume from, but never among the model's weights.
+
+        Args:
+            example: what the model gives for a clip; its shapes tell all widths.
+
+        Returns:
+            The network; None for an objective without.
+
+        Raises:
+            WhyactError: the model lacks what the objective needs.
+        """
+        return None
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """Extra inputs by name; the loop runs them together with the batch in one forward pass.

@@ -14,9 +14,13 @@ from whyact.objectives.classification import (
     DeepSupervision,
     Nuisance,
 )
+from whyact.objectives.contrast import PromptAlignment, SwapContrast
 from whyact.objectives.foreground import Foreground
 from whyact.objectives.foreground_paste import ForegroundPaste
+from whyact.objectives.gradient_reversal import GradientReversal
 from whyact.objectives.hsic import Hsic
+from whyact.objectives.information import Bottleneck, Club
+from whyact.objectives.reconstruction import Reconstruction
 from whyact.objectives.set import ObjectiveSet
 from whyact.objectives.static_entropy import StaticEntropy
 from whyact.objectives.temporal_consistency import TemporalConsistency
@@ -39,10 +43,17 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "foreground_paste": lambda s: ForegroundPaste(
         share=s.foreground_paste_share,
         mask=s.foreground_paste_mask,
+        blend=s.foreground_paste_blend,
         smoothing=s.cross_entropy_smoothing,
     ),
     "temporal_consistency": lambda s: TemporalConsistency(),
     "foreground": lambda s: Foreground(coverage=s.foreground_coverage),
+    "swap_contrast": lambda s: SwapContrast(temperature=s.swap_contrast_temperature),
+    "gradient_reversal": lambda s: GradientReversal(target=s.gradient_reversal_target),
+    "club": lambda s: Club(),
+    "bottleneck": lambda s: Bottleneck(),
+    "reconstruction": lambda s: Reconstruction(swap=s.reconstruction_swap),
+    "prompt_alignment": lambda s: PromptAlignment(),
 }
 
 

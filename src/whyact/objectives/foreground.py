@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,21 @@ class Foreground(Objective):
         if not terms:
             return zero(outputs["clip"])
         return torch.cat(terms).sum() / torch.cat(known).sum().clamp_min(1)
+
+
+def attention_map(output: ActionOutput, size: Sequence[int]) -> Tensor:
+    """Where the head looks, (B, T, H, W) in [0, 1): 0.5 where it looks as much as on average.
+
+    It is ``d / (1 + d)`` of the attention's density d on a cell, over that of an even look; so it
+    says nothing, 0.5 everywhere, of a model that has not learnt where to look.
+
+    Args:
+        output: of B clips. size: (T, H, W) of the clips.
+    """
+    heat = output.over_cells(output.region_weights).float()
+    density = heat * heat[0].numel()
+    odds = (density / (1 + density)).unflatten(2, output.grid)
+    return F.interpolate(odds[:, None], tuple(size), mode="trilinear")[:, 0]
 
 
 def attention_and_target(output: ActionOutput, foreground: Tensor) -> tuple[Tensor, Tensor, Tensor]:

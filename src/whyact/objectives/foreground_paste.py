@@ -13,7 +13,7 @@ from whyact.objectives.terms import draw_partners, draw_rows, label_loss
 from whyact.ops.paste import paste_foreground, remove_actor
 from whyact.types import ActionOutput, Batch, WhyactError
 
-MASKS = ("motion", "true")
+MASKS = ("motion", "regions", "true")
 MIN_AREA, MAX_AREA = 0.005, 0.6
 """Share of the clip that an actor covers; beyond these the mask has failed."""
 
@@ -27,20 +27,31 @@ class ForegroundPaste(Objective):
 
     Args:
         share: of the batch that gets a pasted view.
-        mask: ``motion`` reads `Batch.foreground` (label-free), ``true`` reads `Batch.mask`, which
-            is an upper bound and needs data with masks.
+        mask: ``motion`` reads `Batch.foreground` (label-free). ``regions`` is a blend of it with
+            the model's own attention (`Batch.attention`), which can find the parts of an actor that
+            stand still and drop what moves but does not matter; while the model looks everywhere
+            alike, it is the motion's mask. ``true`` reads `Batch.mask`, which is an upper bound and
+            needs data with masks.
+        blend: share of the attention in ``regions``, in [0, 1]. Above one half, a part that never
+            moves is pasted if it is looked at enough, and what moves is left if it isn't.
         smoothing: label smoothing.
     """
 
     name = "foreground_paste"
 
-    def __init__(self, *, share: float = 0.5, mask: str = "motion", smoothing: float = 0.0) -> None:
+    def __init__(
+        self, *, share: float = 0.5, mask: str = "motion", blend: float = 0.6,
+        smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
         if not 0 < share <= 1:
             raise WhyactError(f"foreground_paste_share must be above 0 and at most 1, got {share}.")
         if mask not in MASKS:
             raise WhyactError(f"Unknown foreground_paste_mask '{mask}'; choose from {list(MASKS)}.")
-        self.share, self.mask, self.smoothing = share, mask, smoothing
-        self.needs_foreground = mask == "motion"
+        if not 0 <= blend <= 1:
+            raise WhyactError(f"foreground_paste_blend must be in [0, 1], got {blend}.")
+        self.share, self.mask, self.blend, self.smoothing = share, mask, blend, smoothing
+        self.needs_foreground = mask != "true"
+        self.needs_attention = mask == "regions"
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """``pasted``: label and masks of the actor's clip, scene of the background's clip."""
@@ -71,16 +82,19 @@ class ForegroundPaste(Objective):
         return label_loss(outputs["pasted"].logits, views["pasted"].batch.label, self.smoothing)
 
     def _masks(self, batch: Batch) -> Tensor:
-        mask = batch.foreground if self.mask == "motion" else batch.mask
+        mask = batch.mask if self.mask == "true" else batch.foreground
         if mask is None and self.mask == "true":
             raise WhyactError(
                 "foreground_paste_mask: true needs a mask of every clip, but some clips of this "
                 f"data set have none (batch of '{batch.ids[0]}'). "
                 "Use foreground_paste_mask: motion."
             )
-        if mask is None:
+        if mask is None or (self.needs_attention and batch.attention is None):
             raise WhyactError(
-                "foreground_paste needs Batch.foreground; call ObjectiveSet.prepare(batch) before."
+                "foreground_paste needs Batch.foreground, and Batch.attention for the mask "
+                "'regions'; call ObjectiveSet.prepare(batch, model) before."
             )
+        if self.needs_attention and batch.attention is not None:
+            mask = (1 - self.blend) * mask + self.blend * batch.attention
         # Hard: a half-pasted pixel would show both scenes.
         return (mask > 0.5).to(batch.video)

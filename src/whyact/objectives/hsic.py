@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 from whyact.objectives.base import Objective, View
+from whyact.objectives.codes import crossed_codes
 from whyact.objectives.terms import zero
 from whyact.ops.independence import MIN_CLIPS, normalised_hsic, permutation_p_value
 from whyact.types import ActionOutput, Batch, WhyactError
@@ -26,9 +24,7 @@ class Hsic(Objective):
     the mean over batches of a converged, independent pair is 0. The normalisation keeps a code from
     looking independent by shrinking.
 
-    Where action and scene go together in the data, independent codes contradict the right answer;
-    so where `foreground_paste` is on, its pasted clips are read, whose scene is drawn apart from
-    their action, and the clips themselves only where it is off or made fewer than four.
+    It reads pasted clips where there are any (`whyact.objectives.codes.crossed_codes`).
 
     Statistics are gathered over processes, with gradient, so that the result is that of one process
     with the whole batch; gradient accumulation still splits the batch.
@@ -48,7 +44,7 @@ class Hsic(Objective):
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
     ) -> Tensor:
         """In about [-1, 1]; 0 for codes of width 0 or fewer than four clips."""
-        action, nuisance = _codes(outputs)
+        action, nuisance = crossed_codes(outputs)
         if action.shape[1] == 0 or nuisance.shape[1] == 0 or len(action) < MIN_CLIPS:
             return zero(outputs["clip"])
         return normalised_hsic(action, nuisance)
@@ -64,44 +60,6 @@ class Hsic(Objective):
         if not self.permutations:
             return {}
         with torch.no_grad():
-            action, nuisance = _codes(outputs)
+            action, nuisance = crossed_codes(outputs)
             p = permutation_p_value(action, nuisance, self.permutations, generator)
         return {"hsic_p": action.new_tensor(p)}
-
-
-def mean_code(code: Tensor) -> Tensor:
-    """(B, C) float32, mean of (B, T', K, C) over frames and regions: what probes read."""
-    return code.float().mean((1, 2))
-
-
-def _codes(outputs: Mapping[str, ActionOutput]) -> tuple[Tensor, Tensor]:
-    pasted = outputs.get("foreground_paste.pasted")
-    if pasted is not None:
-        action, nuisance = _gathered(pasted)
-        if len(action) >= MIN_CLIPS:
-            return action, nuisance
-    return _gathered(outputs["clip"])
-
-
-def _gathered(output: ActionOutput) -> tuple[Tensor, Tensor]:
-    action, nuisance = mean_code(output.action_code), mean_code(output.nuisance_code)
-    both = gather_rows(torch.cat([action, nuisance], 1))
-    return both[:, : action.shape[1]], both[:, action.shape[1] :]
-
-
-def gather_rows(rows: Tensor) -> Tensor:
-    """The rows (n, C) of all processes, with gradient; the same rows where there is one process.
-
-    Every process must call it; n may differ. A process' gradient is the sum over all processes'
-    losses, so that averaging the gradients over processes, as distributed training does, gives the
-    gradient of one process that holds all rows.
-    """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return rows
-    mine = torch.tensor([len(rows)], device=rows.device)
-    counts = [torch.zeros_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(counts, mine)
-    sizes = [int(c) for c in counts]
-    padded = F.pad(rows, (0, 0, 0, max(sizes) - len(rows)))
-    parts = all_gather(padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyact.objectives.base import Objective, View
+from whyact.objectives.foreground import attention_map
 from whyact.ops.motion import foreground
 from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, Batch, WhyactError
@@ -25,6 +26,13 @@ class ObjectiveSet:
         names = [objective.name for objective, _ in terms]
         if not terms or len(set(names)) < len(names):
             raise WhyactError(f"Expected at least one objective and none twice, got {names}.")
+        missing = {r: o.name for o, _ in terms for r in o.reads if r not in names}
+        if missing:
+            read, name = next(iter(missing.items()))
+            raise WhyactError(
+                f"objectives.{name} reads the clips that objectives.{read} makes; give "
+                f"objectives.{read} a positive weight too, or set objectives.{name} to 0."
+            )
         self.terms = tuple(terms)
 
     @property
@@ -49,16 +57,50 @@ class ObjectiveSet:
             )
 
     @property
+    def have_networks(self) -> bool:
+        """Whether an objective brings a network of its own."""
+        return any(type(o).attach is not Objective.attach for o, _ in self.terms)
+
+    def attach(self, example: ActionOutput, seed: Callable[[str], None]) -> nn.ModuleDict:
+        """The objectives' own networks by objective, see `Objective.attach`.
+
+        Args:
+            example: what the model gives for a clip.
+            seed: called with an objective's name before its network is made, so that switching one
+                objective off changes no other's network.
+        """
+        networks = nn.ModuleDict()
+        for objective, _ in self.terms:
+            seed(objective.name)
+            network = objective.attach(example)
+            if network is not None:
+                networks[objective.name] = network
+        return networks
+
+    @property
     def needs_foreground(self) -> bool:
         """Whether an objective reads `Batch.foreground`."""
         return any(objective.needs_foreground for objective, _ in self.terms)
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Add the label-free `Batch.foreground` where an objective needs it and it isn't there."""
-        if not self.needs_foreground or batch.foreground is not None or len(batch) == 0:
+    @torch.no_grad()
+    def prepare(self, batch: Batch, model: nn.Module | None = None) -> Batch:
+        """Add what an objective needs and isn't there: `Batch.foreground`, `Batch.attention`.
+
+        Args:
+            batch: video float in [0, 1].
+            model: whose attention it is, asked in evaluation mode, so that its batch statistics
+                don't count these clips twice.
+        """
+        if len(batch) == 0:
             return batch
-        with torch.no_grad():
-            return replace(batch, foreground=foreground(batch.video))
+        if self.needs_foreground and batch.foreground is None:
+            batch = replace(batch, foreground=foreground(batch.video))
+        if model is not None and any(o.needs_attention for o, _ in self.terms):
+            training = model.training
+            output = model.eval()(batch.streams)
+            model.train(training)
+            batch = replace(batch, attention=attention_map(output, batch.video.shape[2:]))
+        return batch
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """All objectives' views, named ``<objective>.<view>``."""
@@ -92,7 +134,7 @@ class ObjectiveSet:
 
     def __call__(
         self,
-        model: Callable[[Tensor], ActionOutput],
+        model: nn.Module,
         batch: Batch,
         generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor], ActionOutput]:
@@ -107,7 +149,7 @@ class ObjectiveSet:
             The weighted sum; the unweighted terms by name, with measures that aren't trained on;
             the output of the batch itself.
         """
-        batch = self.prepare(batch)
+        batch = self.prepare(batch, model)
         views = self.views(batch, generator)
         outputs = self.split(model(self.inputs(batch, views)), batch, views)
         total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)

@@ -74,12 +74,15 @@ def draw_partners(
     if not len(rows):
         return rows
     score = torch.rand(len(rows), len(candidates), generator=generator)
-    ours, theirs = label[rows], label[candidates]
-    same = ours[:, None] == theirs[None]
-    same = same.flatten(2).all(-1) if same.ndim > 2 else same
-    score = score - same.to(score)
+    score = score - same_label(label[rows], label[candidates]).to(score)
     score[rows[:, None] == candidates[None]] = -torch.inf
     return candidates[score.argmax(1)]
+
+
+def same_label(first: Tensor, second: Tensor) -> Tensor:
+    """(n, m) bool: which of the labels (n,) equal which of (m,); multi-hot (n, Y), (m, Y) alike."""
+    same = first[:, None] == second[None]
+    return same.all(-1) if same.ndim > 2 else same
 
 
 def undefined_like(label: Tensor) -> Tensor:

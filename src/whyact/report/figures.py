@@ -36,10 +36,23 @@ def write_figure(path: str | Path, kind: str, values: Mapping[str, Any]) -> Path
     path = Path(path)
     if kind not in KINDS:
         raise WhyactError(f"There is no figure '{kind}'; choose one of {', '.join(KINDS)}.")
+    return save_figure(path, lambda: KINDS[kind](values))
+
+
+def save_figure(path: Path, draw: Callable[[], Figure]) -> Path:
+    """Write what ``draw`` makes, in the style of all figures.
+
+    Args:
+        path: of the file; its suffix (``.pdf``, ``.svg`` or ``.png``) picks the format.
+        draw: makes the figure.
+
+    Raises:
+        WhyactError: another suffix.
+    """
     if path.suffix not in (".pdf", ".svg", ".png"):
         raise WhyactError(f"{path}: expected a name that ends in .pdf, .svg or .png.")
     with mpl.rc_context({**STYLE, **_SAVE}):
-        figure = KINDS[kind](values)
+        figure = draw()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata=_UNDATED.get(path.suffix), bbox_inches="tight", dpi=200)
     return path

@@ -149,6 +149,14 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
         objectives.refuse_views(
             "training.cache_tokens trains on stored tokens", "training.cache_tokens to 0"
         )
+    if config.objectives.bottleneck and not (
+        config.model.code_noise and config.model.type == "whyact"
+    ):
+        raise WhyactError(
+            "objectives.bottleneck bounds what a noisy code holds, but there is no noise: give "
+            "model.code_noise a value above 0, such as 1.0, with model.type whyact, or set "
+            "objectives.bottleneck to 0."
+        )
     source = config.data.motion.source
     if source not in ("none", "difference"):
         objectives.refuse_views(

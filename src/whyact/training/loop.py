@@ -20,13 +20,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from whyact.config import Config
+from whyact.data.balance import balance_weights
 from whyact.data.loader import Loader, epoch_batches
 from whyact.data.protocol import ClipDataset
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.set import ObjectiveSet
 from whyact.training.checkpoint import load_state, save_checkpoint
 from whyact.training.seeding import derive, seed_everything
-from whyact.training.setup import average_gradients, cosine_with_warmup
+from whyact.training.setup import (
+    attach_networks,
+    average_gradients,
+    cosine_with_warmup,
+    make_optimizer,
+)
 from whyact.types import Batch, WhyactError
 
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -60,6 +66,10 @@ class Loop:
     epoch from (seed, epoch); so a resumed run needs no generator state and ends, on a CPU, with the
     weights of one that was never stopped.
 
+    Objectives may bring networks of their own (`whyact.objectives.base.Objective.attach`): they
+    step with the model, at ``training.critic_learning_rate`` and with their own gradient clipping,
+    and are in the state to resume from, not in the weights.
+
     Args:
         config: of the run. model: to train. objectives: the loss.
         dataset: training clips. validate: scores a model; its ``training.select`` picks the best.
@@ -78,6 +88,7 @@ class Loop:
         self.validate, self.folder, self.accelerator = validate, folder, accelerator
         self.batch_size, self.steps_per_update = self._batch_size()
         self.loader = Loader(dataset, workers=config.data.workers)
+        self.weights = balance_weights(config.data.balance, dataset)
         self.progress = Progression()
         self.clock = time.monotonic()
         self.total = len(self._batches(0)) // self.steps_per_update * self.settings.epochs
@@ -87,17 +98,16 @@ class Loop:
                 f"{len(dataset)} clips in steps of at least {self._unit()} clips "
                 "(processes x training.device_batch_size)."
             )
-        s = self.settings
-        optimizer = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad],
-            lr=s.learning_rate, weight_decay=s.weight_decay, betas=(s.beta1, s.beta2),
-        )  # fmt: skip
         model.to(accelerator.device)
         self.network = wrap(model) if wrap else model
-        self.optimizer = accelerator.prepare(optimizer)
+        self.attached = attach_networks(
+            objectives, self.network, dataset, seed=config.seed, device=accelerator.device
+        )
+        self.optimizer = accelerator.prepare(make_optimizer(self.settings, model, self.attached))
+        decay = self.settings.average
         self.average = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(s.average), use_buffers=True)
-            if s.average
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            if decay
             else None
         )
 
@@ -124,7 +134,7 @@ class Loop:
             len(self.dataset), epoch=epoch, seed=derive(self.config.seed, "order"),
             batch_size=self.batch_size, processes=self.accelerator.num_processes,
             rank=self.accelerator.process_index, steps=self.steps_per_update,
-            blocks=getattr(self.dataset, "blocks", ()),
+            blocks=getattr(self.dataset, "blocks", ()), weights=self.weights,
         )  # fmt: skip
 
     def resume(self, folder: Path) -> None:
@@ -146,6 +156,7 @@ class Loop:
                 f"resume it with as many, not {here['processes']}."
             )
         self.model.load_state_dict(state["model"])
+        self.attached.load_state_dict(state.get("attached", {}))
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progression(**state["progress"])
         if self.average is not None:
@@ -233,12 +244,18 @@ class Loop:
             if weight:
                 for name, value in self._backward(batch, weight).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + weight * value
-        average_gradients(self.accelerator, self.model)
         scale = cosine_with_warmup(p.step, warmup=s.warmup_steps, total=self.total)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = s.learning_rate * scale
+        rates = s.learning_rate * scale, s.critic_learning_rate
+        # The second group is there only where objectives bring networks.
+        for parameters, rate in zip(self.optimizer.param_groups, rates, strict=False):
+            parameters["lr"] = rate
+        for module in (self.model, self.attached):
+            average_gradients(self.accelerator, module)
         if s.clip_norm:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), s.clip_norm)
+            # All at once, as gradients can be unscaled only once; then each group by its norm.
+            self.accelerator.unscale_gradients()
+            for parameters in self.optimizer.param_groups:
+                nn.utils.clip_grad_norm_(parameters["params"], s.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         p.step += 1
@@ -318,6 +335,7 @@ class Loop:
                 "processes": self.accelerator.num_processes,
                 "scaler": scaler.state_dict() if scaler is not None else {},
                 "model": self.model.state_dict(),
+                "attached": self.attached.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "progress": dict(vars(self.progress)),
                 "average": self.average.state_dict() if self.average is not None else {},

@@ -11,7 +11,10 @@ from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 
 from whyact.config import TrainingConfig
-from whyact.types import WhyactError
+from whyact.data.protocol import ClipDataset
+from whyact.objectives.set import ObjectiveSet
+from whyact.training.seeding import derive, seed_everything
+from whyact.types import Clip, WhyactError, collate
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
@@ -30,6 +33,48 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     # All processes wait while the first one evaluates.
     group = InitProcessGroupKwargs(timeout=timedelta(hours=6))
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[group])
+
+
+@torch.no_grad()
+def attach_networks(
+    objectives: ObjectiveSet, model: nn.Module, dataset: ClipDataset, *, seed: int,
+    device: torch.device,
+) -> nn.ModuleDict:  # fmt: skip
+    """The objectives' own networks, for what a model gives for the first readable clip.
+
+    Args:
+        objectives: to attach. model: on the device; reads a batch's first input.
+        dataset: training clips. seed: master seed, of the networks' weights.
+        device: of the networks.
+    """
+    if not objectives.have_networks:
+        return nn.ModuleDict()
+    items = (dataset[i, 0] for i in range(len(dataset)))
+    clip = next((c for c in items if isinstance(c, Clip)), None)
+    if clip is None:
+        raise WhyactError("No training clip could be read.")
+    training = model.training
+    example = model.eval()(collate([clip]).to(device).streams)
+    model.train(training)
+    made = objectives.attach(example, lambda name: seed_everything(derive(seed, "objective", name)))
+    return made.to(device)
+
+
+def make_optimizer(
+    config: TrainingConfig, model: nn.Module, networks: nn.Module
+) -> torch.optim.AdamW:
+    """AdamW over the model, and in a group with a rate of its own over the objectives' networks.
+
+    AdamW treats every parameter by itself, so a group is as good as an optimiser of its own, and
+    one state resumes both.
+    """
+    groups = [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    if own := list(networks.parameters()):
+        groups.append({"params": own})
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, weight_decay=config.weight_decay,
+        betas=(config.beta1, config.beta2),
+    )  # fmt: skip
 
 
 def average_gradients(accelerator: Accelerator, model: nn.Module) -> None:

@@ -65,7 +65,7 @@ class TokenDataset:
         rows: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.source, self.tokens, self.view_labels = source, tokens, labels
-        self.orders, self.nuisance, self.foreground = orders, nuisance, foreground
+        self.orders, self.row_nuisance, self.foreground = orders, nuisance, foreground
         self.rows = range(len(source)) if rows is None else rows
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
@@ -76,6 +76,11 @@ class TokenDataset:
     def fingerprint(self) -> str:
         """Of the source."""
         return self.source.fingerprint
+
+    @property
+    def nuisance(self) -> Sequence[int]:
+        """Scene of every clip, -1 where unknown."""
+        return [int(self.row_nuisance[row]) for row in self.rows]
 
     def __len__(self) -> int:
         return len(self.source)
@@ -95,7 +100,7 @@ class TokenDataset:
             label=label.float() if label.ndim else int(label),
             id=self.ids[index],
             class_order=None if self.train else self.orders[view],
-            nuisance=int(self.nuisance[row]),
+            nuisance=int(self.row_nuisance[row]),
             foreground=None if self.foreground is None else self.foreground[view, row],
         )
 
@@ -104,8 +109,8 @@ class TokenDataset:
         place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
         return TokenDataset(
             source=source, tokens=self.tokens, labels=self.view_labels, orders=self.orders,
-            nuisance=self.nuisance, train=self.train, seed=self.seed, foreground=self.foreground,
-            rows=[place[name] for name in source.ids],
+            nuisance=self.row_nuisance, train=self.train, seed=self.seed,
+            foreground=self.foreground, rows=[place[name] for name in source.ids],
         )  # fmt: skip
 
 
@@ -118,7 +123,7 @@ def _key(
     data = asdict(config.data)
     for unrelated in (
         "root", "annotations", "train", "val", "test", "folding", "fold", "fold_count",
-        "fold_seed", "workers",
+        "fold_seed", "workers", "balance",
     ):  # fmt: skip
         data.pop(unrelated)
     settings = {

@@ -203,6 +203,11 @@ class BackdropDataset:
         several = [tuple(a["action"] for a in f["actors"]) for f in self.factors]
         return several if self.split == "multi" else [a[0] for a in several]
 
+    @cached_property
+    def nuisance(self) -> Sequence[int]:
+        """Scene of every clip."""
+        return [f["scene"] for f in self.factors]
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the raw arrays."""
@@ -235,7 +240,7 @@ class BackdropDataset:
             video=video,
             label=target,
             id=self.ids[index],
-            nuisance=self.factors[index]["scene"],
+            nuisance=self.nuisance[index],
             mask=mask,
             **extra,
         )

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from whyact.nn.contracts import Scores
+from whyact.nn.head import AdditiveHead
+from whyact.types import WhyactError
+
+
+def scores(head: AdditiveHead, seed: int) -> Scores:
+    torch.manual_seed(seed)
+    code = torch.ones(2, 3, 4, 8)
+    return head(code, torch.zeros(2, 3, 4), torch.zeros_like(code))
+
+
+def test_noise_is_on_in_training_only_and_keeps_the_sum():
+    head = AdditiveHead(code_width=8, classes=3, noise=0.5)
+    first, other = scores(head.train(), 0), scores(head, 1)
+    assert not torch.allclose(first.logits, other.logits)
+    total = first.contributions.sum((1, 2)) + head.bias
+    assert torch.allclose(total, first.logits, atol=1e-6)
+    assert torch.equal(scores(head.eval(), 0).logits, scores(head, 1).logits)
+
+
+def test_noise_has_the_deviation_asked_for():
+    head = AdditiveHead(code_width=1, classes=1, noise=0.5)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+        head.classify.weight.fill_(1)  # the logit is the mean code over regions and frames
+    torch.manual_seed(0)
+    code = torch.zeros(4000, 2, 2, 1)
+    logits = head(code, torch.zeros(4000, 2, 2), torch.zeros_like(code)).logits
+    assert logits.std().item() == pytest.approx(0.5 / 2, rel=0.05)  # of four draws
+    assert logits.mean().item() == pytest.approx(0, abs=0.02)
+
+
+def test_negative_noise_is_refused():
+    with pytest.raises(WhyactError, match=r"model\.code_noise must be at least 0, got -1"):
+        AdditiveHead(code_width=1, classes=1, noise=-1)

@@ -56,9 +56,7 @@ def _edited(make: Callable[..., Prompts], change: Intervention, *args: Any, **ho
             raise WhyactError(
                 f"Expected {len(made.prompts)} donors, got shape {tuple(change.donor.shape)}."
             )
-        made = replace(
-            made, prompts=made.prompts[change.donor], weights=made.weights[change.donor]
-        )
+        made = replace(made, prompts=made.prompts[change.donor], weights=made.weights[change.donor])
     if change.prompts is not None:
         kept = torch.tensor(list(change.prompts), dtype=torch.int64, device=made.prompts.device)
         made = replace(made, prompts=made.prompts[:, :, kept], weights=made.weights[:, :, kept])

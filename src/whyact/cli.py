@@ -16,6 +16,7 @@ from rich.console import Console
 from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
+from whyact.cli_serve import add_serve_options, run_serve
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, names, nearest
@@ -101,6 +102,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add_figure_options(add("figure", "make a picture for a paper"))
+    add_serve_options(add("serve", "open the explanation page with a live model: what if?"))
     add("settings", "list every setting with its default", True)
     add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
     made["demo"].add_argument("--output", default="runs/demo")
@@ -214,7 +216,7 @@ def _demo(args: argparse.Namespace, config: Config) -> int:
 COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
     "compare": _compare, "ablate": _ablate, "data": run_data, "settings": _settings, "demo": _demo,
-    "figure": run_figure, "audit": run_audit,
+    "figure": run_figure, "audit": run_audit, "serve": run_serve,
 }  # fmt: skip
 
 

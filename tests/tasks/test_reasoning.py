@@ -83,16 +83,18 @@ def test_prompts_that_are_switched_off() -> None:
         tokens, grid = made.encode(clips(1))
         output = made.decode(tokens, grid)
         fewer, none = (
-            intervened(made, Intervention(prompts=kept)).decode(tokens, grid)
-            for kept in ([3, 1], [])
+            intervened(made, Intervention(without=off)).decode(tokens, grid)
+            for off in ({0, 2}, {0, 1, 2, 3})
         )
         without = copy.deepcopy(made)
         without.dynamic_prompts = NoPrompts()
         expected = without.decode(tokens, grid)
-    assert torch.equal(fewer.prompt_weights, output.prompt_weights[:, :, [3, 1]])
+    assert torch.equal(fewer.prompt_weights, output.prompt_weights[:, :, [1, 3]])
     assert not torch.allclose(fewer.logits, output.logits, atol=1e-6)
     assert fewer.edge_gates["prompt_to_region"].shape[-1] == 2
     assert none.prompts.shape[2] == 0 and torch.allclose(none.logits, expected.logits, atol=1e-6)
+    with pytest.raises(WhyactError, match="no prompt 4; the model has 4"):
+        intervened(made, Intervention(without={4})).decode(tokens, grid)
 
 
 def test_all_reasons_are_measured_and_counted() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -26,13 +26,13 @@ class Intervention:
         keep: by edge type, what the gates of the clip graph are multiplied by
             (`whyact.nn.graph_prompt_gnn.GraphPromptGnn.forward`); 0 deletes an edge.
         donor: (B,), row of the batch whose prompts a clip gets; None for its own.
-        prompts: prompts of a frame that stay, in this order; None for all. The others are gone
-            from guides and graph alike, so the output has fewer.
+        without: prompts of a frame that are switched off: gone from guides and graph alike, so the
+            output has fewer. Unlike a prompt of zeros they take no attention from the others.
     """
 
     keep: Mapping[str, Tensor] = field(default_factory=dict)
     donor: Tensor | None = None
-    prompts: Sequence[int] | None = None
+    without: Collection[int] = ()
 
 
 def intervened(model: ActionRecognizer, change: Intervention) -> ActionRecognizer:
@@ -57,10 +57,16 @@ def _edited(make: Callable[..., Prompts], change: Intervention, *args: Any, **ho
                 f"Expected {len(made.prompts)} donors, got shape {tuple(change.donor.shape)}."
             )
         made = replace(made, prompts=made.prompts[change.donor], weights=made.weights[change.donor])
-    if change.prompts is not None:
-        kept = torch.tensor(list(change.prompts), dtype=torch.int64, device=made.prompts.device)
+    if change.without:
+        kept = _kept(made.prompts.shape[2], change.without).to(made.prompts.device)
         made = replace(made, prompts=made.prompts[:, :, kept], weights=made.weights[:, :, kept])
     return made
+
+
+def _kept(prompts: int, without: Collection[int]) -> Tensor:
+    if missing := [p for p in without if not 0 <= p < prompts]:
+        raise WhyactError(f"There is no prompt {missing[0]}; the model has {prompts} a frame.")
+    return torch.tensor([p for p in range(prompts) if p not in without], dtype=torch.int64)
 
 
 def _shallow(module: _Module) -> _Module:

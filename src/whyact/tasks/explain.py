@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from whyact.tasks.explanation_tests import add_tests
 from whyact.tasks.inputs import clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
-from whyact.types import Batch, Clip, Explanation, Failure, WhyactError
+from whyact.types import ActionOutput, Batch, Clip, Explanation, Failure, WhyactError
 
 __all__ = [
     "explain", "explain_batch", "explain_classes", "explain_clip", "explain_clips", "explain_to",
@@ -81,6 +81,7 @@ def explain_classes(
     mask: Tensor | None = None,
     shares: bool = True,
     multi_label: bool = False,
+    run: Callable[[Tensor], ActionOutput] | None = None,
 ) -> tuple[list[Explanation], list[float]]:
     """Explain one clip for several classes, from the same forward passes as for one.
 
@@ -88,12 +89,14 @@ def explain_classes(
         model: as for `explain_clips`. video: (3, T, H, W). targets: classes that come first.
         count: explanations; beyond the targets the most probable classes, in order.
         mask: (T, H, W). shares, multi_label: as for `explain_clips`.
+        run: what a forward pass is, where it is not the model's own (an intervention).
 
     Returns:
         An explanation a class, and the probabilities of all classes.
     """
+    run = run or model
     clip = _as_float(video[None])
-    output = model(clip)
+    output = run(clip)
     order = output.logits[0].argsort(descending=True).tolist()
     chosen = list(dict.fromkeys([*targets, *order]))[:count]
     t, h, w = clip.shape[2:]
@@ -105,7 +108,7 @@ def explain_classes(
         picked = torch.tensor([chosen], device=clip.device)
         scores = output.logits.gather(1, picked)
         (measured,) = measure_shares(
-            model, clip, picked, scores, None if mask is None else mask[None]
+            run, clip, picked, scores, None if mask is None else mask[None]
         )
         found = [_with_share(e, s) for e, s in zip(found, measured, strict=True)]
     return found, _probabilities(output.logits, multi_label)[0].tolist()

@@ -138,7 +138,8 @@ def _decoded(
     size: tuple[int, int] | None = None
     for frame, at in timed:
         if len(times) == limits.frames or at > limits.seconds:
-            raise WhyactError(f"{name}: longer than it says; {_most(limits)}.")
+            what = f"{limits.seconds:g} s" if at > limits.seconds else f"{limits.frames} frames"
+            raise WhyactError(f"{name}: more than {what}; {_most(limits)}.")
         if time.monotonic() > end:
             raise WhyactError(f"{name}: decoding took more than {limits.patience:g} s.")
         turned = rotation(frame) % 180

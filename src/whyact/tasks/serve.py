@@ -50,19 +50,28 @@ def serve(
     Raises:
         WhyactError: the address cannot be listened on.
     """
-    made = app(checkpoint, clips, limits=limits, device=device)
+    server = uvicorn_server(app(checkpoint, clips, limits=limits, device=device))
+    with listen(host, port) as listening:
+        shown = f"[{host}]" if ":" in host else host
+        ready(f"http://{shown}:{listening.getsockname()[1]}/")
+        server.run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; arguments and errors as of `serve`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise WhyactError(
             f"Cannot listen on {host}, port {port}: {error.strerror}; choose another with --port."
         ) from error
+
+
+def uvicorn_server(made: Starlette) -> uvicorn.Server:
+    """What runs the application; it trusts no proxy's headers and says nothing of itself."""
     config = uvicorn.Config(
         made, log_level="warning", access_log=False, server_header=False, proxy_headers=False,
         ws="none", limit_concurrency=64,
     )  # fmt: skip
-    shown = f"[{host}]" if ":" in host else host
-    with listening:
-        ready(f"http://{shown}:{listening.getsockname()[1]}/")
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)

@@ -71,10 +71,10 @@ function listBoxes(list, changed) {
   const rows = boxes.map((box, i) => {
     const remove = () => (boxes.splice(i, 1), changed());
     return element("li", {}, element("b", {}, `Box ${i + 1}`),
+      element("button", { type: "button", "data-key": `remove ${i}`, "aria-label": `Remove box ${i + 1}`, click: remove }, "✕"),
       ...Object.entries(EDGES).map(([edge, [other, name]]) => boxField(box, i, edge, other, name, changed)),
       frameField(box, i, "first", "From frame", changed),
-      frameField(box, i, "last", "To frame", changed),
-      element("button", { type: "button", "data-key": `remove ${i}`, "aria-label": `Remove box ${i + 1}`, click: remove }, "✕"));
+      frameField(box, i, "last", "To frame", changed));
   });
   replaceKept(list, rows);
 }

@@ -171,6 +171,7 @@ function listClasses() {
 
 function pressed(event) {
   if (!clip || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("select, input[type=number]")) return; // their keys are their own
   const busy = event.target.closest("input, select, button, summary, svg .node");
   const own = busy && busy.id !== "scrub" && busy.id !== "outlines";
   const keys = {

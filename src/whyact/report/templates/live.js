@@ -211,6 +211,7 @@ function tick(text, key, on, set) {
 
 function startLive() {
   byId("live-bar").hidden = false;
+  byId("reach").textContent = `This page asks the model “${page.live.model}” of the server that it came from, and nothing else.`;
   byId("file").addEventListener("change", openFile);
   byId("offered").addEventListener("change", () => openOffered(byId("offered").value));
   byId("save").addEventListener("click", savePage);

@@ -93,8 +93,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="test each explanation; write a page a clip, and index.html over all",
     )  # fmt: skip
     made["explain"].add_argument(
-        "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
-    )
+        "--test-steps", type=int, default=6, metavar="N",
+        help="with --html: steps of the tests, 20 forward passes a clip each; 0 leaves them out",
+    )  # fmt: skip
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -182,7 +183,7 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
         device=args.device, counterfactual=args.counterfactual, html=args.html,
-        tests=not args.untested,
+        test_steps=args.test_steps,
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.page or one.picture}")

@@ -16,7 +16,7 @@ from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
-from whyact.tasks.explanation_tests import add_tests
+from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
@@ -196,7 +196,7 @@ def explain(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
-    tests: bool = True,
+    test_steps: int = STEPS,
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -208,7 +208,8 @@ def explain(
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
         html: write a page a clip, and ``index.html``, which sorts them.
-        tests: of each explanation, for the pages; about 165 forward passes a clip.
+        test_steps: of deletion and insertion, for the pages, each 20 forward passes a clip; 0
+            leaves the tests out.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
@@ -231,7 +232,7 @@ def explain(
         files = explain_to(
             Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
             targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-            tests=tests,
+            test_steps=test_steps,
         )  # fmt: skip
         results.append(files)
     if html:
@@ -251,14 +252,14 @@ def explain_to(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
-    tests: bool = True,
+    test_steps: int = STEPS,
 ) -> Explained:
     """Explain one clip and write its files, ``<folder>/<stem>.*``.
 
     Args:
         folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
         loaded: the model. targets: classes to explain; the predicted one if empty.
-        shares, counterfactual, html, tests: as of `explain`.
+        shares, counterfactual, html, test_steps: as of `explain`.
     """
     device = next(loaded.model.parameters()).device
     video = clip.video.to(device)
@@ -268,8 +269,10 @@ def explain_to(
     )  # fmt: skip
     if counterfactual:
         explanation = add_counterfactual(loaded.model, video, explanation)
-    if html and tests:
-        explanation = add_tests(loaded.model, video, explanation, multi_label=loaded.multi_label)
+    if html and test_steps:
+        explanation = add_tests(
+            loaded.model, video, explanation, steps=test_steps, multi_label=loaded.multi_label
+        )
     return write_explanation(
         folder,
         stem,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(
     browser: Browser, where: Path | str, *, width: int = 1280, height: int = 900,
-    scheme: str = "light", refusals: bool = False,
+    scheme: str = "light", refusals: bool = False, scripted: bool = True,
 ) -> Iterator[Page]:  # fmt: skip
     """A page that is ready; afterwards it must have had no error, message, request or dialog.
 
@@ -25,6 +25,7 @@ def opened(
         browser: to open it in. where: file, or address of a live page.
         width, height: of the window. scheme: of colours.
         refusals: the server may refuse something, which browsers write to their console.
+        scripted: the page says when its scripts are done.
     """
     address = where.as_uri() if isinstance(where, Path) else where
     own = ("data:", "file:" if isinstance(where, Path) else address, f"blob:{address}")
@@ -47,7 +48,8 @@ def opened(
         lambda r: None if r.url.startswith(own) else seen.append(f"request: {r.url}"),
     )
     page.goto(address)
-    page.wait_for_selector("html[data-ready]", timeout=10_000)
+    if scripted:
+        page.wait_for_selector("html[data-ready]", timeout=10_000)
     yield page
     context.close()
     assert not seen, seen

@@ -48,6 +48,9 @@ def test_a_box_hides_its_pixels_in_its_frames_and_no_others() -> None:
     clip = torch.rand(1, 3, 4, 8, 8)
     box = Box(left=0.25, top=0.5, right=0.75, bottom=1.0, first=1, last=2)
     made = edited(clip, CLIP, Changes(boxes=(box,), fill="mean"))
+    thin = Box(left=0.99, top=0.5, right=1.0, bottom=0.51, first=0, last=0)
+    hidden = edited(clip, CLIP, Changes(boxes=(thin,), fill="mean")) != clip
+    assert hidden.any(1).nonzero().tolist() == [[0, 0, 4, 7]]  # one pixel at least
     inside = torch.zeros(4, 8, 8, dtype=torch.bool)
     inside[1:3, 4:8, 2:6] = True
     assert torch.equal(made[0, :, ~inside], clip[0, :, ~inside])

@@ -36,7 +36,8 @@ class Answers:
         self.loaded, self.limits, self.store = loaded, limits, store
         self.transform = _transform(loaded)
         self.offered = {f"clip-{i}": path for i, path in enumerate(clips)}
-        self.first = self.explained(SERVER, next(iter(self.offered))) if clips else []
+        self.first = self.explained(SERVER, "clip-0") if clips else []
+        self.seconds = self.film(SERVER, "clip-0").seconds if clips else 0.0
 
     def page(self) -> str:
         """A new page, with a secret of its own."""
@@ -44,7 +45,7 @@ class Answers:
             "token": self.store.page(),
             "model": self.loaded.config.name,
             "clips": [{"id": k, "name": p.name} for k, p in self.offered.items()],
-            "seconds": self.film(SERVER, "clip-0").seconds if self.offered else 0,
+            "seconds": self.seconds,
             "limits": {"bytes": self.limits.bytes, "seconds": self.limits.seconds},
         })  # fmt: skip
 
@@ -82,7 +83,7 @@ class Answers:
             return self.store.get(SERVER, clip)
         except WhyactError:  # not read yet, or gone to make room
             path = self.offered[clip]
-            film = read_film(path.read_bytes(), path.name, self.transform, self.limits)
+            film = read_film(_bytes(path), path.name, self.transform, self.limits)
             self.store.put(SERVER, film, clip)
             return film
 
@@ -99,6 +100,15 @@ class Answers:
             lambda donor: self.film(token, donor),
         )  # fmt: skip
         return clip, changes, None if name is None else self.loaded.classes.index(name)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WhyactError(
+            f"{path.name}: cannot be read: {error.strerror}. whyact serve takes video files."
+        ) from error
 
 
 def _transform(loaded: LoadedModel) -> Callable[[Tensor], Tensor]:

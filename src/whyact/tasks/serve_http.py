@@ -103,7 +103,7 @@ def application(answers: Answers) -> Starlette:
     one, busy = anyio.CapacityLimiter(1), anyio.Semaphore(AT_ONCE)
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(answers.page())
+        return HTMLResponse(await anyio.to_thread.run_sync(answers.page))
 
     async def clips(request: Request) -> Response:
         name = request.query_params.get("name", "")[:200] or "clip"

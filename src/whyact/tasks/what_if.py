@@ -136,11 +136,16 @@ def edited(clip: Tensor, config: ClipConfig, changes: Changes) -> Tensor:
         mask = clip.new_zeros(clip[:, 0].shape)
         height, width = clip.shape[-2:]
         for b in changes.boxes:
-            rows = slice(round(b.top * height), max(round(b.bottom * height), 1))
-            columns = slice(round(b.left * width), max(round(b.right * width), 1))
+            rows, columns = _pixels(b.top, b.bottom, height), _pixels(b.left, b.right, width)
             mask[:, b.first : b.last + 1, rows, columns] = 1
         clip = fill_region(clip, mask, changes.fill)
     return clip
+
+
+def _pixels(start: float, end: float, size: int) -> slice:
+    """Pixels between two shares of an axis, one at least."""
+    first = min(round(start * size), size - 1)
+    return slice(first, max(round(end * size), first + 1))
 
 
 def _before(clip: Tensor, config: ClipConfig, changes: Changes) -> Tensor:

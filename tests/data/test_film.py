@@ -41,7 +41,10 @@ def test_turned_films_and_uneven_times(tmp_path: Path) -> None:
     assert film.times.tolist() == pytest.approx([s / 1000 for s in stamps])
 
 
-def test_frames_are_made_small_as_they_come(tmp_path: Path) -> None:
+def test_frames_are_made_small_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whyact.data.film._FULL_SIZE", 15 * 48 * 32 + 1)
     seen: list[int] = []
 
     def half(frames: Tensor) -> Tensor:

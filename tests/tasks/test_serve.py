@@ -15,6 +15,8 @@ from tests.tasks.live_server import ask, page_data, request, serving, untrained
 from tests.tasks.tiny import CLASSES, write_clip
 
 from whyact.data.film import Limits
+from whyact.tasks.serve import app, listen
+from whyact.types import WhyactError
 
 LEFT_HALF = {"left": 0, "top": 0, "right": 0.5, "bottom": 1, "first": 0, "last": 3}
 LIMITS = Limits(megabytes=0.5, seconds=20, frames=30, side=640)
@@ -284,3 +286,18 @@ def test_nothing_is_written(
 
     monkeypatch.setattr(tempfile, "_mkstemp_inner", refuse)
     assert upload(address, clips[0].read_bytes())[0] == 200
+
+
+def test_a_port_in_use_is_said() -> None:
+    with (
+        listen("127.0.0.1", 0) as taken,
+        pytest.raises(WhyactError, match=r"Cannot listen on 127.0.0.1, port .* with --port"),
+    ):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_clip_that_is_no_file_is_said(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0001.jpg").write_bytes(b"")
+    with pytest.raises(WhyactError, match=r"frames: cannot be read.*takes video files"):
+        app(untrained(folder), [str(tmp_path / "frames")])

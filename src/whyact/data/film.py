@@ -15,8 +15,8 @@ from torch import Tensor
 from whyact.data.pyav_backend import decode, rotation, to_tensor, video_stream
 from whyact.types import WhyactError
 
-_CHUNK = 16
-"""Frames that are held in full size at once."""
+_FULL_SIZE = 1 << 24
+"""Pixels that are held in full size at once, and never less than a frame."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _decoded(
         size = size or ((frame.height, frame.width) if turned else (frame.width, frame.height))
         whole.append(to_tensor(frame, *size))
         times.append(at)
-        if len(whole) == _CHUNK:
+        if len(whole) * size[0] * size[1] >= _FULL_SIZE:
             made.append(transform(torch.stack(whole, 1)))
             whole = []
     if whole:

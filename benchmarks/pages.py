@@ -62,6 +62,11 @@ def loaded(size: int) -> tuple[LoadedModel, Clip]:
     return LoadedModel(model, config, classes, (), Path()), Clip(video, 0, "clip")
 
 
+def keep(path: Path, made: dict[str, Any]) -> None:
+    """Write what was measured so far."""
+    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,6 +85,7 @@ def main() -> None:
         name: timed(lambda c=changes: clip_data(what_if(model, film, c)))
         for name, changes in QUESTIONS.items()
     }
+    keep(Path(args.output), made)
     model, clip = loaded(224)
     with TemporaryDirectory() as folder:
 
@@ -94,7 +100,7 @@ def main() -> None:
             "megabytes": round((Path(folder) / "clip.html").stat().st_size / 1e6, 2),
         }
     made["load_after"] = round(os.getloadavg()[0], 1)
-    Path(args.output).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    keep(Path(args.output), made)
     print(json.dumps(made, indent=1))
 
 

@@ -18,6 +18,7 @@ from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_codes import add_codes_options, run_codes
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
+from whyact.cli_serve import add_serve_options, run_serve
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, names, nearest
@@ -94,13 +95,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="test each explanation; write a page a clip, and index.html over all",
     )  # fmt: skip
     made["explain"].add_argument(
-        "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
-    )
+        "--test-steps", type=int, default=6, metavar="N",
+        help="with --html: steps of the tests, 20 forward passes a clip each; 0 leaves them out",
+    )  # fmt: skip
     add_ablate_options(add("ablate", "train a grid of settings x seeds and tabulate it", True))
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
     add_codes_options(add("codes", "show what the codes of models hold, and where they look", True))
     add_data_options(add("data", "check, prepare or shard a data set; generate Backdrop", True))
     add_figure_options(add("figure", "make a picture for a paper"))
+    add_serve_options(add("serve", "open the explanation page with a live model: what if?"))
     add("settings", "list every setting with its default", True)
     add("demo", "generate data, train, evaluate and explain, in ten minutes", True)
     made["demo"].add_argument("--output", default="runs/demo")
@@ -180,7 +183,7 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
         device=args.device, counterfactual=args.counterfactual, html=args.html,
-        tests=not args.untested,
+        test_steps=args.test_steps,
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.page or one.picture}")
@@ -207,6 +210,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Config], int]] = {
     "train": _train, "evaluate": _evaluate, "predict": _predict, "explain": _explain,
     "compare": _compare, "ablate": run_ablate, "data": run_data, "settings": _settings,
     "demo": _demo, "figure": run_figure, "audit": run_audit, "codes": run_codes,
+    "serve": run_serve,
 }  # fmt: skip
 
 

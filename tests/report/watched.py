@@ -14,28 +14,42 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(
-    browser: Browser, path: Path, *, width: int = 1280, height: int = 900, scheme: str = "light"
-) -> Iterator[Page]:
+    browser: Browser, where: Path | str, *, width: int = 1280, height: int = 900,
+    scheme: str = "light", refusals: bool = False, scripted: bool = True,
+) -> Iterator[Page]:  # fmt: skip
     """A page that is ready; afterwards it must have had no error, message, request or dialog.
 
-    Files beside the page are no requests to a network.
+    Files beside the page are no requests to a network, nor are those to the server of a live page.
+
+    Args:
+        browser: to open it in. where: file, or address of a live page.
+        width, height: of the window. scheme: of colours.
+        refusals: the server may refuse something, which browsers write to their console.
+        scripted: the page says when its scripts are done.
     """
+    address = where.as_uri() if isinstance(where, Path) else where
+    own = ("data:", "file:" if isinstance(where, Path) else address, f"blob:{address}")
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, offline=True
-    )
+        viewport={"width": width, "height": height}, color_scheme=scheme,
+        offline=isinstance(where, Path),
+    )  # fmt: skip
     page = context.new_page()
     seen: list[str] = []
-    page.on("console", lambda m: seen.append(f"console: {m.text}"))
+
+    def heard(text: str) -> None:
+        if not (refusals and text.startswith("Failed to load resource")):
+            seen.append(f"console: {text}")
+
+    page.on("console", lambda m: heard(m.text))
     page.on("pageerror", lambda e: seen.append(f"error: {e}"))
     page.on("dialog", lambda d: (seen.append(f"dialog: {d.message}"), d.dismiss()))
     page.on(
         "request",
-        lambda r: (
-            None if r.url.startswith(("file:", "data:")) else seen.append(f"request: {r.url}")
-        ),
+        lambda r: None if r.url.startswith(own) else seen.append(f"request: {r.url}"),
     )
-    page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]", timeout=10_000)
+    page.goto(address)
+    if scripted:
+        page.wait_for_selector("html[data-ready]", timeout=10_000)
     yield page
     context.close()
     assert not seen, seen

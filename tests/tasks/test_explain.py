@@ -211,6 +211,6 @@ def test_pages_and_their_gallery(checkpoint: Path, videos: Path, tmp_path: Path)
     validate(values)
     assert set(values["tests"]["gap"]) == {"native", "random", "centre_prior", "motion_magnitude"}
     (bare,) = explain(
-        checkpoint, [str(videos / "b")], output=tmp_path / "bare", html=True, tests=False
+        checkpoint, [str(videos / "b")], output=tmp_path / "bare", html=True, test_steps=0
     )
     assert bare.page and bare.page.read_text(encoding="utf-8").count('"tests":null') == 3

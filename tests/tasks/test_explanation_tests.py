@@ -40,7 +40,7 @@ def explained(*, right: bool) -> Explanation:
 
 def test_the_right_map_beats_the_controls_and_the_wrong_one_does_not() -> None:
     model = Corner()
-    good = add_tests(model, clip(), explained(right=True)).extra["tests"]
+    good = add_tests(model, clip(), explained(right=True), steps=8).extra["tests"]
     assert model.passes == (4 + DRAWS - 1) * 2 * 16 + 4
     bad = add_tests(model, clip(), explained(right=False)).extra["tests"]
     rivals = [v for k, v in good["gap"].items() if k != "native"]

@@ -1,12 +1,16 @@
 """The model's own reasons: edges that are deleted, prompts that are swapped, frames that go."""
 
+import copy
+
 import pytest
 import torch
 from tests.tasks.test_explanations import clips, masks, model
 from torch import Tensor
 
 from whyact.explainers.paths import clip_graph, random_chain, without_chains
-from whyact.models.interventions import decode_with_prompts, decode_without, prompt_bank
+from whyact.models.interventions import Intervention, intervened, prompt_bank
+from whyact.models.recognizer import ActionRecognizer
+from whyact.nn.dynamic_prompts import NoPrompts
 from whyact.tasks.counterfactual import add_counterfactual, in_words
 from whyact.tasks.explain import explain_clip
 from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
@@ -18,13 +22,14 @@ def test_deleting_no_edge_changes_nothing_and_all_edges_leave_the_nodes_alone() 
     with torch.no_grad():
         tokens, grid = made.encode(clips(2))
         output = made.decode(tokens, grid)
-        same = decode_without(made, tokens, grid, {})
+        same = intervened(made, Intervention()).decode(tokens, grid)
         assert torch.equal(same.logits, output.logits)
         none = {k: torch.zeros_like(v) for k, v in output.edge_gates.items()}
-        alone = decode_without(made, tokens, grid, none)
+        alone = intervened(made, Intervention(keep=none)).decode(tokens, grid)
+        again = made.decode(tokens, grid)
     assert all(float(g.abs().max()) == 0 for g in alone.edge_gates.values())
     assert not torch.allclose(alone.logits, output.logits, atol=1e-6)
-    assert not made.graph_prompt_gnn._forward_pre_hooks
+    assert torch.equal(again.logits, output.logits)  # the model itself is as it was
 
 
 def test_a_deleted_chain_closes_its_edges_and_no_others() -> None:
@@ -36,7 +41,8 @@ def test_a_deleted_chain_closes_its_edges_and_no_others() -> None:
         generator = torch.Generator().manual_seed(0)
         chains = [random_chain(gates, 9, 2, generator) for _ in range(20)]
         keep = without_chains(output, chains)
-        rows = decode_without(made, tokens.expand(20, -1, -1, -1), grid, keep)
+        cut = intervened(made, Intervention(keep=keep))
+        rows = cut.decode(tokens.expand(20, -1, -1, -1), grid)
     for n, chain in enumerate(chains):
         assert len(set(chain)) == 3 and chain[0] == 9
         closed = clip_graph(rows.rows(n, n + 1))
@@ -53,18 +59,42 @@ def test_random_chains_end_where_there_is_no_way_on() -> None:
 
 def test_prompts_of_another_clip() -> None:
     made = model()
+
+    def swap(donor: Tensor) -> ActionRecognizer:
+        return intervened(made, Intervention(donor=donor))
+
     with torch.no_grad():
         tokens, grid = made.encode(clips(2))
         output = made.decode(tokens, grid)
-        same = decode_with_prompts(made, tokens, grid, torch.tensor([0, 1]))
-        swapped = decode_with_prompts(made, tokens, grid, torch.tensor([1, 0]))
+        same = swap(torch.tensor([0, 1])).decode(tokens, grid)
+        swapped = swap(torch.tensor([1, 0])).decode(tokens, grid)
     assert torch.equal(same.logits, output.logits)
     assert torch.equal(swapped.prompt_weights, output.prompt_weights.flip(0))
     assert not torch.allclose(swapped.logits, output.logits, atol=1e-6)
     with pytest.raises(WhyactError, match="Expected 2 donors"):
-        decode_with_prompts(made, tokens, grid, torch.tensor([1]))
+        swap(torch.tensor([1])).decode(tokens, grid)
     bank = prompt_bank(made)
     assert bank is not None and bank.shape == (16, 64)
+
+
+def test_prompts_that_are_switched_off() -> None:
+    made = model()
+    with torch.no_grad():
+        tokens, grid = made.encode(clips(1))
+        output = made.decode(tokens, grid)
+        fewer, none = (
+            intervened(made, Intervention(without=off)).decode(tokens, grid)
+            for off in ({0, 2}, {0, 1, 2, 3})
+        )
+        without = copy.deepcopy(made)
+        without.dynamic_prompts = NoPrompts()
+        expected = without.decode(tokens, grid)
+    assert torch.equal(fewer.prompt_weights, output.prompt_weights[:, :, [1, 3]])
+    assert not torch.allclose(fewer.logits, output.logits, atol=1e-6)
+    assert fewer.edge_gates["prompt_to_region"].shape[-1] == 2
+    assert none.prompts.shape[2] == 0 and torch.allclose(none.logits, expected.logits, atol=1e-6)
+    with pytest.raises(WhyactError, match="no prompt 4; the model has 4"):
+        intervened(made, Intervention(without={4})).decode(tokens, grid)
 
 
 def test_all_reasons_are_measured_and_counted() -> None:

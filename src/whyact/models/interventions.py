@@ -2,63 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+import copy
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.contracts import Prompts
-from whyact.types import ActionOutput, WhyactError
+from whyact.types import WhyactError
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
-def decode_without(
-    model: ActionRecognizer, tokens: Tensor, grid: tuple[int, int], keep: Mapping[str, Tensor]
-) -> ActionOutput:
-    """`ActionRecognizer.decode` with edges of the clip graph deleted.
+@dataclass(frozen=True)
+class Intervention:
+    """What is changed; nothing by default.
 
-    Args:
-        model: with a clip graph. tokens, grid: as `ActionRecognizer.encode` gives them.
-        keep: by edge type, see `whyact.nn.graph_prompt_gnn.GraphPromptGnn.forward`.
+    Attributes:
+        keep: by edge type, what the gates of the clip graph are multiplied by
+            (`whyact.nn.graph_prompt_gnn.GraphPromptGnn.forward`); 0 deletes an edge.
+        donor: (B,), row of the batch whose prompts a clip gets; None for its own.
+        without: prompts of a frame that are switched off: gone from guides and graph alike, so the
+            output has fewer. Unlike a prompt of zeros they take no attention from the others.
     """
 
-    def add(module: nn.Module, inputs: Any, options: dict[str, Any]) -> Any:
-        return inputs, {**options, "keep": keep}
-
-    with _hook(model.graph_prompt_gnn.register_forward_pre_hook(add, with_kwargs=True)):
-        return model.decode(tokens, grid)
+    keep: Mapping[str, Tensor] = field(default_factory=dict)
+    donor: Tensor | None = None
+    without: Collection[int] = ()
 
 
-def decode_with_prompts(
-    model: ActionRecognizer, tokens: Tensor, grid: tuple[int, int], donor: Tensor
-) -> ActionOutput:
-    """`ActionRecognizer.decode` with each clip's prompts taken from another clip of the batch.
+def intervened(model: ActionRecognizer, change: Intervention) -> ActionRecognizer:
+    """A model with the same weights that makes this change in every forward pass.
 
-    Args:
-        model, tokens, grid: as in `decode_without`. donor: (B,), row whose prompts a clip gets.
-
-    Raises:
-        WhyactError: another number of donors than clips.
+    ``model`` itself stays as it is, so several threads can change it at once.
     """
-    if donor.shape != tokens.shape[:1]:
-        raise WhyactError(f"Expected {len(tokens)} donors, got shape {tuple(donor.shape)}.")
-
-    def swap(module: nn.Module, inputs: Any, output: Prompts) -> Prompts:
-        return replace(output, prompts=output.prompts[donor], weights=output.weights[donor])
-
-    with _hook(model.dynamic_prompts.register_forward_hook(swap)):
-        return model.decode(tokens, grid)
+    changed = _shallow(model)
+    prompts, graph = model.dynamic_prompts, model.graph_prompt_gnn
+    changed.dynamic_prompts = _calling(prompts, partial(_edited, prompts.forward, change))
+    if change.keep:
+        changed.graph_prompt_gnn = _calling(graph, partial(graph.forward, keep=change.keep))
+    return changed
 
 
-@contextmanager
-def _hook(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
+def _edited(make: Callable[..., Prompts], change: Intervention, *args: Any, **how: Any) -> Prompts:
+    """Prompts as they are made, then changed."""
+    made = make(*args, **how)
+    if change.donor is not None:
+        if change.donor.shape != made.prompts.shape[:1]:
+            raise WhyactError(
+                f"Expected {len(made.prompts)} donors, got shape {tuple(change.donor.shape)}."
+            )
+        made = replace(made, prompts=made.prompts[change.donor], weights=made.weights[change.donor])
+    if change.without:
+        kept = _kept(made.prompts.shape[2], change.without).to(made.prompts.device)
+        made = replace(made, prompts=made.prompts[:, :, kept], weights=made.weights[:, :, kept])
+    return made
+
+
+def _kept(prompts: int, without: Collection[int]) -> Tensor:
+    if missing := [p for p in without if not 0 <= p < prompts]:
+        raise WhyactError(f"There is no prompt {missing[0]}; the model has {prompts} a frame.")
+    return torch.tensor([p for p in range(prompts) if p not in without], dtype=torch.int64)
+
+
+def _shallow(module: _Module) -> _Module:
+    """A copy that shares parameters and submodules, but whose submodules can be exchanged."""
+    made = copy.copy(module)
+    made.__dict__["_modules"] = dict(module._modules)
+    return made
+
+
+def _calling(module: _Module, forward: Callable[..., Any]) -> _Module:
+    """A shallow copy of a module with another forward pass."""
+    made = _shallow(module)
+    made.__dict__["forward"] = forward
+    return made
 
 
 def prompt_bank(model: ActionRecognizer) -> Tensor | None:

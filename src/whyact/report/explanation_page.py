@@ -27,7 +27,7 @@ from whyact.report.page import render_page
 from whyact.report.schema import read_explanation, validate
 from whyact.types import Explanation
 
-SCRIPTS = ("stage.js", "charts.js", "graph.js", "explanation.js")
+SCRIPTS = ("stage.js", "charts.js", "graph.js", "boxes.js", "live.js", "explanation.js")
 THUMBNAIL = 160
 """Height in pixels."""
 
@@ -42,26 +42,49 @@ def explanation_page(values: Sequence[Mapping[str, Any]]) -> str:
     Raises:
         WhyactError: values that are no valid explanation, or that hold no pictures.
     """
+    first = values[0]
+    title = f"Why {first['class']}? {first['source']}"
+    return _page(title, {**clip_data(values), "live": None})
+
+
+def live_page(values: Sequence[Mapping[str, Any]], live: Mapping[str, Any]) -> str:
+    """The same page with a model behind it, which it may ask what would be if.
+
+    Args:
+        values: as of `explanation_page`; empty where no clip is open yet.
+        live: what ``live.js`` reads: ``token``, ``model``, ``clips``, ``limits``.
+    """
+    data = clip_data(values) if values else {"clip": None, "explanations": []}
+    return _page("What if?", {**data, "live": dict(live)}, {"connect-src": "'self'"})
+
+
+def _page(title: str, data: Mapping[str, Any], policy: Mapping[str, str] | None = None) -> str:
+    shared = {
+        "maps": dict(NAMES),
+        "palette": _palette(HEAT, 0.1),  # the darkest tenth is left out
+        "prompt_palette": _palette("cividis"),
+        "colors": REGION_COLORS,
+    }
+    return render_page(
+        "explanation.html", title=title, data={**data, **shared}, scripts=SCRIPTS,
+        styles=("explanation.css", "live.css"), policy=policy,
+    )  # fmt: skip
+
+
+def clip_data(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the page's scripts need of a clip; arguments and errors as of `explanation_page`."""
     for one in values:
         validate(one)
     first = values[0]
     media = first["media"]
-    data = {
+    return {
         "clip": {
             "source": first["source"], "times": first["times"], "truth": first["truth"],
             "predicted": first["predicted"], "frames": media and media["frames"],
             "regions": media and media["regions"],
         },
         "explanations": [_shown(one) for one in values],
-        "maps": dict(NAMES),
-        "palette": _palette(HEAT, 0.1),  # the darkest tenth is left out
-        "prompt_palette": _palette("cividis"),
-        "colors": REGION_COLORS,
     }  # fmt: skip
-    return render_page(
-        "explanation.html", title=f"Why {first['class']}? {first['source']}", data=data,
-        scripts=SCRIPTS, styles=("explanation.css",), values={"source": first["source"]},
-    )  # fmt: skip
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:

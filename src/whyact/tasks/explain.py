@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
-from whyact.tasks.explanation_tests import add_tests
+from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
-from whyact.types import Batch, Clip, Explanation, Failure, WhyactError
+from whyact.types import ActionOutput, Batch, Clip, Explanation, Failure, WhyactError
 
 __all__ = [
     "explain", "explain_batch", "explain_classes", "explain_clip", "explain_clips", "explain_to",
@@ -81,6 +81,7 @@ def explain_classes(
     mask: Tensor | None = None,
     shares: bool = True,
     multi_label: bool = False,
+    run: Callable[[Tensor], ActionOutput] | None = None,
 ) -> tuple[list[Explanation], list[float]]:
     """Explain one clip for several classes, from the same forward passes as for one.
 
@@ -88,12 +89,14 @@ def explain_classes(
         model: as for `explain_clips`. video: (3, T, H, W). targets: classes that come first.
         count: explanations; beyond the targets the most probable classes, in order.
         mask: (T, H, W). shares, multi_label: as for `explain_clips`.
+        run: what a forward pass is, where it is not the model's own (an intervention).
 
     Returns:
         An explanation a class, and the probabilities of all classes.
     """
+    run = run or model
     clip = _as_float(video[None])
-    output = model(clip)
+    output = run(clip)
     order = output.logits[0].argsort(descending=True).tolist()
     chosen = list(dict.fromkeys([*targets, *order]))[:count]
     t, h, w = clip.shape[2:]
@@ -105,7 +108,7 @@ def explain_classes(
         picked = torch.tensor([chosen], device=clip.device)
         scores = output.logits.gather(1, picked)
         (measured,) = measure_shares(
-            model, clip, picked, scores, None if mask is None else mask[None]
+            run, clip, picked, scores, None if mask is None else mask[None]
         )
         found = [_with_share(e, s) for e, s in zip(found, measured, strict=True)]
     return found, _probabilities(output.logits, multi_label)[0].tolist()
@@ -193,7 +196,7 @@ def explain(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
-    tests: bool = True,
+    test_steps: int = STEPS,
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -205,7 +208,8 @@ def explain(
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
         html: write a page a clip, and ``index.html``, which sorts them.
-        tests: of each explanation, for the pages; about 165 forward passes a clip.
+        test_steps: of deletion and insertion, for the pages, each 20 forward passes a clip; 0
+            leaves the tests out.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
@@ -228,7 +232,7 @@ def explain(
         files = explain_to(
             Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
             targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-            tests=tests,
+            test_steps=test_steps,
         )  # fmt: skip
         results.append(files)
     if html:
@@ -248,14 +252,14 @@ def explain_to(
     shares: bool = True,
     counterfactual: bool = False,
     html: bool = False,
-    tests: bool = True,
+    test_steps: int = STEPS,
 ) -> Explained:
     """Explain one clip and write its files, ``<folder>/<stem>.*``.
 
     Args:
         folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
         loaded: the model. targets: classes to explain; the predicted one if empty.
-        shares, counterfactual, html, tests: as of `explain`.
+        shares, counterfactual, html, test_steps: as of `explain`.
     """
     device = next(loaded.model.parameters()).device
     video = clip.video.to(device)
@@ -265,8 +269,10 @@ def explain_to(
     )  # fmt: skip
     if counterfactual:
         explanation = add_counterfactual(loaded.model, video, explanation)
-    if html and tests:
-        explanation = add_tests(loaded.model, video, explanation, multi_label=loaded.multi_label)
+    if html and test_steps:
+        explanation = add_tests(
+            loaded.model, video, explanation, steps=test_steps, multi_label=loaded.multi_label
+        )
     return write_explanation(
         folder,
         stem,

@@ -15,7 +15,7 @@ from whyact.metrics.intervals import summarise, summarise_difference
 from whyact.metrics.maps import map_similarity
 from whyact.metrics.prompts import effective_rank, prompt_alignment, prompt_redundancy
 from whyact.metrics.stability import factor_stability, region_agreement
-from whyact.models.interventions import decode_with_prompts, decode_without, prompt_bank
+from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.ops.draw import clip_generators
 from whyact.types import ActionOutput
@@ -129,9 +129,8 @@ def _path_effects(
     for _ in range(DRAWS):
         at = int(torch.randint(steps * regions, (), generator=g))
         chains.append(random_chain(weights, at // regions * width + at % regions, rounds, g))
-    without = decode_without(
-        model, tokens.expand(len(chains), -1, -1, -1), one.grid, without_chains(one, chains)
-    )
+    cut = intervened(model, Intervention(keep=without_chains(one, chains)))
+    without = cut.decode(tokens.expand(len(chains), -1, -1, -1), one.grid)
     change = (without.logits[:, target] - one.logits[0, target]).abs()
     parts = change.split([1, DRAWS, DRAWS])
     return [float(part.mean()) for part in parts]
@@ -142,7 +141,7 @@ def _prompts(
     made: Reasons,
 ) -> None:  # fmt: skip
     donor = torch.arange(len(tokens)).roll(1)
-    swapped = decode_with_prompts(model, tokens, output.grid, donor)
+    swapped = intervened(model, Intervention(donor=donor)).decode(tokens, output.grid)
     size = (heat.shape[1], heat.shape[2], heat.shape[3])
     other = upsample(cell_evidence(swapped, targets), size)
     pick = targets[:, None]

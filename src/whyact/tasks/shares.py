@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from whyact.explainers.native import action_share
 from whyact.ops.fill import fill_region
 from whyact.ops.motion import foreground
+from whyact.types import ActionOutput
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Share:
 
 @torch.no_grad()
 def measure_shares(
-    model: nn.Module, clips: Tensor, targets: Tensor, scores: Tensor, mask: Tensor | None = None
-) -> list[list[Share]]:
+    model: Callable[[Tensor], ActionOutput], clips: Tensor, targets: Tensor, scores: Tensor,
+    mask: Tensor | None = None,
+) -> list[list[Share]]:  # fmt: skip
     """How much of each logit the actor and the background carry, by filling each in.
 
     The actor is filled with the background that other frames show behind it, the background with

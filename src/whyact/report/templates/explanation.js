@@ -1,9 +1,9 @@
 // The page of one clip: what is shown is a state; every control changes it and what depends on it.
 
 const page = pageData();
-const clip = page.clip;
 const palettes = { heat: bytes(page.palette), prompts: bytes(page.prompt_palette) };
-const stage = new Stage(byId("stage"), clip, palettes.heat, page.colors);
+let clip = null; // both come with show()
+let stage = null;
 const state = { index: 0, frame: 0, heat: 0.75, outlines: true, hover: null, held: null, timer: null };
 
 function shown() {
@@ -20,6 +20,7 @@ function topHeat() {
 function drawFrame() {
   const step = stepOf(state.frame, shown(), clip);
   stage.draw(shown(), state, topHeat());
+  drawBoxes(stage, state.frame);
   markEvidence(byId("evidence"), step);
   markGraph(byId("graph"), step);
   const time = clip.times.length ? `, ${clip.times[state.frame].toFixed(2)} s` : "";
@@ -69,7 +70,8 @@ function jump(step) {
 
 function drawClass() {
   const e = shown();
-  byId("class").textContent = e.class;
+  byId("source").textContent = clip.source;
+  byId("title").textContent = `Why “${e.class}”?`;
   const verdict = byId("verdict");
   verdict.dataset.state = e.verdict.state;
   verdict.textContent = e.verdict.title;
@@ -110,6 +112,7 @@ function drawCharts() {
   byId("curves-note").textContent = e.tests
     ? `Probability of “${e.class}”, mean over two fill-ins (blur, mean colour). In brackets: area under insertion minus area under deletion.`
     : `Only the class that was explained first is tested; explain “${e.class}” with --action to test it.`;
+  byId("curves-card").hidden = Boolean(page.live);
   const column = room("curves");
   drawCurves(byId("curves"), column > 688 ? (column - 24) / 2 : column, e, page.maps);
   if (e.tests) byId("curves").after(replaceNext("curves", curveKey(e.tests, page.maps)));
@@ -150,6 +153,7 @@ function align(slider, count) {
 
 function listClasses() {
   const chances = new Map(clip.predicted.map((p) => [p.class, p.probability]));
+  byId("classes").querySelectorAll("label").forEach((choice) => choice.remove());
   page.explanations.forEach((e, i) => {
     const chance = chances.get(e.class);
     const bar = element("i");
@@ -158,7 +162,7 @@ function listClasses() {
       Object.assign(state, { index: i, hover: null, held: null });
       drawClass();
     } });
-    radio.checked = i === 0;
+    radio.checked = i === state.index;
     byId("classes").append(element("label", { class: "choice" }, radio, e.class,
       element("span", { class: "muted number" }, chance === undefined ? signed(e.logit) : percent(chance)),
       e.class === clip.truth ? element("span", { class: "tag" }, "true") : null, bar));
@@ -166,7 +170,8 @@ function listClasses() {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!clip || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("select, input[type=number]")) return; // their keys are their own
   const busy = event.target.closest("input, select, button, summary, svg .node");
   const own = busy && busy.id !== "scrub" && busy.id !== "outlines";
   const keys = {
@@ -189,7 +194,6 @@ function setHeat() {
 }
 
 function listen() {
-  byId("scrub").max = clip.frames.count - 1;
   byId("scrub").addEventListener("input", () => (play(false), toFrame(Number(byId("scrub").value))));
   byId("play").addEventListener("click", () => play(!state.timer));
   byId("back").addEventListener("click", () => (play(false), toFrame(state.frame - 1)));
@@ -203,7 +207,7 @@ function listen() {
   document.addEventListener("keydown", pressed);
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
-    if (window.innerWidth !== width) drawCharts();
+    if (window.innerWidth !== width && clip) drawCharts();
     width = window.innerWidth;
   });
 }
@@ -214,16 +218,36 @@ function paintScale() {
   byId("scale").querySelector("canvas").getContext("2d").putImageData(image, 0, 0);
 }
 
-async function start() {
+/** Shows a clip and its explanations, the first class first. */
+async function show(data) {
+  const next = new Stage(byId("stage"), data.clip, palettes.heat, page.colors);
+  await next.load();
+  page.explanations = data.explanations;
+  [clip, stage] = [data.clip, next];
+  Object.assign(state, { index: 0, hover: null, held: null });
+  state.frame = Math.min(state.frame, clip.frames.count - 1);
+  byId("scrub").max = clip.frames.count - 1;
+  byId("outlines").closest("label").hidden = !stage.regions;
+  byId("explained").hidden = false;
   listClasses();
+  drawClass();
+}
+
+/** The frame in which most speaks for the class. */
+function strongestFrame(explanation, of) {
+  const values = explanation.frame_evidence;
+  return values.length ? frameOf(values.indexOf(Math.max(...values)), explanation, of) : 0;
+}
+
+async function start() {
   listen();
   paintScale();
   play(false);
-  byId("outlines").closest("label").hidden = !stage.regions;
-  await stage.load();
-  const best = shown().frame_evidence;
-  if (best.length) state.frame = frameOf(best.indexOf(Math.max(...best)), shown(), clip);
-  drawClass();
+  if (page.clip) {
+    state.frame = strongestFrame(page.explanations[0], page.clip);
+    await show(page);
+  }
+  if (page.live) startLive();
   // After how many milliseconds every control works.
   document.documentElement.dataset.ready = Math.ceil(performance.now());
 }

@@ -101,6 +101,20 @@ class GraphPromptGnnConfig:
 
 
 @dataclass
+class SpecificationConfig:
+    """What a wish for some actions does.
+
+    Attributes:
+        type: ``split`` divides the graph into the specified and the remaining part; ``prompts``
+            only tells the dynamic prompts.
+        window: of ``split``: temporal edges of the specified part join frames this far apart.
+    """
+
+    type: Literal["prompts", "split"] = "prompts"
+    window: int = 1
+
+
+@dataclass
 class ModelConfig:
     """The network.
 
@@ -121,6 +135,7 @@ class ModelConfig:
     spatial_graph: SpatialGraphConfig = field(default_factory=SpatialGraphConfig)
     dynamic_prompts: DynamicPromptsConfig = field(default_factory=DynamicPromptsConfig)
     graph_prompt_gnn: GraphPromptGnnConfig = field(default_factory=GraphPromptGnnConfig)
+    specification: SpecificationConfig = field(default_factory=SpecificationConfig)
 
 
 @dataclass
@@ -271,6 +286,9 @@ class ObjectivesConfig:
     foreground_paste: float = 0.0
     temporal_consistency: float = 0.0
     foreground: float = 0.0
+    specification: float = 0.0
+    part_decorrelation: float = 0.0
+    part_reconstruction: float = 0.0
 
 
 @dataclass

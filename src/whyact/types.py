@@ -178,8 +178,16 @@ class ActionOutput:
         module_logits: clip logits (B, Y) scored by the shared head after each module, by slot name
             (``spatial_graph``, ``dynamic_prompts``, ``graph_prompt_gnn``); ``{}`` for baselines.
         nuisance_logits: (B, S), read from the nuisance code; S may be 0.
-        region_weights: (B, T', K), how much the head listens to each region; sums to one over
-            (T', K).
+        region_weights: (B, T', K), how much the head listens to each region of the whole graph;
+            sums to one over (T', K).
+        parts: the two parts of the graph under a specification; ``{}`` without one. Keys:
+            ``specification`` (B, Y), ``membership`` (B, T', K), share in [0, 1] of each region in
+            the specified part; ``specified``, ``remaining`` (B, T', K, C), codes of both parts,
+            weighted by that share; ``rebuilt`` (B, T', K, C), the action code made again from
+            their sum; ``logits`` (B, 2, Y), of the specified and of the remaining part.
+            ``logits`` of the output are then those of the specified part for wanted classes and
+            those of the remaining part for the others; ``module_logits`` are of the whole graph.
+        node_mask: (B, T', K) bool, False for padding; empty where every region is real.
     """
 
     logits: Tensor
@@ -197,6 +205,15 @@ class ActionOutput:
     module_logits: dict[str, Tensor]
     nuisance_logits: Tensor
     region_weights: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    node_mask: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+
+    def mean_code(self, code: Tensor) -> Tensor:
+        """(B, C) float32, mean of a code (B, T', K, C) over frames and real regions."""
+        if not self.node_mask.numel():
+            return code.float().mean((1, 2))
+        real = self.node_mask.unsqueeze(-1)
+        return (code.float() * real).sum((1, 2)) / real.sum((1, 2)).clamp_min(1)
 
     def rows(self, start: int, stop: int) -> ActionOutput:
         """The output of clips ``start`` to ``stop`` of the batch."""

@@ -15,12 +15,14 @@ from whyact.config import (
     GraphPromptGnnConfig,
     ModelConfig,
     SpatialGraphConfig,
+    SpecificationConfig,
 )
 from whyact.models.baselines import CnnLstm, PooledModel
 from whyact.models.recognizer import ActionRecognizer, VideoModel
 from whyact.nn.backbone import SmallBackbone
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
+from whyact.nn.graph_split import GraphSplit, NoSplit
 from whyact.nn.head import AdditiveHead, NuisanceHead
 from whyact.nn.pretrained import Volumetric, efficientnet_lite0, torchvision_backbone
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
@@ -86,6 +88,14 @@ def _no_graph(c: GraphPromptGnnConfig, code: int) -> nn.Module:
     return NoGraph()
 
 
+def _split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
+    return GraphSplit(code_width=code, classes=classes, window=c.window)
+
+
+def _no_split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
+    return NoSplit()
+
+
 BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
     "small": _small,
     "efficientnet_lite0": _lite0,
@@ -105,6 +115,10 @@ DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Modu
 GRAPH_PROMPT_GNNS: Mapping[str, Callable[[GraphPromptGnnConfig, int], nn.Module]] = {
     "gated": _gated,
     "none": _no_graph,
+}
+SPECIFICATIONS: Mapping[str, Callable[[SpecificationConfig, int, int], nn.Module]] = {
+    "split": _split,
+    "prompts": _no_split,
 }
 
 _Entry = TypeVar("_Entry")
@@ -134,12 +148,14 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
     graph = _pick("spatial_graph", SPATIAL_GRAPHS, c.spatial_graph.type)
     prompts = _pick("dynamic_prompts", DYNAMIC_PROMPTS, c.dynamic_prompts.type)
     gnn = _pick("graph_prompt_gnn", GRAPH_PROMPT_GNNS, c.graph_prompt_gnn.type)
+    split = _pick("specification", SPECIFICATIONS, c.specification.type)
     slots: dict[str, Callable[[], nn.Module]] = {
         "spatial_graph": lambda: graph(c.spatial_graph, width, code),
         "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code, classes),
         "graph_prompt_gnn": lambda: gnn(c.graph_prompt_gnn, code),
         "head": lambda: AdditiveHead(code_width=code, classes=classes, dropout=c.dropout),
         "nuisance_head": lambda: NuisanceHead(code_width=code, scenes=scenes),
+        "specification": lambda: split(c.specification, code, classes),
     }
     built: dict[str, Any] = {name: _seeded(seed, name, make) for name, make in slots.items()}
     return ActionRecognizer(backbone=backbone, frozen=c.backbone.frozen, **built)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from whyact.models.vocabulary import Vocabulary
+from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
-from whyact.nn.head import AdditiveHead, NuisanceHead
+from whyact.nn.graph_split import GraphSplit, NoSplit, read_parts
+from whyact.nn.head import AdditiveHead, NuisanceHead, best_wished
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
+
+Wanted = int | str | Sequence[int | str]
+WISHES_AT_ONCE = 32
+"""Wishes whose parts are in memory together; it does not change results."""
 
 
 class VideoModel(nn.Module, ABC):
@@ -30,11 +39,13 @@ class VideoModel(nn.Module, ABC):
     Attributes:
         motion: where a second stream's motion comes from (`whyact.config.MotionConfig`); the
             builder sets it.
+        vocabulary: the classes by name, for wishes; set when a trained model is loaded.
     """
 
     mean: Tensor
     std: Tensor
     motion: str = "none"
+    vocabulary: Vocabulary | None = None
 
     def __init__(self, *, backbone: nn.Module, frozen: bool = False) -> None:
         super().__init__()
@@ -97,15 +108,47 @@ class VideoModel(nn.Module, ABC):
     ) -> ActionOutput:
         """What the model makes of tokens (B, T', N, D)."""
 
-    def forward(self, video: Tensor, specification: Tensor | None = None) -> ActionOutput:
+    def forward(
+        self, video: Tensor, specification: Tensor | None = None, *, wanted: Wanted | None = None
+    ) -> ActionOutput:
         """Recognise.
 
         Args:
             video: (B, 3, T, H, W), RGB in [0, 1].
-            specification: (B, Y), weights of wanted actions, for models with prompts.
+            specification: (B, Y) in [0, 1], wanted actions of each clip; for models with prompts.
+            wanted: the same wish for every clip: a class by index, name or free text, or several
+                (`whyact.models.vocabulary.Vocabulary.specification`).
         """
+        if wanted is not None:
+            if specification is not None:
+                raise WhyactError("Give either a specification or what is wanted, not both.")
+            specification = self._words().specification(wanted).to(video).expand(len(video), -1)
         tokens, grid = self.encode(video)
         return self.decode(tokens, grid, specification)
+
+    def score_each(self, video: Tensor, wanted: Sequence[Wanted]) -> WishScores:
+        """Score every wish on its own, as a forward pass for each would.
+
+        Args:
+            video: (B, 3, T, H, W), RGB in [0, 1].
+            wanted: n wishes, each as in `forward`.
+        """
+        wished = torch.stack([self._words().specification(w) for w in wanted]).to(video)
+        return self.score_wishes(*self.encode(video), wished)
+
+    def score_wishes(self, tokens: Tensor, grid: tuple[int, int], wished: Tensor) -> WishScores:
+        """`score_each` of tokens (B, T', N, D) and wishes (n, Y)."""
+        count = len(tokens)
+        each = [self.decode(tokens, grid, w.expand(count, -1)).frame_logits for w in wished]
+        return best_wished(torch.stack(each, 1), wished)
+
+    def _words(self) -> Vocabulary:
+        if self.vocabulary is None:
+            raise WhyactError(
+                "This model does not know the names of its classes; set model.vocabulary to "
+                "Vocabulary(names=...), or give a specification (B, Y)."
+            )
+        return self.vocabulary
 
 
 class ActionRecognizer(VideoModel):
@@ -115,8 +158,8 @@ class ActionRecognizer(VideoModel):
 
     Args:
         backbone, frozen: see `VideoModel`.
-        spatial_graph, dynamic_prompts, graph_prompt_gnn, head, nuisance_head: the slots, with the
-            contracts of `whyact.nn.contracts`.
+        spatial_graph, dynamic_prompts, graph_prompt_gnn, head, nuisance_head, specification: the
+            slots, with the contracts of `whyact.nn.contracts`.
     """
 
     def __init__(
@@ -128,6 +171,7 @@ class ActionRecognizer(VideoModel):
         graph_prompt_gnn: GraphPromptGnn | NoGraph,
         head: AdditiveHead,
         nuisance_head: NuisanceHead,
+        specification: GraphSplit | NoSplit,
         frozen: bool = False,
     ) -> None:
         super().__init__(backbone=backbone, frozen=frozen)
@@ -136,26 +180,24 @@ class ActionRecognizer(VideoModel):
         self.graph_prompt_gnn = graph_prompt_gnn
         self.head = head
         self.nuisance_head = nuisance_head
+        self.specification = specification
 
     def decode(
         self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
     ) -> ActionOutput:
         """As `VideoModel.decode`."""
-        regions = self.spatial_graph(tokens, grid)
-        codes = regions.action_code
-        prompts = self.dynamic_prompts(regions, specification)
-        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
-        guided = codes + guides.fusion
-        refined = self.graph_prompt_gnn(guided, prompts.prompts, regions.adjacency)
-        # The refined prompts guide the refined nodes; fusion has happened already.
-        last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
-        scores = self.head(refined.action_code, last.regions, last.classifier)
-        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
-        module_logits = {
-            "spatial_graph": self.head(codes, *neutral).logits,
-            "dynamic_prompts": self.head(guided, guides.regions, guides.classifier).logits,
-            "graph_prompt_gnn": scores.logits,
-        }
+        made = self._read(tokens, grid, self.specification.heard(specification))
+        regions, whole = made.regions, made.scores
+        scores, parts = whole, dict[str, Tensor]()
+        if specification is not None and isinstance(self.specification, GraphSplit):
+            nodes = made.refined.action_code
+            split = self.specification(
+                nodes, regions.adjacency, specification.unsqueeze(1), regions.mask
+            )
+            scores, parts = read_parts(
+                self.head, split, made.last, nodes, whole, specification,
+                self.specification.rebuild,
+            )  # fmt: skip
         return ActionOutput(
             logits=scores.logits,
             frame_logits=scores.frame_logits,
@@ -163,13 +205,73 @@ class ActionRecognizer(VideoModel):
             bias=self.head.bias,
             assignment=regions.assignment,
             grid=grid,
-            action_code=refined.action_code,
+            action_code=made.refined.action_code,
             nuisance_code=regions.nuisance_code,
             adjacency=regions.adjacency,
-            prompts=refined.prompts,
-            prompt_weights=prompts.weights,
-            edge_gates=refined.edge_gates,
-            module_logits=module_logits,
+            prompts=made.refined.prompts,
+            prompt_weights=made.prompts.weights,
+            edge_gates=made.refined.edge_gates,
+            module_logits=self._module_logits(made),
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
+            parts=parts,
+            **({} if regions.mask is None else {"node_mask": regions.mask}),
         )
+
+    def score_wishes(self, tokens: Tensor, grid: tuple[int, int], wished: Tensor) -> WishScores:
+        """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
+        if not isinstance(self.specification, GraphSplit):
+            return super().score_wishes(tokens, grid, wished)
+        made = self._read(tokens, grid, None)
+        found = []
+        for some in wished.split(WISHES_AT_ONCE):
+            parts = self.specification(
+                made.refined.action_code, made.regions.adjacency,
+                some.expand(len(tokens), -1, -1), made.regions.mask,
+            )  # fmt: skip
+            found.append(
+                self.head.score_wishes(
+                    parts.code, made.last.regions, made.last.classifier, parts.membership, some
+                )
+            )
+        return WishScores(
+            torch.cat([f.logits for f in found], 1), torch.cat([f.frame_logits for f in found], 1)
+        )
+
+    def _read(self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None) -> _Read:
+        """Everything before a split: regions, prompts, graph and scores of the whole graph."""
+        regions = self.spatial_graph(tokens, grid)
+        codes = regions.action_code
+        prompts = self.dynamic_prompts(regions, heard)
+        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
+        guided = codes + guides.fusion
+        refined = self.graph_prompt_gnn(
+            guided, prompts.prompts, regions.adjacency, mask=regions.mask
+        )
+        # The refined prompts guide the refined nodes; fusion has happened already.
+        last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
+        scores = self.head(refined.action_code, last.regions, last.classifier, mask=regions.mask)
+        return _Read(regions, prompts, guides, guided, refined, last, scores)
+
+    def _module_logits(self, made: _Read) -> dict[str, Tensor]:
+        guides, mask = made.guides, made.regions.mask
+        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
+        guided = self.head(made.guided, guides.regions, guides.classifier, mask=mask)
+        return {
+            "spatial_graph": self.head(made.regions.action_code, *neutral, mask=mask).logits,
+            "dynamic_prompts": guided.logits,
+            "graph_prompt_gnn": made.scores.logits,
+        }
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What `ActionRecognizer._read` makes; ``guided`` are the codes with the prompts' fusion."""
+
+    regions: Regions
+    prompts: Prompts
+    guides: Guides
+    guided: Tensor
+    refined: Refined
+    last: Guides
+    scores: Scores

@@ -18,6 +18,11 @@ from whyact.objectives.foreground import Foreground
 from whyact.objectives.foreground_paste import ForegroundPaste
 from whyact.objectives.hsic import Hsic
 from whyact.objectives.set import ObjectiveSet
+from whyact.objectives.specification import (
+    PartDecorrelation,
+    PartReconstruction,
+    SpecifiedActions,
+)
 from whyact.objectives.static_entropy import StaticEntropy
 from whyact.objectives.temporal_consistency import TemporalConsistency
 from whyact.types import WhyactError
@@ -43,6 +48,9 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     ),
     "temporal_consistency": lambda s: TemporalConsistency(),
     "foreground": lambda s: Foreground(coverage=s.foreground_coverage),
+    "specification": lambda s: SpecifiedActions(),
+    "part_decorrelation": lambda s: PartDecorrelation(),
+    "part_reconstruction": lambda s: PartReconstruction(),
 }
 
 

@@ -69,11 +69,6 @@ class Hsic(Objective):
         return {"hsic_p": action.new_tensor(p)}
 
 
-def mean_code(code: Tensor) -> Tensor:
-    """(B, C) float32, mean of (B, T', K, C) over frames and regions: what probes read."""
-    return code.float().mean((1, 2))
-
-
 def _codes(outputs: Mapping[str, ActionOutput]) -> tuple[Tensor, Tensor]:
     pasted = outputs.get("foreground_paste.pasted")
     if pasted is not None:
@@ -84,7 +79,7 @@ def _codes(outputs: Mapping[str, ActionOutput]) -> tuple[Tensor, Tensor]:
 
 
 def _gathered(output: ActionOutput) -> tuple[Tensor, Tensor]:
-    action, nuisance = mean_code(output.action_code), mean_code(output.nuisance_code)
+    action, nuisance = output.mean_code(output.action_code), output.mean_code(output.nuisance_code)
     both = gather_rows(torch.cat([action, nuisance], 1))
     return both[:, : action.shape[1]], both[:, action.shape[1] :]
 

@@ -79,6 +79,14 @@ class ObjectiveSet:
             clips = [torch.cat([clip, frame_changes(clip)], 1) for clip in clips]
         return torch.cat([batch.streams, *clips])
 
+    def specification(
+        self, batch: Batch, views: Mapping[str, View], generator: torch.Generator
+    ) -> Tensor | None:
+        """Wanted actions (n, Y) of the batch and of every view; None where no objective asks."""
+        label = torch.cat([batch.label, *(view.batch.label for view in views.values())])
+        drawn = [objective.specification(label, generator) for objective, _ in self.terms]
+        return next((wish for wish in drawn if wish is not None), None)
+
     def split(
         self, output: ActionOutput, batch: Batch, views: Mapping[str, View]
     ) -> dict[str, ActionOutput]:
@@ -92,14 +100,15 @@ class ObjectiveSet:
 
     def __call__(
         self,
-        model: Callable[[Tensor], ActionOutput],
+        model: Callable[..., ActionOutput],
         batch: Batch,
         generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor], ActionOutput]:
         """Run the model once and weigh the terms.
 
         Args:
-            model: takes (n, 3, T, H, W) float in [0, 1].
+            model: takes (n, 3, T, H, W) float in [0, 1], and a specification (n, Y) where an
+                objective draws one.
             batch: video float in [0, 1], at least one clip.
             generator: on the CPU; the same state gives the same views.
 
@@ -109,7 +118,9 @@ class ObjectiveSet:
         """
         batch = self.prepare(batch)
         views = self.views(batch, generator)
-        outputs = self.split(model(self.inputs(batch, views)), batch, views)
+        wanted = self.specification(batch, views, generator)
+        asked = () if wanted is None else (wanted,)
+        outputs = self.split(model(self.inputs(batch, views), *asked), batch, views)
         total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)
         values: dict[str, Tensor] = {}
         for objective, weight in self.terms:

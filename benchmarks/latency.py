@@ -32,7 +32,7 @@ def _model(kind: str) -> nn.Module:
     return build_model(ModelConfig(type=kind, backbone=backbone), classes=CLASSES).eval()
 
 
-def _measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def measure(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     for job in jobs.values():
         job()
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
@@ -66,7 +66,7 @@ def main() -> None:
     def without_gradients(call: Callable[[], object]) -> Callable[[], object]:
         return torch.no_grad()(call)
 
-    seconds = _measure(
+    seconds = measure(
         {
             "resnet18_backbone": without_gradients(lambda: pooled.encode(clip)),
             "resnet18_pooled": without_gradients(lambda: pooled(clip)),

@@ -18,8 +18,9 @@ class BackboneConfig:
     """The token-making network.
 
     Attributes:
-        type: ``small`` (trained from scratch), ``efficientnet_lite0``, or the name of a torchvision
-            image model (applied per frame) or video model, e.g. ``resnet18`` or ``r3d_18``.
+        type: ``small`` (trained from scratch), ``efficientnet_lite0``, the name of a torchvision
+            image model (applied per frame) or video model, e.g. ``resnet18`` or ``r3d_18``, or
+            ``blind``, which never sees the video: the leak test of prompts.
         weights: ``none``, ``default`` (for EfficientNet-Lite0 the ImageNet weights of its package),
             or the path of a state dict (.pt, .pth, .safetensors).
         frozen: keep the weights and the batch statistics as they are.

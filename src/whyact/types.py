@@ -251,6 +251,21 @@ class ActionOutput:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """An action in time.
+
+    Attributes:
+        action: class index. start, stop: of the half-open interval, in frames or seconds.
+        score: how sure a detection is; 1 for the truth.
+    """
+
+    action: int
+    start: float
+    stop: float
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
 class Step:
     """One edge of a reasoning path in the clip graph, from sender to receiver.
 

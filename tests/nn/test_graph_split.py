@@ -44,7 +44,7 @@ def toy_split() -> GraphSplit:
 
 def model(kind: str = "split", **changes: object) -> ActionRecognizer:
     config = ModelConfig(
-        backbone=BackboneConfig(type="small", width=16),
+        backbone=changes.pop("backbone", BackboneConfig(type="small", width=16)),  # type: ignore[arg-type]
         spatial_graph=SpatialGraphConfig(regions=4),
         graph_prompt_gnn=GraphPromptGnnConfig(layers=1),
         specification=SpecificationConfig(type=kind),  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from whyact.config import (
 )
 from whyact.models.baselines import CnnLstm, PooledModel
 from whyact.models.recognizer import ActionRecognizer, VideoModel
-from whyact.nn.backbone import SmallBackbone
+from whyact.nn.backbone import BlindBackbone, SmallBackbone
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.graph_split import GraphSplit, NoSplit
@@ -34,6 +34,10 @@ MINIMUM_CODE_WIDTH = 64
 
 def _small(c: BackboneConfig) -> nn.Module:
     return SmallBackbone(width=c.width, motion=c.motion, top_down=c.top_down)
+
+
+def _blind(c: BackboneConfig) -> nn.Module:
+    return BlindBackbone(width=c.width)
 
 
 def _lite0(c: BackboneConfig) -> nn.Module:
@@ -98,6 +102,7 @@ def _no_split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
 
 BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
     "small": _small,
+    "blind": _blind,
     "efficientnet_lite0": _lite0,
 }
 """Backbones by name; any other name is looked up in torchvision."""

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
-from whyact.data.backdrop.factors import UNTRIMMED_LENGTH, check_sizes, draw_factors
-from whyact.data.backdrop.render import BackdropSample, generate_clip
+from whyact.data.backdrop.factors import check_sizes, draw_factors, kind_of
+from whyact.data.backdrop.render import BackdropSample, generate_clip, split_frames
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.data.backdrop.watermark import check_watermark, stamp, watermark_code, watermark_mask
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
-from whyact.types import Clip
+from whyact.types import Clip, Interval
 
 BACKDROP_VERSION = "1.1"
 """Raised with every change of the content; caches of another version are never read."""
@@ -86,8 +86,7 @@ def generate_split(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=folder.parent, prefix=".making-")
     try:
-        length = frames * UNTRIMMED_LENGTH if split == "untrimmed" else frames
-        shape = (clips, length, size, size)
+        shape = (clips, split_frames(split, frames), size, size)
         for name, full in (("video", (*shape, 3)), ("mask", shape)):
             np.lib.format.open_memmap(f"{scratch}/{name}.npy", "w+", np.uint8, full).flush()
         starts = range(0, clips, CHUNK)
@@ -194,14 +193,15 @@ class BackdropDataset:
         swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
         self.swap = {**swap, **{b: a for a, b in swap.items()}}
         self.split = json.loads((folder / "settings.json").read_text())["split"]
+        self.several = kind_of(self.split) == "multi"
         self.ids: Sequence[str] = [f"{self.split}/{i:06d}" for i in range(len(self))]
         self.groups = self.ids
 
     @cached_property
     def labels(self) -> Sequence[int | tuple[int, ...]]:
-        """Action indices; tuples for ``multi``, whose clips hold several."""
+        """Action indices; tuples for the ``multi`` splits, whose clips hold several."""
         several = [tuple(a["action"] for a in f["actors"]) for f in self.factors]
-        return several if self.split == "multi" else [a[0] for a in several]
+        return several if self.several else [a[0] for a in several]
 
     @property
     def fingerprint(self) -> str:
@@ -229,7 +229,7 @@ class BackdropDataset:
             video = stamp(video, watermark_code(self.watermark, label=labels[0], index=index))
             mask &= ~watermark_mask((mask.shape[0], mask.shape[1], mask.shape[2]))
         target: int | torch.Tensor = labels[0]
-        if self.split == "multi":
+        if self.several:
             target = torch.zeros(len(ACTIONS)).index_fill_(0, torch.tensor(labels), 1.0)
         return Clip(
             video=video,
@@ -240,6 +240,19 @@ class BackdropDataset:
             **extra,
         )
 
+    def intervals(self, index: int) -> tuple[Interval, ...]:
+        """When each actor acts, in frames."""
+        last = self.video.shape[1] - 1
+        return tuple(
+            Interval(a["action"], math.ceil(a["start"] * last), math.floor(a["stop"] * last) + 1)
+            for a in self.factors[index]["actors"]
+        )
+
+    def actor_masks(self, index: int) -> torch.Tensor:
+        """(actors, T, H, W) bool, each actor in the order of `labels` (not flipped)."""
+        bits = torch.from_numpy(self.mask[index].copy())
+        return torch.stack([(bits >> i & 1) > 0 for i in range(len(self.factors[index]["actors"]))])
+
     def limb_mask(self, index: int) -> torch.Tensor:
         """(T, H, W) bool, the limbs that make the action (not flipped)."""
         return torch.from_numpy((self.mask[index] >> 4) > 0)
@@ -247,7 +260,7 @@ class BackdropDataset:
 
 def split_size(split: str, clips: int, eval_clips: int) -> int:
     """How many clips a split has, see `load_backdrop`."""
-    if split == "train":
+    if split.endswith("train"):
         return clips
     if split == "probe" and eval_clips > CROSSED:  # every action as often in every scene
         return math.ceil(eval_clips / CROSSED) * CROSSED
@@ -263,8 +276,8 @@ def load_backdrop(
 
     Args:
         root: cache folder.
-        clips: of ``train``. eval_clips: of every other split; ``probe`` is rounded up to whole
-            rounds of all pairs of action and scene, if it holds more than one.
+        clips: of ``train`` and the other training splits. eval_clips: of all others; ``probe`` is
+            rounded up to whole rounds of all pairs of action and scene, if it holds more than one.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
         augment_seed: of the flips. watermark: see `BackdropDataset`. The others: see

@@ -253,6 +253,7 @@ class DataConfig:
         protocol: test views of a video, CLIPSxCROPS such as ``10x3`` (``-max`` for the maximum
             over views instead of the mean), or a name of the table in `whyact.data.views`.
         workers: loader processes.
+        join: clips that are joined in time to one, each with another action; 1 leaves them single.
     """
 
     type: str = "backdrop"
@@ -267,6 +268,7 @@ class DataConfig:
     fold_seed: int = 0
     protocol: str = "1x1"
     workers: int = 0
+    join: int = 1
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)

@@ -255,7 +255,8 @@ class Interval:
     """An action in time.
 
     Attributes:
-        action: class index. start, stop: of the half-open interval, in frames or seconds.
+        action: class index.
+        start, stop: of the half-open interval, in frames, seconds or shares of the clip.
         score: how sure a detection is; 1 for the truth.
     """
 

@@ -210,7 +210,7 @@ def test_test_splits_are_those_that_select_nothing() -> None:
         "untrimmed_train",
         "untrimmed_val",
     }
-    assert set(SPLITS) - set(TEST_SPLITS) == others
+    assert set(SPLITS) - set(TEST_SPLITS) == {"train", "val", "probe", *others}
 
 
 def test_clips_to_train_on_several_actions_are_like_the_test_s_and_are_other_clips() -> None:

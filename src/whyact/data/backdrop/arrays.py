@@ -241,10 +241,14 @@ class BackdropDataset:
         )
 
     def intervals(self, index: int) -> tuple[Interval, ...]:
-        """When each actor acts, in frames."""
-        last = self.video.shape[1] - 1
+        """When each actor acts, as shares of the clip: whole frames, the last one included."""
+        frames = self.video.shape[1]
         return tuple(
-            Interval(a["action"], math.ceil(a["start"] * last), math.floor(a["stop"] * last) + 1)
+            Interval(
+                a["action"],
+                math.ceil(a["start"] * (frames - 1)) / frames,
+                (math.floor(a["stop"] * (frames - 1)) + 1) / frames,
+            )
             for a in self.factors[index]["actors"]
         )
 

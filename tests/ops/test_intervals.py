@@ -1,5 +1,7 @@
 """Evidence to intervals, on signals whose pieces are known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ def brute_force(values: np.ndarray, penalty: float) -> float:
     n, best = len(values), np.inf
     for cuts in range(1 << (n - 1)):
         edges = [0, *(i + 1 for i in range(n - 1) if cuts >> i & 1), n]
-        parts = [values[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [values[a:b] for a, b in pairwise(edges)]
         best = min(best, sum(((p - p.mean()) ** 2).sum() + penalty for p in parts))
     return best
 

@@ -13,7 +13,7 @@ from whyact.types import Interval
 Signal = NDArray[np.float64]
 
 
-def steps(signal: Sequence[float], penalty: float | None = None) -> Signal:
+def steps(signal: Sequence[float] | Signal, penalty: float | None = None) -> Signal:
     """The piecewise constant signal closest to a given one, with a price for every piece.
 
     It minimises the squared error plus ``penalty`` times the number of pieces, exactly, by dynamic

@@ -16,7 +16,7 @@ from rich.console import Console
 from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
-from whyact.cli_tables import print_comparison, print_record, print_scores
+from whyact.cli_tables import print_comparison, print_record, print_scores, print_timelines
 from whyact.config import Config
 from whyact.config_io import load_config, names, nearest
 from whyact.types import WhyactError
@@ -94,6 +94,20 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["explain"].add_argument(
         "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
     )
+    made["explain"].add_argument(
+        "--timeline", action="store_true",
+        help="with --action: stream the whole video, say when it happens, and write a page",
+    )  # fmt: skip
+    made["explain"].add_argument(
+        "--window", type=float, default=0.0, metavar="SECONDS", help="of --timeline"
+    )
+    made["explain"].add_argument(
+        "--threshold", type=float, default=0.5, help="least evidence of an interval of --timeline"
+    )
+    made["explain"].add_argument(
+        "--encoder", default="", metavar="FOLDER",
+        help="sentence encoder, so that --action of --timeline may be free text",
+    )  # fmt: skip
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -177,6 +191,8 @@ def _predict(args: argparse.Namespace, config: Config) -> int:
 def _explain(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.explain import explain
 
+    if args.timeline:
+        return print_timelines(args)
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
         device=args.device, counterfactual=args.counterfactual, html=args.html,

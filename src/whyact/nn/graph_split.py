@@ -35,7 +35,8 @@ class GraphSplit(nn.Module):
     The prompts of the wanted classes join the graph; a region's membership is the sum of its gates
     from them, ``sum_y s_y exp(r_y) / (1 + sum_y s_y exp(r_y))`` with the specification s as prior
     of the edges (`GatedEdges`): 0 without a wish, and never less for wishing more. Inside the
-    specified part regions then hear the wanted prompts and, along spatial and temporal edges, each
+    specified part regions then hear the wanted prompts, which scale what a region holds and add
+    nothing of their own, so that a wish is no evidence; and, along spatial and temporal edges, each
     other; an edge's prior is the membership of its sender. The remaining part is the unprompted
     graph, each node weighted by what the specified part leaves of it, so that no wish at all gives
     exactly the unprompted scores.
@@ -83,7 +84,7 @@ class GraphSplit(nn.Module):
         x = x.unsqueeze(1)
         near = (adjacency * node_count(nodes, mask)).unsqueeze(1)
         prior = near * membership.unsqueeze(-2)
-        heard = said + self.spatial.messages(self.spatial.gates(x, x, prior), x)
+        heard = said * x + self.spatial.messages(self.spatial.gates(x, x, prior), x)
         for offset, edges in zip(self.offsets, self.temporal, strict=True):
             assert isinstance(edges, GatedEdges)
             # Axis 1 is frames for `shift_frames`; outside the clip membership is 0.
@@ -94,7 +95,7 @@ class GraphSplit(nn.Module):
         return Parts(membership, nodes.unsqueeze(1) + F.gelu(heard))
 
     def _ask(self, x: Tensor, specification: Tensor) -> tuple[Tensor, Tensor]:
-        """Membership (B, n, T', K) and the prompts' message (B, n, T', K, C) to nodes x."""
+        """Membership (B, n, T', K) and what prompts scale nodes x by, (B, n, T', K, C)."""
         key = self.ask.sender(self.prompts)
         score = self.ask.receiver(x) @ key.T / math.sqrt(key.shape[-1]) + self.ask.bias
         top = score.amax(-1, keepdim=True).clamp_min(0)

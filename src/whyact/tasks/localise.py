@@ -41,9 +41,7 @@ class Localised:
     ids: list[str] = field(default_factory=list)
     truth: list[list[Interval]] = field(default_factory=list)
     evidence: dict[str, list[Tensor]] = field(default_factory=lambda: {m: [] for m in METHODS})
-    found: dict[str, list[list[Interval]]] = field(
-        default_factory=lambda: {m: [] for m in METHODS}
-    )
+    found: dict[str, list[list[Interval]]] = field(default_factory=lambda: {m: [] for m in METHODS})
 
 
 def localise(

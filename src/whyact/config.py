@@ -45,7 +45,8 @@ class SpatialGraphConfig:
     """SSG: the graph over discriminative regions of each frame.
 
     Attributes:
-        type: ``learned`` or its null twin ``grid``.
+        type: ``learned``, its null twin ``grid``, or ``boxes``: given persons and objects.
+        kinds: of ``boxes``: classes of boxes, persons (class 0) included.
         regions: K, regions a frame.
         layers: graph convolutions over the region graph.
         cues: what the adjacency adds up.
@@ -55,13 +56,14 @@ class SpatialGraphConfig:
             ``frame`` (steadier where clips are few, but not the region's own), or ``none``.
     """
 
-    type: Literal["learned", "grid"] = "learned"
+    type: Literal["learned", "grid", "boxes"] = "learned"
     regions: int = 8
     layers: int = 1
     cues: list[Cue] = field(default_factory=lambda: ["proximity", "coactivation", "position"])
     fusion: Literal["attention", "addition"] = "attention"
     temperature: float = 1.0
     dynamics: Literal["none", "region", "frame"] = "none"
+    kinds: int = 1
 
 
 @dataclass

@@ -20,6 +20,7 @@ from whyact.config import (
 from whyact.models.baselines import CnnLstm, PooledModel
 from whyact.models.recognizer import ActionRecognizer, VideoModel
 from whyact.nn.backbone import BlindBackbone, SmallBackbone
+from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.graph_split import GraphSplit, NoSplit
@@ -58,6 +59,12 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         fusion=c.fusion,
         temperature=c.temperature,
         dynamics=c.dynamics,
+    )
+
+
+def _boxes(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
+    return BoxSpatialGraph(
+        token_width=width, code_width=code, kinds=c.kinds, layers=c.layers, cues=c.cues
     )
 
 
@@ -110,6 +117,7 @@ BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
 SPATIAL_GRAPHS: Mapping[str, Callable[[SpatialGraphConfig, int, int], nn.Module]] = {
     "learned": _learned,
     "grid": _grid,
+    "boxes": _boxes,
 }
 DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Module]] = {
     "generated": _prompts,

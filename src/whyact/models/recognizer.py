@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.models.vocabulary import Vocabulary
+from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
@@ -104,13 +105,15 @@ class VideoModel(nn.Module, ABC):
 
     @abstractmethod
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
-        """What the model makes of tokens (B, T', N, D)."""
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
+        """What the model makes of tokens (B, T', N, D); the others are as of `forward`."""
 
     def forward(
-        self, video: Tensor, specification: Tensor | None = None, *, wanted: Wanted | None = None
-    ) -> ActionOutput:
+        self, video: Tensor, specification: Tensor | None = None, *,
+        wanted: Wanted | None = None, boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """Recognise.
 
         Args:
@@ -118,28 +121,34 @@ class VideoModel(nn.Module, ABC):
             specification: (B, Y) in [0, 1], wanted actions of each clip; for models with prompts.
             wanted: the same wish for every clip: a class by index, name or free text, or several
                 (`whyact.models.vocabulary.Vocabulary.specification`).
+            boxes: (B, T, O, 5), persons and objects for a model that reads them, see
+                `whyact.nn.box_graph.check_boxes`; others make regions of their own.
         """
         if wanted is not None:
             if specification is not None:
                 raise WhyactError("Give either a specification or what is wanted, not both.")
             specification = self._words().specification(wanted).to(video).expand(len(video), -1)
         tokens, grid = self.encode(video)
-        return self.decode(tokens, grid, specification)
+        return self.decode(tokens, grid, specification, boxes)
 
-    def score_each(self, video: Tensor, wanted: Sequence[Wanted]) -> WishScores:
+    def score_each(
+        self, video: Tensor, wanted: Sequence[Wanted], *, boxes: Tensor | None = None
+    ) -> WishScores:
         """Score every wish on its own, as a forward pass for each would.
 
         Args:
             video: (B, 3, T, H, W), RGB in [0, 1].
-            wanted: n wishes, each as in `forward`.
+            wanted: n wishes, each as in `forward`. boxes: as in `forward`.
         """
         wished = torch.stack([self._words().specification(w) for w in wanted]).to(video)
-        return self.score_wishes(*self.encode(video), wished)
+        return self.score_wishes(*self.encode(video), wished, boxes)
 
-    def score_wishes(self, tokens: Tensor, grid: tuple[int, int], wished: Tensor) -> WishScores:
+    def score_wishes(
+        self, tokens: Tensor, grid: tuple[int, int], wished: Tensor, boxes: Tensor | None = None
+    ) -> WishScores:
         """`score_each` of tokens (B, T', N, D) and wishes (n, Y)."""
         count = len(tokens)
-        each = [self.decode(tokens, grid, w.expand(count, -1)).frame_logits for w in wished]
+        each = [self.decode(tokens, grid, w.expand(count, -1), boxes).frame_logits for w in wished]
         return best_wished(torch.stack(each, 1), wished)
 
     def _words(self) -> Vocabulary:
@@ -166,7 +175,7 @@ class ActionRecognizer(VideoModel):
         self,
         *,
         backbone: nn.Module,
-        spatial_graph: LearnedSpatialGraph | GridSpatialGraph,
+        spatial_graph: LearnedSpatialGraph | GridSpatialGraph | BoxSpatialGraph,
         dynamic_prompts: DynamicPrompts | NoPrompts,
         graph_prompt_gnn: GraphPromptGnn | NoGraph,
         head: AdditiveHead,
@@ -183,10 +192,11 @@ class ActionRecognizer(VideoModel):
         self.specification = specification
 
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`."""
-        made = self._read(tokens, grid, self.specification.heard(specification))
+        made = self._read(tokens, grid, self.specification.heard(specification), boxes)
         regions, whole = made.regions, made.scores
         scores, parts = whole, dict[str, Tensor]()
         if specification is not None and isinstance(self.specification, GraphSplit):
@@ -218,11 +228,13 @@ class ActionRecognizer(VideoModel):
             **({} if regions.mask is None else {"node_mask": regions.mask}),
         )
 
-    def score_wishes(self, tokens: Tensor, grid: tuple[int, int], wished: Tensor) -> WishScores:
+    def score_wishes(
+        self, tokens: Tensor, grid: tuple[int, int], wished: Tensor, boxes: Tensor | None = None
+    ) -> WishScores:
         """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
         if not isinstance(self.specification, GraphSplit):
-            return super().score_wishes(tokens, grid, wished)
-        made = self._read(tokens, grid, None)
+            return super().score_wishes(tokens, grid, wished, boxes)
+        made = self._read(tokens, grid, None, boxes)
         found = []
         for some in wished.split(WISHES_AT_ONCE):
             parts = self.specification(
@@ -238,9 +250,11 @@ class ActionRecognizer(VideoModel):
             torch.cat([f.logits for f in found], 1), torch.cat([f.frame_logits for f in found], 1)
         )
 
-    def _read(self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None) -> _Read:
+    def _read(
+        self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None
+    ) -> _Read:
         """Everything before a split: regions, prompts, graph and scores of the whole graph."""
-        regions = self.spatial_graph(tokens, grid)
+        regions = self.spatial_graph(tokens, grid, boxes)
         codes = regions.action_code
         prompts = self.dynamic_prompts(regions, heard)
         guides = self.dynamic_prompts.guide(codes, prompts.prompts)

@@ -226,6 +226,7 @@ class BackdropConfig:
         seed: of the content.
         watermark: planted shortcut, a coloured square in a corner: ``class`` tells the action,
             ``random`` tells nothing.
+        boxes: clips bring the true boxes of their actors, for ``model.spatial_graph.type: boxes``.
     """
 
     clips: int = 4000
@@ -233,6 +234,7 @@ class BackdropConfig:
     correlation: float = 0.9
     seed: int = 0
     watermark: Literal["none", "class", "random"] = "none"
+    boxes: bool = False
 
 
 @dataclass

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class WhyactError(Exception):
@@ -43,6 +44,7 @@ class Clip:
         motion: (2, T, H, W) uint8, the motion field (`whyact.ops.motion_field`), or None.
         class_order: (Y,) int64, for test views that may be mirrored: the logit of class y is to be
             read from class ``class_order[y]``, as a flip swaps some; None for no such views.
+        boxes: (T, O, 5), as of `Batch`, or None.
     """
 
     video: Tensor
@@ -55,6 +57,7 @@ class Clip:
     background: Tensor | None = None
     motion: Tensor | None = None
     class_order: Tensor | None = None
+    boxes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Batch:
             where they were not made beforehand.
         motion: (B, 2, T, H, W), uint8 or float as ``video``, or None for a single stream.
         class_order: (B, Y) int64, as of `Clip`; None where no view is mirrored.
+        boxes: (B, T, O, 5), persons and objects for a model that reads them: x0, y0, x1, y1 as
+            shares of the frame and the class; NaN where there is none. None where not asked for.
         failures: clips that could not be read and are therefore not in this batch.
     """
 
@@ -95,6 +100,7 @@ class Batch:
     background: Tensor | None = None
     motion: Tensor | None = None
     class_order: Tensor | None = None
+    boxes: Tensor | None = None
     failures: tuple[Failure, ...] = ()
 
     def __len__(self) -> int:
@@ -133,7 +139,13 @@ def collate(clips: Sequence[Clip], index: Sequence[int] | None = None) -> Batch:
         found = [v for c in clips if (v := getattr(c, name)) is not None]
         return torch.stack(found) if len(found) == len(clips) else None
 
+    # Clips with fewer persons and objects than others are padded.
+    boxes = [c.boxes for c in clips if c.boxes is not None]
+    most = max((b.shape[1] for b in boxes), default=0)
+    boxes = [F.pad(b, (0, 0, 0, most - b.shape[1]), value=float("nan")) for b in boxes]
+
     return Batch(
+        boxes=torch.stack(boxes) if boxes and len(boxes) == len(clips) else None,
         video=torch.stack([c.video for c in clips]),
         label=torch.stack(labels),
         ids=tuple(c.id for c in clips),

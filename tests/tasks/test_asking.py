@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -126,3 +127,11 @@ def test_the_command_says_when(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert "film.mp4: " in told and "punch: not found" in told and "bad.mp4" in told
     assert main([*words, "--timeline", "--output", str(tmp_path)]) == 2
     assert main([*words, *options[:1], "--action", "pnch"]) == 2
+
+
+def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> None:
+    made = copy.deepcopy(config)
+    made.name, made.data.backdrop.boxes = "boxes", True
+    made.model.spatial_graph.type = "boxes"
+    scores = train(made).scores["multi"]
+    assert 0 <= scores["map"] <= 1 and set(scores["asked"]) == {p.name for p in PROTOCOLS}

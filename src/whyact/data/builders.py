@@ -36,7 +36,7 @@ def _backdrop(
         root=config.root, split=split, clips=b.clips, eval_clips=b.eval_clips,
         correlation=b.correlation, seed=b.seed, frames=config.clip.frames, size=size,
         train=train, flip=config.transform.flip, augment_seed=seed, foreground=foreground,
-        watermark=b.watermark,
+        watermark=b.watermark, boxes=b.boxes,
     )  # fmt: skip
 
 

@@ -49,17 +49,18 @@ def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
         (B, 2, 4, Y): with the video, and without; one row a protocol.
     """
     tokens, grid = model.encode(batch.streams)
-    seen = [_each(model, t, grid, batch.label) for t in (tokens, torch.zeros_like(tokens))]
+    seen = [_each(model, t, grid, batch) for t in (tokens, torch.zeros_like(tokens))]
     return torch.stack(seen, 1)
 
 
-def _each(model: VideoModel, tokens: Tensor, grid: tuple[int, int], label: Tensor) -> Tensor:
-    plain = model.decode(tokens, grid).logits
+def _each(model: VideoModel, tokens: Tensor, grid: tuple[int, int], batch: Batch) -> Tensor:
+    label, boxes = batch.label, batch.boxes
+    plain = model.decode(tokens, grid, boxes=boxes).logits
     classes = plain.shape[1]
     if label.ndim == 1:  # -1 marks a clip whose label is unknown: it gets no wish
         label = F.one_hot(label + 1, classes + 1)[:, 1:]
-    each = model.score_wishes(tokens, grid, torch.eye(classes).to(plain)).logits
+    each = model.score_wishes(tokens, grid, torch.eye(classes).to(plain), boxes).logits
     best = F.one_hot(plain.argmax(1), classes).bool()
     predicted = (plain > 0) | best
-    asked = [model.decode(tokens, grid, w.to(plain)).logits for w in (predicted, label)]
+    asked = [model.decode(tokens, grid, w.to(plain), boxes).logits for w in (predicted, label)]
     return torch.stack([plain, each, *asked], 1)

@@ -108,7 +108,7 @@ class ObjectiveSet:
 
         Args:
             model: takes (n, 3, T, H, W) float in [0, 1], and a specification (n, Y) where an
-                objective draws one.
+                objective draws one, and the batch's ``boxes`` where it has any.
             batch: video float in [0, 1], at least one clip.
             generator: on the CPU; the same state gives the same views.
 
@@ -120,7 +120,14 @@ class ObjectiveSet:
         views = self.views(batch, generator)
         wanted = self.specification(batch, views, generator)
         asked = () if wanted is None else (wanted,)
-        outputs = self.split(model(self.inputs(batch, views), *asked), batch, views)
+        given = {} if batch.boxes is None else {"boxes": batch.boxes}
+        if given and views:
+            raise WhyactError(
+                "Clips come with boxes, but these objectives make clips of their own, without any: "
+                f"{', '.join(sorted({name.split('.')[0] for name in views}))}. Set their weights "
+                "to 0."
+            )
+        outputs = self.split(model(self.inputs(batch, views), *asked, **given), batch, views)
         total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)
         values: dict[str, Tensor] = {}
         for objective, weight in self.terms:

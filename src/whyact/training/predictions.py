@@ -71,7 +71,8 @@ def predict_dataset(
         if not len(batch):
             continue
         ready = batch.to(device)
-        logits = (score(ready) if score else model(ready.streams).logits).float().cpu()
+        given = {} if ready.boxes is None else {"boxes": ready.boxes}
+        logits = (score(ready) if score else model(ready.streams, **given).logits).float().cpu()
         if batch.class_order is not None:
             order = batch.class_order if logits.ndim == 2 else batch.class_order.unsqueeze(1)
             logits = logits.gather(-1, order.expand_as(logits))

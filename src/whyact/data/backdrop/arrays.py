@@ -170,6 +170,7 @@ class BackdropDataset:
         separated: clips bring what `add_foreground` made.
         watermark: the planted shortcut, see `whyact.data.backdrop.watermark`; it covers actors, and
             is neither in the foreground nor in the background that `add_foreground` made.
+        boxes: clips bring the true boxes of their actors.
     """
 
     classes: tuple[str, ...] = ACTIONS
@@ -178,9 +179,10 @@ class BackdropDataset:
 
     def __init__(
         self, *, folder: Path, flip: float = 0.0, seed: int = 0, separated: bool = False,
-        watermark: str = "none",
+        watermark: str = "none", boxes: bool = False,
     ) -> None:  # fmt: skip
         check_watermark(watermark)
+        self.boxes = boxes
         self.folder, self.flip, self.seed, self.watermark = folder, flip, seed, watermark
         self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
         self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
@@ -219,12 +221,15 @@ class BackdropDataset:
         extra = {k: torch.from_numpy(v[index].copy()) for k, v in self.extra.items()}
         if extra:
             extra["background"] = extra["background"].permute(3, 0, 1, 2)
+        boxes = self._boxes(index) if self.boxes else None
         label = self.labels[index]
         labels = label if isinstance(label, tuple) else (label,)
         if self.flip and np.random.default_rng([self.seed, turn, index]).random() < self.flip:
             video, mask = video.flip(-1), mask.flip(-1)
             extra = {k: v.flip(-1) for k, v in extra.items()}
             labels = tuple(self.swap.get(i, i) for i in labels)
+            if boxes is not None:
+                boxes[..., [0, 2]] = 1 - boxes[..., [2, 0]]
         if self.watermark != "none":
             video = stamp(video, watermark_code(self.watermark, label=labels[0], index=index))
             mask &= ~watermark_mask((mask.shape[0], mask.shape[1], mask.shape[2]))
@@ -237,8 +242,15 @@ class BackdropDataset:
             id=self.ids[index],
             nuisance=self.factors[index]["scene"],
             mask=mask,
+            boxes=boxes,
             **extra,
         )
+
+    def _boxes(self, index: int) -> torch.Tensor:
+        """(T, actors, 5), see `whyact.types.Batch.boxes`; all are persons."""
+        rows = np.array(self.factors[index]["boxes"], dtype=np.float32)  # None becomes NaN
+        corners = torch.from_numpy(rows).transpose(0, 1) / self.video.shape[2]
+        return torch.cat([corners, corners[..., :1] * 0], -1)
 
     def intervals(self, index: int) -> tuple[Interval, ...]:
         """When each actor acts, as shares of the clip: whole frames, the last one included."""
@@ -274,7 +286,7 @@ def split_size(split: str, clips: int, eval_clips: int) -> int:
 def load_backdrop(
     *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
     frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
-    foreground: bool = False, workers: int = 2, watermark: str = "none",
+    foreground: bool = False, workers: int = 2, watermark: str = "none", boxes: bool = False,
 ) -> BackdropDataset:  # fmt: skip
     """Load a split, generating it first if need be.
 
@@ -284,7 +296,7 @@ def load_backdrop(
             rounded up to whole rounds of all pairs of action and scene, if it holds more than one.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
-        augment_seed: of the flips. watermark: see `BackdropDataset`. The others: see
+        augment_seed: of the flips. watermark, boxes: see `BackdropDataset`. The others: see
             `generate_split`.
     """
     count = split_size(split, clips, eval_clips)
@@ -296,5 +308,5 @@ def load_backdrop(
         add_foreground(folder, workers)
     return BackdropDataset(
         folder=folder, flip=flip if train else 0.0, seed=augment_seed, separated=foreground,
-        watermark=watermark,
+        watermark=watermark, boxes=boxes,
     )  # fmt: skip

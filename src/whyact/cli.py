@@ -13,10 +13,11 @@ from pathlib import Path
 import rich
 from rich.console import Console
 
+from whyact.cli_asking import add_asking_options, run_measures, run_timelines
 from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_data import add_data_options, run_data
 from whyact.cli_figure import add_figure_options, run_figure
-from whyact.cli_tables import print_comparison, print_record, print_scores, print_timelines
+from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config, names, nearest
 from whyact.types import WhyactError
@@ -94,20 +95,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     made["explain"].add_argument(
         "--untested", action="store_true", help="with --html: leave the tests out, which is faster"
     )
-    made["explain"].add_argument(
-        "--timeline", action="store_true",
-        help="with --action: stream the whole video, say when it happens, and write a page",
-    )  # fmt: skip
-    made["explain"].add_argument(
-        "--window", type=float, default=0.0, metavar="SECONDS", help="of --timeline"
-    )
-    made["explain"].add_argument(
-        "--threshold", type=float, default=0.5, help="least evidence of an interval of --timeline"
-    )
-    made["explain"].add_argument(
-        "--encoder", default="", metavar="FOLDER",
-        help="sentence encoder, so that --action of --timeline may be free text",
-    )  # fmt: skip
+    add_asking_options(made["evaluate"], made["explain"])
     add("ablate", "train a grid of settings x seeds and tabulate it", True)
     made["ablate"].add_argument("--grid", required=True, metavar="FILE", help="variants and seeds")
     made["ablate"].add_argument("--output", default="runs/ablation")
@@ -144,6 +132,8 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(target))
     asked = load_config(args.config, args.flags, base=trained)
+    if args.localise or args.named:
+        return run_measures(args, target, asked)
     if args.explain:
         return _evaluate_explanations(args, target, asked)
     scores = evaluate(
@@ -192,7 +182,7 @@ def _explain(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.explain import explain
 
     if args.timeline:
-        return print_timelines(args)
+        return run_timelines(args)
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
         device=args.device, counterfactual=args.counterfactual, html=args.html,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -65,36 +64,6 @@ def _asked_line(record: dict[str, Any]) -> str:
         f"asked, {asked['name']} ({asked['title']}): {measure} {100 * scores[measure]:.1f} %, "
         f"without the video {100 * asked['leak'][measure]:.1f} %"
     )
-
-
-def print_timelines(args: argparse.Namespace) -> int:
-    """Make and print the timeline of every video; one that cannot be read costs no other.
-
-    Returns:
-        The exit code.
-    """
-    from whyact.data.errors import VideoError
-    from whyact.report.timeline import clock
-    from whyact.tasks.inputs import find_clips
-    from whyact.tasks.timeline import timeline
-
-    code = 0
-    for path in find_clips(args.paths):
-        try:
-            found = timeline(
-                args.checkpoint, path, [args.action] if args.action else [], window=args.window,
-                threshold=args.threshold, encoder=args.encoder, output=args.output,
-                device=args.device,
-            )  # fmt: skip
-        except VideoError as error:
-            print(error)
-            code = 1
-            continue
-        print(f"{found.source}: {found.page}")
-        for action, intervals in found.intervals.items():
-            spans = [f"{clock(i.start)} – {clock(i.stop)} ({i.score:.2f})" for i in intervals]
-            print(f"  {action}: {', '.join(spans) or 'not found'}")
-    return code
 
 
 def print_comparison(found: dict[str, Any]) -> None:

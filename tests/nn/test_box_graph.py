@@ -53,7 +53,7 @@ def test_cells_belong_to_boxes_by_area_and_the_rest_to_the_frame() -> None:
     given = given.view(1, 1, 3, 5)
     shares = box_assignment(given, check_boxes(given, 1), (2, 2))[0, 0]
     # Cells: top left, top right, bottom left, bottom right, each 0.5 x 0.5 of the frame. The first
-    # box covers 1 and 0.5 of the top ones; the second half of both left ones. 1 + 0.5 > 1 is scaled.
+    # box covers 1 and 0.5 of the top ones; the second half of both left ones; 1 + 0.5 is scaled.
     expected = torch.tensor([
         [0.0, 0.5, 0.5, 1.0],
         [1 / 1.5, 0.5, 0.0, 0.0],

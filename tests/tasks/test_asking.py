@@ -93,7 +93,11 @@ def test_localisation_has_every_method_on_the_same_clips(run: Path, window: int)
     whole = [i for one in record["found"]["uniform"] for i in one["intervals"]]
     assert {(i["start"], i["stop"]) for i in whole} == {(0, 16)}
     actions = [
-        {(one["id"], i["action"], i["score"]) for one in record["found"][m] for i in one["intervals"]}
+        {
+            (one["id"], i["action"], i["score"])
+            for one in record["found"][m]
+            for i in one["intervals"]
+        }
         for m in METHODS
     ]
     assert all(a == actions[0] for a in actions)
@@ -111,9 +115,11 @@ def test_the_timeline_streams_a_video_in_windows(run: Path, tmp_path: Path) -> N
     assert record["step"] == pytest.approx(0.5)
     assert [len(a["evidence"]) for a in record["actions"]] == [16, 16]
     page = made.page.read_text()
-    assert page.count("data:image/jpeg") == 2 and "punch" in page and "http" not in page.split(
-        "<svg"
-    )[1]
+    assert (
+        page.count("data:image/jpeg") == 2
+        and "punch" in page
+        and "http" not in page.split("<svg")[1]
+    )
 
 
 def test_the_command_says_when(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -135,3 +141,11 @@ def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> No
     made.model.spatial_graph.type = "boxes"
     scores = train(made).scores["multi"]
     assert 0 <= scores["map"] <= 1 and set(scores["asked"]) == {p.name for p in PROTOCOLS}
+
+
+def test_evaluate_prints_when_and_on_whom(run: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["evaluate", str(run), "--splits", "multi", "--named", "--clips", "2"]) == 0
+    assert main(["evaluate", str(run), "--splits", "untrimmed", "--localise", "--clips", "2"]) == 0
+    told = capsys.readouterr().out
+    for word in ("right_actor_chance", "absent_below", "map@0.5", "motion", "uniform", "random"):
+        assert word in told

@@ -103,8 +103,8 @@ class BoxSpatialGraph(nn.Module):
         super().__init__()
         if kinds < 1 or layers < 0:
             raise WhyactError(
-                f"model.spatial_graph needs at least 1 kind of box and 0 layers, got kinds {kinds}, "
-                f"layers {layers}."
+                "model.spatial_graph needs at least 1 kind of box and 0 layers, got kinds "
+                f"{kinds}, layers {layers}."
             )
         self.kinds = kinds
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
@@ -154,6 +154,4 @@ class BoxSpatialGraph(nn.Module):
             nodes = nodes + F.gelu(adjacency @ convolution(nodes))
         nodes = nodes * mask.unsqueeze(-1)
         action, nuisance = self.codes(nodes, assignment, tokens)
-        return Regions(
-            assignment, action, nuisance, adjacency, position, assignment.mean(-1), mask
-        )
+        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1), mask)

@@ -57,9 +57,7 @@ class RegionAdjacency(nn.Module):
         if "position" in self.cues:
             self.displacement = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
 
-    def forward(
-        self, regions: Tensor, position: Tensor, allowed: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, regions: Tensor, position: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Weigh edges.
 
         Args:

@@ -26,6 +26,8 @@ from whyact.types import Interval, WhyactError
 
 SEGMENT_SECONDS = 2.0
 """Window of a model that was trained on segments of whole clips, which tell no rate."""
+CHUNK_BYTES = 1 << 26
+"""Decoded pixels that are read at once, at least a window."""
 PICTURES = 12
 """Intervals of an action that get a picture; the strongest ones."""
 PICTURE_SIDE = 160
@@ -99,12 +101,19 @@ class _Film:
         self.duration = max(self.info.duration, 1e-3)
         self.step = min(seconds, self.duration) / self.frames
         self.length = max(self.frames, round(self.duration / self.step))
+        size = 3 * self.info.width * self.info.height
+        self.chunk = max(self.frames, CHUNK_BYTES // size)
+        self._ready: tuple[int, Tensor] = (0, torch.empty(3, 0, 1, 1))
 
     def read(self, start: int, stop: int) -> Tensor:
-        """See `whyact.models.windows.Read`."""
-        seconds = [(i + 0.5) * self.step for i in range(start, stop)]
-        video, _ = read_frames(self.path, seconds=seconds)
-        return self.transform(video, None)[0].float() / 255
+        """See `whyact.models.windows.Read`; reads ahead, as seeking decodes from a keyframe on."""
+        first, frames = self._ready
+        if start < first or stop > first + frames.shape[1]:
+            last = min(self.length, max(stop, start + self.chunk))
+            seconds = [(i + 0.5) * self.step for i in range(start, last)]
+            video, _ = read_frames(self.path, seconds=seconds)
+            first, frames = self._ready = (start, self.transform(video, None)[0])
+        return frames[:, start - first : stop - first].float() / 255
 
 
 def _trained_window(clip: ClipConfig, info: VideoInfo) -> float:

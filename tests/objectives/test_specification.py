@@ -104,9 +104,9 @@ def test_reconstruction_is_relative_to_the_clip_s_variance() -> None:
     code = torch.tensor([1.0, -1.0]).view(1, 1, 2, 1)
     output = toy_output(count=1, frames=1, width=1, action_code=code)
     batch = labelled([[1.0, 0, 0]])
-    for rebuilt, expected in ((code, 0.0), (torch.zeros_like(code), 1.0), (code + 1, 1.0)):
+    for rebuilt, expected in ((code, 0.0), (torch.zeros_like(code), 1.0), (code + 2, 4.0)):
         value = PartReconstruction().loss(asked(output, rebuilt=rebuilt), batch, {})
-        torch.testing.assert_close(value, torch.tensor(expected))
+        torch.testing.assert_close(value, torch.tensor(1 + expected).log())
 
 
 def test_the_set_asks_the_model_anew_in_every_step() -> None:

@@ -110,8 +110,10 @@ class PartDecorrelation(Objective):
 class PartReconstruction(Objective):
     """Both parts together still hold the scene: the nodes can be made again from their sum.
 
-    The mean squared error over a clip's real nodes, over their variance; the nodes themselves are
-    constant for the gradient, so that they cannot become easy instead.
+    ``log(1 + e)``, where e is the squared error over a clip's real nodes in units of their
+    variance. The logarithm keeps clips whose nodes are nearly alike, and hence large e, from
+    outweighing all else; its gradient is that of the error, never zero but at zero. The nodes
+    themselves are constant for the gradient, so that they cannot become easy instead.
     """
 
     name = "part_reconstruction"
@@ -124,7 +126,8 @@ class PartReconstruction(Objective):
         target = output.action_code.detach().float()
         error = _nodes(output, _parts(output)["rebuilt"] - target).square().sum((1, 2))
         centred = target - output.mean_code(target)[:, None, None]
-        return (error / _nodes(output, centred).square().sum((1, 2)).clamp_min(1e-6)).mean()
+        variance = _nodes(output, centred).square().sum((1, 2)).clamp_min(1e-6)
+        return (error / variance).log1p().mean()
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from whyact.tasks.demo import demo
     from whyact.tasks.evaluate import evaluate
     from whyact.tasks.explain import explain
+    from whyact.tasks.localise import localise
+    from whyact.tasks.named import measure_named
     from whyact.tasks.predict import predict
     from whyact.tasks.prepare import prepare_data
+    from whyact.tasks.timeline import timeline
     from whyact.tasks.train import train
     from whyact.training.checkpoint import load_model
     from whyact.types import ActionOutput, Batch, Clip, Explanation, WhyactError
@@ -33,6 +36,7 @@ _HOME = {
     "ActionOutput": "types", "Batch": "types", "Clip": "types", "Explanation": "types",
     "WhyactError": "types", "ablate": "tasks.ablate", "audit": "tasks.audit", "demo": "tasks.demo",
     "evaluate": "tasks.evaluate", "explain": "tasks.explain", "predict": "tasks.predict",
+    "localise": "tasks.localise", "measure_named": "tasks.named", "timeline": "tasks.timeline",
     "train": "tasks.train", "write_backdrop": "tasks.data", "shard_data": "tasks.data",
     "check_data": "tasks.check", "codes": "tasks.codes", "compare": "tasks.compare",
     "prepare_data": "tasks.prepare",
@@ -41,7 +45,8 @@ _HOME = {
 __all__ = [
     "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "audit",
     "check_data", "codes", "compare", "demo", "evaluate", "explain", "load_config", "load_model",
-    "predict", "prepare_data", "shard_data", "train", "write_backdrop",
+    "localise", "measure_named", "predict", "prepare_data", "shard_data", "timeline", "train",
+    "write_backdrop",
 ]  # fmt: skip
 
 

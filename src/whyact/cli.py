@@ -14,6 +14,7 @@ import rich
 from rich.console import Console
 
 from whyact.cli_ablate import add_ablate_options, run_ablate
+from whyact.cli_asking import add_asking_options, run_measures, run_timelines
 from whyact.cli_audit import add_audit_options, run_audit
 from whyact.cli_codes import add_codes_options, run_codes
 from whyact.cli_data import add_data_options, run_data
@@ -98,6 +99,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--test-steps", type=int, default=6, metavar="N",
         help="with --html: steps of the tests, 20 forward passes a clip each; 0 leaves them out",
     )  # fmt: skip
+    add_asking_options(made["evaluate"], made["explain"])
     add_ablate_options(add("ablate", "train a grid of settings x seeds and tabulate it", True))
     add_audit_options(add("audit", "audit any video model for leaning on the background"))
     add_codes_options(add("codes", "show what the codes of models hold, and where they look", True))
@@ -133,6 +135,8 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(target))
     asked = load_config(args.config, args.flags, base=trained)
+    if args.localise or args.named:
+        return run_measures(args, target, asked)
     if args.explain:
         return _evaluate_explanations(args, target, asked)
     scores = evaluate(
@@ -180,6 +184,8 @@ def _predict(args: argparse.Namespace, config: Config) -> int:
 def _explain(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.explain import explain
 
+    if args.timeline:
+        return run_timelines(args)
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
         device=args.device, counterfactual=args.counterfactual, html=args.html,

@@ -52,6 +52,18 @@ def print_record(split: str, folder: Path) -> None:
         lines.append(f"published {one['measure']}: {one['model']} {100 * one['value']:.2f} %")
     for line in lines:
         print(f"{split}: {line}")
+    for asked in sorted(folder.glob("asked/*/scores.json")):
+        print(f"{split}: {_asked_line(read_record(asked))}")
+
+
+def _asked_line(record: dict[str, Any]) -> str:
+    """Score under one protocol of asking, beside its leak."""
+    asked, scores = record["asked"], record["scores"]
+    measure = "map" if scores.get("map") is not None else "top1"
+    return (
+        f"asked, {asked['name']} ({asked['title']}): {measure} {100 * scores[measure]:.1f} %, "
+        f"without the video {100 * asked['leak'][measure]:.1f} %"
+    )
 
 
 def print_comparison(found: dict[str, Any]) -> None:

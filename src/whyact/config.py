@@ -18,9 +18,9 @@ class BackboneConfig:
     """The token-making network.
 
     Attributes:
-        type: ``small`` (trained from scratch), ``narrow_r3d_18``, ``efficientnet_lite0``, or the
-            name of a torchvision image model (applied per frame) or video model, e.g. ``resnet18``
-            or ``r3d_18``.
+        type: ``small`` (trained from scratch), ``narrow_r3d_18``, ``efficientnet_lite0``, the name
+            of a torchvision image model (applied per frame) or video model, e.g. ``resnet18`` or
+            ``r3d_18``, or ``blind``, which never sees the video: the leak test of prompts.
         weights: ``none``, ``default`` (for EfficientNet-Lite0 the ImageNet weights of its package),
             or the path of a state dict (.pt, .pth, .safetensors).
         frozen: keep the weights and the batch statistics as they are.
@@ -46,7 +46,8 @@ class SpatialGraphConfig:
     """SSG: the graph over discriminative regions of each frame.
 
     Attributes:
-        type: ``learned`` or its null twin ``grid``.
+        type: ``learned``, its null twin ``grid``, or ``boxes``: given persons and objects.
+        kinds: of ``boxes``: classes of boxes, persons (class 0) included.
         regions: K, regions a frame.
         layers: graph convolutions over the region graph.
         cues: what the adjacency adds up.
@@ -56,13 +57,14 @@ class SpatialGraphConfig:
             ``frame`` (steadier where clips are few, but not the region's own), or ``none``.
     """
 
-    type: Literal["learned", "grid"] = "learned"
+    type: Literal["learned", "grid", "boxes"] = "learned"
     regions: int = 8
     layers: int = 1
     cues: list[Cue] = field(default_factory=lambda: ["proximity", "coactivation", "position"])
     fusion: Literal["attention", "addition"] = "attention"
     temperature: float = 1.0
     dynamics: Literal["none", "region", "frame"] = "none"
+    kinds: int = 1
 
 
 @dataclass
@@ -103,6 +105,20 @@ class GraphPromptGnnConfig:
 
 
 @dataclass
+class SpecificationConfig:
+    """What a wish for some actions does.
+
+    Attributes:
+        type: ``split`` divides the graph into the specified and the remaining part; ``prompts``
+            only tells the dynamic prompts.
+        window: of ``split``: temporal edges of the specified part join frames this far apart.
+    """
+
+    type: Literal["prompts", "split"] = "prompts"
+    window: int = 1
+
+
+@dataclass
 class ModelConfig:
     """The network.
 
@@ -126,6 +142,7 @@ class ModelConfig:
     spatial_graph: SpatialGraphConfig = field(default_factory=SpatialGraphConfig)
     dynamic_prompts: DynamicPromptsConfig = field(default_factory=DynamicPromptsConfig)
     graph_prompt_gnn: GraphPromptGnnConfig = field(default_factory=GraphPromptGnnConfig)
+    specification: SpecificationConfig = field(default_factory=SpecificationConfig)
 
 
 @dataclass
@@ -213,6 +230,7 @@ class BackdropConfig:
         seed: of the content.
         watermark: planted shortcut, a coloured square in a corner: ``class`` tells the action,
             ``random`` tells nothing.
+        boxes: clips bring the true boxes of their actors, for ``model.spatial_graph.type: boxes``.
     """
 
     clips: int = 4000
@@ -220,6 +238,7 @@ class BackdropConfig:
     correlation: float = 0.9
     seed: int = 0
     watermark: Literal["none", "class", "random"] = "none"
+    boxes: bool = False
 
 
 @dataclass
@@ -257,6 +276,7 @@ class DataConfig:
         protocol: test views of a video, CLIPSxCROPS such as ``10x3`` (``-max`` for the maximum
             over views instead of the mean), or a name of the table in `whyact.data.views`.
         workers: loader processes.
+        join: clips that are joined in time to one, each with another action; 1 leaves them single.
     """
 
     type: str = "backdrop"
@@ -271,6 +291,7 @@ class DataConfig:
     fold_seed: int = 0
     protocol: str = "1x1"
     workers: int = 0
+    join: int = 1
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
@@ -298,6 +319,9 @@ class ObjectivesConfig:
     bottleneck: float = 0.0
     reconstruction: float = 0.0
     prompt_alignment: float = 0.0
+    specification: float = 0.0
+    part_decorrelation: float = 0.0
+    part_reconstruction: float = 0.0
 
 
 @dataclass

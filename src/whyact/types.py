@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class WhyactError(Exception):
@@ -43,6 +44,7 @@ class Clip:
         motion: (2, T, H, W) uint8, the motion field (`whyact.ops.motion_field`), or None.
         class_order: (Y,) int64, for test views that may be mirrored: the logit of class y is to be
             read from class ``class_order[y]``, as a flip swaps some; None for no such views.
+        boxes: (T, O, 5), as of `Batch`, or None.
     """
 
     video: Tensor
@@ -55,6 +57,7 @@ class Clip:
     background: Tensor | None = None
     motion: Tensor | None = None
     class_order: Tensor | None = None
+    boxes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Batch:
             where they were not made beforehand.
         motion: (B, 2, T, H, W), uint8 or float as ``video``, or None for a single stream.
         class_order: (B, Y) int64, as of `Clip`; None where no view is mirrored.
+        boxes: (B, T, O, 5), persons and objects for a model that reads them: x0, y0, x1, y1 as
+            shares of the frame and the class; NaN where there is none. None where not asked for.
         failures: clips that could not be read and are therefore not in this batch.
     """
 
@@ -98,6 +103,7 @@ class Batch:
     background: Tensor | None = None
     motion: Tensor | None = None
     class_order: Tensor | None = None
+    boxes: Tensor | None = None
     failures: tuple[Failure, ...] = ()
 
     def __len__(self) -> int:
@@ -136,7 +142,13 @@ def collate(clips: Sequence[Clip], index: Sequence[int] | None = None) -> Batch:
         found = [v for c in clips if (v := getattr(c, name)) is not None]
         return torch.stack(found) if len(found) == len(clips) else None
 
+    # Clips with fewer persons and objects than others are padded.
+    boxes = [c.boxes for c in clips if c.boxes is not None]
+    most = max((b.shape[1] for b in boxes), default=0)
+    boxes = [F.pad(b, (0, 0, 0, most - b.shape[1]), value=float("nan")) for b in boxes]
+
     return Batch(
+        boxes=torch.stack(boxes) if boxes and len(boxes) == len(clips) else None,
         video=torch.stack([c.video for c in clips]),
         label=torch.stack(labels),
         ids=tuple(c.id for c in clips),
@@ -181,11 +193,19 @@ class ActionOutput:
         module_logits: clip logits (B, Y) scored by the shared head after each module, by slot name
             (``spatial_graph``, ``dynamic_prompts``, ``graph_prompt_gnn``); ``{}`` for baselines.
         nuisance_logits: (B, S), read from the nuisance code; S may be 0.
-        region_weights: (B, T', K), how much the head listens to each region; sums to one over
-            (T', K).
+        region_weights: (B, T', K), how much the head listens to each region of the whole graph;
+            sums to one over (T', K).
         tokens: (B, T', N, D), what the backbone gave and everything else was made from.
         temporal_reach: steps on either side of t' whose pixels the evidence read at t' may come
             from.
+        parts: the two parts of the graph under a specification; ``{}`` without one. Keys:
+            ``specification`` (B, Y), ``membership`` (B, T', K), share in [0, 1] of each region in
+            the specified part; ``specified``, ``remaining`` (B, T', K, C), codes of both parts,
+            weighted by that share; ``rebuilt`` (B, T', K, C), the action code made again from
+            their sum; ``logits`` (B, 2, Y), of the specified and of the remaining part.
+            ``logits`` of the output are then those of the specified part for wanted classes and
+            those of the remaining part for the others; ``module_logits`` are of the whole graph.
+        node_mask: (B, T', K) bool, False for padding; empty where every region is real.
     """
 
     logits: Tensor
@@ -205,6 +225,15 @@ class ActionOutput:
     region_weights: Tensor
     tokens: Tensor
     temporal_reach: int = 0
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    node_mask: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+
+    def mean_code(self, code: Tensor) -> Tensor:
+        """(B, C) float32, mean of a code (B, T', K, C) over frames and real regions."""
+        if not self.node_mask.numel():
+            return code.float().mean((1, 2))
+        real = self.node_mask.unsqueeze(-1)
+        return (code.float() * real).sum((1, 2)) / real.sum((1, 2)).clamp_min(1)
 
     def rows(self, start: int, stop: int) -> ActionOutput:
         """The output of clips ``start`` to ``stop`` of the batch."""
@@ -239,6 +268,22 @@ class ActionOutput:
             elif isinstance(value, dict):
                 changed[f.name] = {k: function(v) for k, v in value.items()}
         return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An action in time.
+
+    Attributes:
+        action: class index.
+        start, stop: of the half-open interval, in frames, seconds or shares of the clip.
+        score: how sure a detection is; 1 for the truth.
+    """
+
+    action: int
+    start: float
+    stop: float
+    score: float = 1.0
 
 
 @dataclass(frozen=True)

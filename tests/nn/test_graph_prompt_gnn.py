@@ -4,12 +4,12 @@ import math
 
 import torch
 
-from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph, _Edges, shift_frames
+from whyact.nn.graph_prompt_gnn import GatedEdges, GraphPromptGnn, NoGraph, shift_frames
 
 
 def test_a_gate_scales_the_message_of_a_receiver_with_one_edge():
     """The fault to avoid: dividing by the gates would cancel them for a single edge."""
-    edges = _Edges(2, 2)
+    edges = GatedEdges(2, 2)
     with torch.no_grad():
         edges.message.weight.copy_(torch.eye(2))
     sender = torch.tensor([[3.0, -1.0]])
@@ -18,7 +18,7 @@ def test_a_gate_scales_the_message_of_a_receiver_with_one_edge():
 
 
 def test_gates_follow_the_formula():
-    edges = _Edges(1, 1)
+    edges = GatedEdges(1, 1)
     with torch.no_grad():
         edges.receiver.weight.fill_(2.0)
         edges.sender.weight.fill_(1.0)
@@ -35,7 +35,7 @@ def test_gates_follow_the_formula():
 
 
 def test_one_edge_can_carry_the_whole_message():
-    edges = _Edges(1, 1)
+    edges = GatedEdges(1, 1)
     with torch.no_grad():
         edges.receiver.weight.fill_(30.0)
         edges.sender.weight.fill_(1.0)

@@ -11,7 +11,6 @@ import torch.multiprocessing as mp
 from tests.toys import toy_batch, toy_output
 from torch import Tensor
 
-from whyact.objectives.codes import mean_code
 from whyact.objectives.hsic import Hsic
 from whyact.ops.independence import (
     gaussian_kernel,
@@ -90,7 +89,9 @@ def test_p_value_of_independent_codes_is_not_small() -> None:
 def test_loss_reads_the_mean_codes_and_moves_both() -> None:
     output = toy_output(8, width=3)
     loss = Hsic().loss({"clip": output}, toy_batch(8), {})
-    expected = normalised_hsic(mean_code(output.action_code), mean_code(output.nuisance_code))
+    expected = normalised_hsic(
+        output.mean_code(output.action_code), output.mean_code(output.nuisance_code)
+    )
     assert loss.item() == pytest.approx(expected.item())
     loss.backward()
     assert output.action_code.grad is not None and output.action_code.grad.abs().sum() > 0
@@ -113,7 +114,9 @@ def test_pasted_clips_are_read_where_there_are_enough() -> None:
     for count, expected in ((5, "pasted"), (3, "clip")):
         outputs = {"clip": clip, "foreground_paste.pasted": toy_output(count, seed=2)}
         read = outputs["foreground_paste.pasted"] if expected == "pasted" else clip
-        value = normalised_hsic(mean_code(read.action_code), mean_code(read.nuisance_code))
+        value = normalised_hsic(
+            read.mean_code(read.action_code), read.mean_code(read.nuisance_code)
+        )
         assert Hsic().loss(outputs, toy_batch(8), {}).item() == pytest.approx(value.item())
 
 

@@ -15,7 +15,11 @@ from whyact.objectives.static_entropy import StaticEntropy
 from whyact.types import Batch, WhyactError
 
 OFF = dict.fromkeys(TABLE, 0.0)
-SINGLE = [name for name in TABLE if name != "binary_cross_entropy"]
+SEVERAL = (
+    "binary_cross_entropy", "specification", "part_decorrelation", "part_reconstruction",
+)  # fmt: skip
+"""Objectives of clips with several actions."""
+SINGLE = [name for name in TABLE if name not in SEVERAL]
 
 
 def batch_of(count: int = 6) -> Batch:

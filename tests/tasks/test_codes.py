@@ -13,7 +13,6 @@ from tests.tasks.tiny import CLASSES, tiny_config, write_folder
 from whyact.cli import main
 from whyact.data.builders import build_dataset
 from whyact.models.builders import build_model
-from whyact.objectives.codes import mean_code
 from whyact.tasks.codes import Codes, _leakage, codes, read_codes
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import WhyactError
@@ -63,7 +62,7 @@ def test_rows_are_the_models_codes(runs: Path, tmp_path: Path) -> None:
         clip = dataset[list(dataset.ids).index(name), 0]
         output = loaded.model(clip.video[None].float() / 255)
         for kind in ("action", "nuisance"):
-            code = mean_code(getattr(output, f"{kind}_code"))[0]
+            code = output.mean_code(getattr(output, f"{kind}_code"))[0]
             assert table[f"{kind}_code"][i] == pytest.approx(code.tolist(), abs=1e-4)
         assert table["label"][i] == clip.label
     points = torch.tensor([table["action_x"], table["action_y"]])

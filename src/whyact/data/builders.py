@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from whyact.config import DataConfig
 from whyact.data.backdrop import SPLITS, load_backdrop
 from whyact.data.catalog import VIDEO_SETS, listing_of
+from whyact.data.joined import JoinedDataset
 from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
 from whyact.data.protocol import ClipDataset
@@ -35,7 +36,7 @@ def _backdrop(
         root=config.root, split=split, clips=b.clips, eval_clips=b.eval_clips,
         correlation=b.correlation, seed=b.seed, frames=config.clip.frames, size=size,
         train=train, flip=config.transform.flip, augment_seed=seed, foreground=foreground,
-        watermark=b.watermark,
+        watermark=b.watermark, boxes=b.boxes,
     )  # fmt: skip
 
 
@@ -113,4 +114,9 @@ def build_dataset(
     if config.type not in TYPES:
         raise WhyactError(f"Unknown data.type '{config.type}'; choose from {list(TYPES)}.")
     build = _backdrop if config.type == "backdrop" else _videos
-    return build(config, split, train, seed, foreground)
+    made = build(config, split, train, seed, foreground)
+    if config.join == 1:
+        return made
+    if config.join < 1:
+        raise WhyactError(f"data.join must be at least 1, got {config.join}.")
+    return JoinedDataset(source=made, count=config.join, train=train, seed=seed)

@@ -70,8 +70,9 @@ class PooledModel(VideoModel):
         self.classify = nn.Linear(width, classes)
 
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`; a specification has no effect."""
         frames, cells = tokens.shape[1:3]
         evidence = self.dropout(tokens) @ self.classify.weight.T
@@ -114,8 +115,9 @@ class CnnLstm(VideoModel):
         self.classify = nn.Linear(hidden, classes)
 
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`; a specification has no effect."""
         hidden, _ = self.lstm(tokens.mean(2))
         code = hidden.unsqueeze(2)

@@ -15,12 +15,15 @@ from whyact.config import (
     GraphPromptGnnConfig,
     ModelConfig,
     SpatialGraphConfig,
+    SpecificationConfig,
 )
 from whyact.models.baselines import CnnLstm, PooledModel
 from whyact.models.recognizer import ActionRecognizer, VideoModel
-from whyact.nn.backbone import SmallBackbone
+from whyact.nn.backbone import BlindBackbone, SmallBackbone
+from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
+from whyact.nn.graph_split import GraphSplit, NoSplit
 from whyact.nn.head import AdditiveHead, NuisanceHead
 from whyact.nn.narrow_r3d import narrow_r3d_18
 from whyact.nn.pretrained import Volumetric, efficientnet_lite0, torchvision_backbone
@@ -33,6 +36,10 @@ MINIMUM_CODE_WIDTH = 64
 
 def _small(c: BackboneConfig) -> nn.Module:
     return SmallBackbone(width=c.width, motion=c.motion, top_down=c.top_down)
+
+
+def _blind(c: BackboneConfig) -> nn.Module:
+    return BlindBackbone(width=c.width)
 
 
 def _lite0(c: BackboneConfig) -> nn.Module:
@@ -57,6 +64,12 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         fusion=c.fusion,
         temperature=c.temperature,
         dynamics=c.dynamics,
+    )
+
+
+def _boxes(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
+    return BoxSpatialGraph(
+        token_width=width, code_width=code, kinds=c.kinds, layers=c.layers, cues=c.cues
     )
 
 
@@ -91,8 +104,17 @@ def _no_graph(c: GraphPromptGnnConfig, code: int) -> nn.Module:
     return NoGraph()
 
 
+def _split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
+    return GraphSplit(code_width=code, classes=classes, window=c.window)
+
+
+def _no_split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
+    return NoSplit()
+
+
 BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
     "small": _small,
+    "blind": _blind,
     "efficientnet_lite0": _lite0,
     "narrow_r3d_18": _narrow_r3d,
 }
@@ -101,6 +123,7 @@ BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
 SPATIAL_GRAPHS: Mapping[str, Callable[[SpatialGraphConfig, int, int], nn.Module]] = {
     "learned": _learned,
     "grid": _grid,
+    "boxes": _boxes,
 }
 DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Module]] = {
     "generated": _prompts,
@@ -111,6 +134,10 @@ DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Modu
 GRAPH_PROMPT_GNNS: Mapping[str, Callable[[GraphPromptGnnConfig, int], nn.Module]] = {
     "gated": _gated,
     "none": _no_graph,
+}
+SPECIFICATIONS: Mapping[str, Callable[[SpecificationConfig, int, int], nn.Module]] = {
+    "split": _split,
+    "prompts": _no_split,
 }
 
 _Entry = TypeVar("_Entry")
@@ -140,6 +167,7 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
     graph = _pick("spatial_graph", SPATIAL_GRAPHS, c.spatial_graph.type)
     prompts = _pick("dynamic_prompts", DYNAMIC_PROMPTS, c.dynamic_prompts.type)
     gnn = _pick("graph_prompt_gnn", GRAPH_PROMPT_GNNS, c.graph_prompt_gnn.type)
+    split = _pick("specification", SPECIFICATIONS, c.specification.type)
     slots: dict[str, Callable[[], nn.Module]] = {
         "spatial_graph": lambda: graph(c.spatial_graph, width, code),
         "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code, classes),
@@ -148,6 +176,7 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
             code_width=code, classes=classes, dropout=c.dropout, noise=c.code_noise
         ),
         "nuisance_head": lambda: NuisanceHead(code_width=code, scenes=scenes),
+        "specification": lambda: split(c.specification, code, classes),
     }
     built: dict[str, Any] = {name: _seeded(seed, name, make) for name, make in slots.items()}
     return ActionRecognizer(backbone=backbone, frozen=c.backbone.frozen, **built)

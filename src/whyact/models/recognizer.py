@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from whyact.models.vocabulary import Vocabulary
+from whyact.nn.box_graph import BoxSpatialGraph
+from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
-from whyact.nn.head import AdditiveHead, NuisanceHead
+from whyact.nn.graph_split import GraphSplit, NoSplit, read_parts
+from whyact.nn.head import AdditiveHead, NuisanceHead, best_wished
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
+
+Wanted = int | str | Sequence[int | str]
+WISHES_AT_ONCE = 32
+"""Wishes whose parts are in memory together; it does not change results."""
 
 
 class VideoModel(nn.Module, ABC):
@@ -30,11 +40,13 @@ class VideoModel(nn.Module, ABC):
     Attributes:
         motion: where a second stream's motion comes from (`whyact.config.MotionConfig`); the
             builder sets it.
+        vocabulary: the classes by name, for wishes; set when a trained model is loaded.
     """
 
     mean: Tensor
     std: Tensor
     motion: str = "none"
+    vocabulary: Vocabulary | None = None
 
     def __init__(self, *, backbone: nn.Module, frozen: bool = False) -> None:
         super().__init__()
@@ -94,19 +106,59 @@ class VideoModel(nn.Module, ABC):
 
     @abstractmethod
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
-        """What the model makes of tokens (B, T', N, D)."""
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
+        """What the model makes of tokens (B, T', N, D); the others are as of `forward`."""
 
-    def forward(self, video: Tensor, specification: Tensor | None = None) -> ActionOutput:
+    def forward(
+        self, video: Tensor, specification: Tensor | None = None, *,
+        wanted: Wanted | None = None, boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """Recognise.
 
         Args:
             video: (B, 3, T, H, W), RGB in [0, 1].
-            specification: (B, Y), weights of wanted actions, for models with prompts.
+            specification: (B, Y) in [0, 1], wanted actions of each clip; for models with prompts.
+            wanted: the same wish for every clip: a class by index, name or free text, or several
+                (`whyact.models.vocabulary.Vocabulary.specification`).
+            boxes: (B, T, O, 5), persons and objects for a model that reads them, see
+                `whyact.nn.box_graph.check_boxes`; others make regions of their own.
         """
+        if wanted is not None:
+            if specification is not None:
+                raise WhyactError("Give either a specification or what is wanted, not both.")
+            specification = self._words().specification(wanted).to(video).expand(len(video), -1)
         tokens, grid = self.encode(video)
-        return self.decode(tokens, grid, specification)
+        return self.decode(tokens, grid, specification, boxes)
+
+    def score_each(
+        self, video: Tensor, wanted: Sequence[Wanted], *, boxes: Tensor | None = None
+    ) -> WishScores:
+        """Score every wish on its own, as a forward pass for each would.
+
+        Args:
+            video: (B, 3, T, H, W), RGB in [0, 1].
+            wanted: n wishes, each as in `forward`. boxes: as in `forward`.
+        """
+        wished = torch.stack([self._words().specification(w) for w in wanted]).to(video)
+        return self.score_wishes(*self.encode(video), wished, boxes)
+
+    def score_wishes(
+        self, tokens: Tensor, grid: tuple[int, int], wished: Tensor, boxes: Tensor | None = None
+    ) -> WishScores:
+        """`score_each` of tokens (B, T', N, D) and wishes (n, Y)."""
+        count = len(tokens)
+        each = [self.decode(tokens, grid, w.expand(count, -1), boxes).frame_logits for w in wished]
+        return best_wished(torch.stack(each, 1), wished)
+
+    def _words(self) -> Vocabulary:
+        if self.vocabulary is None:
+            raise WhyactError(
+                "This model does not know the names of its classes; set model.vocabulary to "
+                "Vocabulary(names=...), or give a specification (B, Y)."
+            )
+        return self.vocabulary
 
 
 class ActionRecognizer(VideoModel):
@@ -116,19 +168,20 @@ class ActionRecognizer(VideoModel):
 
     Args:
         backbone, frozen: see `VideoModel`.
-        spatial_graph, dynamic_prompts, graph_prompt_gnn, head, nuisance_head: the slots, with the
-            contracts of `whyact.nn.contracts`.
+        spatial_graph, dynamic_prompts, graph_prompt_gnn, head, nuisance_head, specification: the
+            slots, with the contracts of `whyact.nn.contracts`.
     """
 
     def __init__(
         self,
         *,
         backbone: nn.Module,
-        spatial_graph: LearnedSpatialGraph | GridSpatialGraph,
+        spatial_graph: LearnedSpatialGraph | GridSpatialGraph | BoxSpatialGraph,
         dynamic_prompts: DynamicPrompts | NoPrompts,
         graph_prompt_gnn: GraphPromptGnn | NoGraph,
         head: AdditiveHead,
         nuisance_head: NuisanceHead,
+        specification: GraphSplit | NoSplit,
         frozen: bool = False,
     ) -> None:
         super().__init__(backbone=backbone, frozen=frozen)
@@ -137,26 +190,27 @@ class ActionRecognizer(VideoModel):
         self.graph_prompt_gnn = graph_prompt_gnn
         self.head = head
         self.nuisance_head = nuisance_head
+        self.specification = specification
 
     def decode(
-        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None
-    ) -> ActionOutput:
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`."""
-        regions = self.spatial_graph(tokens, grid)
-        codes = regions.action_code
-        prompts = self.dynamic_prompts(regions, specification)
-        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
-        guided = codes + guides.fusion
-        refined = self.graph_prompt_gnn(guided, prompts.prompts, regions.adjacency)
-        # The refined prompts guide the refined nodes; fusion has happened already.
-        last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
-        scores = self.head(refined.action_code, last.regions, last.classifier)
-        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
-        module_logits = {
-            "spatial_graph": self.head(codes, *neutral).logits,
-            "dynamic_prompts": self.head(guided, guides.regions, guides.classifier).logits,
-            "graph_prompt_gnn": scores.logits,
-        }
+        made = self._read(tokens, grid, self.specification.heard(specification), boxes)
+        regions, whole = made.regions, made.scores
+        scores, parts = whole, dict[str, Tensor]()
+        reach = self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach
+        if specification is not None and isinstance(self.specification, GraphSplit):
+            nodes = made.refined.action_code
+            split = self.specification(
+                nodes, regions.adjacency, specification.unsqueeze(1), regions.mask
+            )
+            scores, parts = read_parts(
+                self.head, split, made.last, nodes, whole, specification,
+                self.specification.rebuild,
+            )  # fmt: skip
+            reach += self.specification.reach
         return ActionOutput(
             logits=scores.logits,
             frame_logits=scores.frame_logits,
@@ -164,15 +218,79 @@ class ActionRecognizer(VideoModel):
             bias=self.head.bias,
             assignment=regions.assignment,
             grid=grid,
-            action_code=refined.action_code,
+            action_code=made.refined.action_code,
             nuisance_code=regions.nuisance_code,
             adjacency=regions.adjacency,
-            prompts=refined.prompts,
-            prompt_weights=prompts.weights,
-            edge_gates=refined.edge_gates,
-            module_logits=module_logits,
+            prompts=made.refined.prompts,
+            prompt_weights=made.prompts.weights,
+            edge_gates=made.refined.edge_gates,
+            module_logits=self._module_logits(made),
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
             tokens=tokens,
-            temporal_reach=self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach,
+            temporal_reach=reach,
+            parts=parts,
+            **({} if regions.mask is None else {"node_mask": regions.mask}),
         )
+
+    def score_wishes(
+        self, tokens: Tensor, grid: tuple[int, int], wished: Tensor, boxes: Tensor | None = None
+    ) -> WishScores:
+        """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
+        if not isinstance(self.specification, GraphSplit):
+            return super().score_wishes(tokens, grid, wished, boxes)
+        made = self._read(tokens, grid, None, boxes)
+        found = []
+        for some in wished.split(WISHES_AT_ONCE):
+            parts = self.specification(
+                made.refined.action_code, made.regions.adjacency,
+                some.expand(len(tokens), -1, -1), made.regions.mask,
+            )  # fmt: skip
+            found.append(
+                self.head.score_wishes(
+                    parts.code, made.last.regions, made.last.classifier, parts.membership, some
+                )
+            )
+        return WishScores(
+            torch.cat([f.logits for f in found], 1), torch.cat([f.frame_logits for f in found], 1)
+        )
+
+    def _read(
+        self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None
+    ) -> _Read:
+        """Everything before a split: regions, prompts, graph and scores of the whole graph."""
+        regions = self.spatial_graph(tokens, grid, boxes)
+        codes = regions.action_code
+        prompts = self.dynamic_prompts(regions, heard)
+        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
+        guided = codes + guides.fusion
+        refined = self.graph_prompt_gnn(
+            guided, prompts.prompts, regions.adjacency, mask=regions.mask
+        )
+        # The refined prompts guide the refined nodes; fusion has happened already.
+        last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
+        scores = self.head(refined.action_code, last.regions, last.classifier, mask=regions.mask)
+        return _Read(regions, prompts, guides, guided, refined, last, scores)
+
+    def _module_logits(self, made: _Read) -> dict[str, Tensor]:
+        guides, mask = made.guides, made.regions.mask
+        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
+        guided = self.head(made.guided, guides.regions, guides.classifier, mask=mask)
+        return {
+            "spatial_graph": self.head(made.regions.action_code, *neutral, mask=mask).logits,
+            "dynamic_prompts": guided.logits,
+            "graph_prompt_gnn": made.scores.logits,
+        }
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What `ActionRecognizer._read` makes; ``guided`` are the codes with the prompts' fusion."""
+
+    regions: Regions
+    prompts: Prompts
+    guides: Guides
+    guided: Tensor
+    refined: Refined
+    last: Guides
+    scores: Scores

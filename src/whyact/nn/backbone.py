@@ -120,6 +120,32 @@ class SmallBackbone(nn.Module):
         return with_differences(features) if self.difference else features
 
 
+class BlindBackbone(nn.Module):
+    """Sees nothing: learned tokens that are the same in every cell, frame and clip, with stride 8.
+
+    A model on it can only know what it is told beside the video; what it scores under a protocol
+    of wishes is what the wishes give away.
+
+    Args:
+        width: D.
+    """
+
+    mean = (0.0, 0.0, 0.0)
+    std = (1.0, 1.0, 1.0)
+    reach = 0
+
+    def __init__(self, *, width: int = 96) -> None:
+        super().__init__()
+        self.width = width
+        self.token = nn.Parameter(torch.randn(width))
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(B, D, T, H / 8, W / 8) for a video (B, 3, T, H, W) with H and W at least 8."""
+        batch, _, frames, height, width = video.shape
+        token = self.token.view(1, -1, 1, 1, 1)
+        return token.expand(batch, -1, frames, height // 8, width // 8)
+
+
 def with_differences(features: Tensor) -> Tensor:
     """Append to every frame's features their change since the frame before (zero in the first).
 

@@ -21,6 +21,7 @@ class Regions:
         adjacency: (B, T', K, K), rows sum to one, or are zero where a variant has no edges.
         position: (B, T', K, 2), mass centre of each region as (x, y) in [-1, 1].
         mass: (B, T', K), share of the frame's cells; sums to one over K.
+        mask: (B, T', K) bool, False for padding; None where every region is real.
     """
 
     assignment: Tensor
@@ -29,6 +30,7 @@ class Regions:
     adjacency: Tensor
     position: Tensor
     mass: Tensor
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -87,3 +89,15 @@ class Scores:
     frame_logits: Tensor
     contributions: Tensor
     region_weights: Tensor
+
+
+@dataclass(frozen=True)
+class WishScores:
+    """Scores of n wishes, each asked on its own; of a wish for several classes the best counts.
+
+    Attributes:
+        logits: (B, n). frame_logits: (B, n, T').
+    """
+
+    logits: Tensor
+    frame_logits: Tensor

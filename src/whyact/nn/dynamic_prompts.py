@@ -110,7 +110,7 @@ class DynamicPrompts(nn.Module):
         batch, frames = regions.action_code.shape[:2]
         if self.strategy == "static":
             return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
-        state = self._evolve(self.content(regions.action_code))
+        state = self._evolve(self.content(regions.action_code), regions.mask)
         if specification is None:
             specification = state.new_zeros(batch, self.specify.in_features)
         state = state + self.specify(specification.to(state.dtype))[:, None, None]
@@ -121,9 +121,11 @@ class DynamicPrompts(nn.Module):
             scores = torch.full_like(scores, -math.inf).scatter(-1, best, scores.gather(-1, best))
         return scores.softmax(-1)
 
-    def _evolve(self, codes: Tensor) -> Tensor:
+    def _evolve(self, codes: Tensor, mask: Tensor | None) -> Tensor:
         """What each slot has read so far, (B, T', P, C), from codes (B, T', K, C)."""
         fit = self.slots @ codes.transpose(-1, -2) / math.sqrt(codes.shape[-1])
+        if mask is not None:
+            fit = fit.masked_fill(~mask.unsqueeze(-2), -math.inf)
         read = (fit.softmax(-1) @ codes).transpose(1, 2)
         state, _ = self.evolve(read.flatten(0, 1))
         return state.view(read.shape).transpose(1, 2)
@@ -140,7 +142,8 @@ class NoPrompts(nn.Module):
         if specification is not None:
             raise WhyactError(
                 "A specification of wanted actions needs prompts; "
-                "set model.dynamic_prompts.type to generated or retrieved."
+                "set model.dynamic_prompts.type to generated or retrieved, or "
+                "model.specification.type to split."
             )
         codes = regions.action_code
         empty = codes.new_zeros(*codes.shape[:2], 0, codes.shape[-1])

@@ -13,7 +13,7 @@ from whyact.nn.contracts import Refined
 from whyact.types import WhyactError
 
 
-class _Edges(nn.Module):
+class GatedEdges(nn.Module):
     """Gated messages along one edge type.
 
     The gates of a receiver are a softmax over its edges *and* the choice of none of them, whose
@@ -61,39 +61,46 @@ def shift_frames(x: Tensor, offset: int) -> Tensor:
     return torch.cat([pad, x[:, :offset]], dim=1) if offset < 0 else x
 
 
+def node_count(nodes: Tensor, mask: Tensor | None) -> Tensor | int:
+    """K of nodes (..., K, C), or how many of them are real by a mask (..., K), (..., 1, 1)."""
+    return nodes.shape[-2] if mask is None else mask.sum(-1)[..., None, None]
+
+
 class _Round(nn.Module):
     """One round of messages over all edge types, then a gated update of every node."""
 
     def __init__(self, width: int, gate_width: int, window: int) -> None:
         super().__init__()
         self.offsets = [o for o in range(-window, window + 1) if o]
-        self.spatial = _Edges(width, gate_width)
-        self.temporal = nn.ModuleList(_Edges(width, gate_width) for _ in self.offsets)
-        self.prompt_to_region = _Edges(width, gate_width)
-        self.region_to_prompt = _Edges(width, gate_width)
-        self.prompt_to_prompt = _Edges(width, gate_width)
+        self.spatial = GatedEdges(width, gate_width)
+        self.temporal = nn.ModuleList(GatedEdges(width, gate_width) for _ in self.offsets)
+        self.prompt_to_region = GatedEdges(width, gate_width)
+        self.region_to_prompt = GatedEdges(width, gate_width)
+        self.prompt_to_prompt = GatedEdges(width, gate_width)
         self.norm_region, self.norm_prompt = nn.LayerNorm(width), nn.LayerNorm(width)
         self.update_region = nn.Linear(2 * width, width)
         self.update_prompt = nn.Linear(2 * width, width)
 
     def forward(
-        self, regions: Tensor, prompts: Tensor, adjacency: Tensor, keep: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        self, regions: Tensor, prompts: Tensor, adjacency: Tensor, keep: Mapping[str, Tensor],
+        mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:  # fmt: skip
         r, p = self.norm_region(regions), self.norm_prompt(prompts)
+        real = None if mask is None else mask.to(r).unsqueeze(-2)
         gates = {
             # The region graph of the frame is the prior of its spatial edges; K * adjacency has
             # mean one over a row.
-            "spatial": self.spatial.gates(r, r, adjacency * r.shape[-2]),
-            "temporal": self._temporal_gates(r),
+            "spatial": self.spatial.gates(r, r, adjacency * node_count(r, mask)),
+            "temporal": self._temporal_gates(r, mask),
             "prompt_to_region": self.prompt_to_region.gates(r, p),
-            "region_to_prompt": self.region_to_prompt.gates(p, r),
+            "region_to_prompt": self.region_to_prompt.gates(p, r, real),
             "prompt_to_prompt": self.prompt_to_prompt.gates(p, p),
         }
         gates = {k: v * keep[k] if k in keep else v for k, v in gates.items()}
         to_region = self.spatial.messages(gates["spatial"], r)
         to_region = to_region + self.prompt_to_region.messages(gates["prompt_to_region"], p)
         for i, (offset, edges) in enumerate(zip(self.offsets, self.temporal, strict=True)):
-            assert isinstance(edges, _Edges)
+            assert isinstance(edges, GatedEdges)
             to_region = to_region + edges.messages(
                 gates["temporal"][:, :, i], shift_frames(r, offset)
             )
@@ -103,12 +110,15 @@ class _Round(nn.Module):
         prompts = prompts + self._update(self.update_prompt, p, to_prompt)
         return regions, prompts, gates
 
-    def _temporal_gates(self, r: Tensor) -> Tensor:
+    def _temporal_gates(self, r: Tensor, mask: Tensor | None) -> Tensor:
         inside = r.new_ones(r.shape[0], r.shape[1], 1, 1)
+        real = None if mask is None else mask.to(r).unsqueeze(-2)
         gates = []
         for offset, edges in zip(self.offsets, self.temporal, strict=True):
-            assert isinstance(edges, _Edges)
-            gates.append(edges.gates(r, shift_frames(r, offset)) * shift_frames(inside, offset))
+            assert isinstance(edges, GatedEdges)
+            there = None if real is None else shift_frames(real, offset)
+            found = edges.gates(r, shift_frames(r, offset), there)
+            gates.append(found * shift_frames(inside, offset))
         return torch.stack(gates, dim=2)
 
     @staticmethod
@@ -147,6 +157,7 @@ class GraphPromptGnn(nn.Module):
         prompts: Tensor,
         adjacency: Tensor,
         keep: Mapping[str, Tensor] | None = None,
+        mask: Tensor | None = None,
     ) -> Refined:
         """Refine nodes.
 
@@ -156,13 +167,14 @@ class GraphPromptGnn(nn.Module):
             adjacency: (B, T', K, K), region graph of each frame.
             keep: by edge type, shaped like its gates: what they are multiplied by in every round,
                 0 deletes an edge. None, or a type that is missing, keeps all.
+            mask: (B, T', K) bool, False for padding, which sends nothing; None where all are real.
 
         Returns:
             Refined nodes and the gates of the last round, which the explanation follows.
         """
         gates: dict[str, Tensor] = {}
         for step in self.rounds:
-            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {})
+            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {}, mask)
         return Refined(nodes, prompts, gates)
 
 
@@ -177,6 +189,7 @@ class NoGraph(nn.Module):
         prompts: Tensor,
         adjacency: Tensor,
         keep: Mapping[str, Tensor] | None = None,
+        mask: Tensor | None = None,
     ) -> Refined:
         """As `GraphPromptGnn.forward`; there is nothing to delete."""
         return Refined(nodes, prompts, {})

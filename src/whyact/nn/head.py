@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from whyact.nn.contracts import Regions, Scores
+from whyact.nn.contracts import Regions, Scores, WishScores
 from whyact.types import WhyactError
 
 
@@ -40,22 +43,74 @@ class AdditiveHead(nn.Module):
         """(Y,), the part of the logit that no region earns."""
         return self.classify.bias
 
-    def forward(self, code: Tensor, region_guide: Tensor, classifier_guide: Tensor) -> Scores:
+    def forward(
+        self, code: Tensor, region_guide: Tensor, classifier_guide: Tensor,
+        membership: Tensor | None = None, mask: Tensor | None = None,
+    ) -> Scores:  # fmt: skip
         """Score.
 
         Args:
             code: (B, T', K, C), action codes. region_guide: (B, T', K).
             classifier_guide: (B, T', K, C).
+            membership: (B, T', K) in [0, 1], see `weigh`. mask: (B, T', K) bool, see `weigh`.
         """
         if self.training and self.noise:
             code = code + self.noise * torch.randn_like(code)
-        frames = code.shape[1]
-        raw = self.attend(code).squeeze(-1) + region_guide
-        weights = raw.softmax(-1) / frames
+        weights = self.weigh(code, region_guide, membership, mask)
         read = self.dropout(code) * (1 + classifier_guide)
         contributions = weights.unsqueeze(-1) * (read @ self.classify.weight.T)
-        frame_logits = contributions.sum(2) * frames + self.bias
+        frame_logits = contributions.sum(2) * code.shape[1] + self.bias
         return Scores(frame_logits.mean(1), frame_logits, contributions, weights)
+
+    def weigh(
+        self, code: Tensor, region_guide: Tensor, membership: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """How much the head listens to each region, (..., T', K).
+
+        Args:
+            code: (..., T', K, C). region_guide: (..., T', K).
+            membership: (..., T', K), how far each region is in the part that is read. The weights
+                are then a softmax over regions *and* none of them, in proportion to it: they add
+                up to at most one, and to none where nothing is in the part.
+            mask: (..., T', K) bool; padding has weight 0. Every frame has a real region.
+        """
+        raw = self.attend(code).squeeze(-1) + region_guide
+        if membership is not None:
+            raw = F.pad(raw, (0, 1))
+            share = (raw - raw.amax(-1, keepdim=True)).exp() * F.pad(membership, (0, 1), value=1.0)
+            shares = (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
+        else:
+            raw = raw if mask is None else raw.masked_fill(~mask, -math.inf)
+            shares = raw.softmax(-1)
+        return shares / code.shape[-3]
+
+    def score_wishes(
+        self, code: Tensor, region_guide: Tensor, classifier_guide: Tensor, membership: Tensor,
+        wished: Tensor,
+    ) -> WishScores:  # fmt: skip
+        """Score each of n wishes by its own part, without the contributions.
+
+        Args:
+            code: (B, n, T', K, C). region_guide: (B, T', K). classifier_guide: (B, T', K, C).
+            membership: (B, n, T', K).
+            wished: (n, Y), the classes of each wish; of several the best counts.
+        """
+        weights = self.weigh(code, region_guide.unsqueeze(1), membership) * code.shape[2]
+        read = code * (1 + classifier_guide.unsqueeze(1))
+        frames = (weights.unsqueeze(-1) * read).sum(3) @ self.classify.weight.T + self.bias
+        return best_wished(frames, wished)
+
+
+def best_wished(frame_logits: Tensor, wished: Tensor) -> WishScores:
+    """Scores of wishes from frame logits (B, n, T', Y) under each of them.
+
+    Args:
+        frame_logits: see above. wished: (n, Y), above 0 for the classes of each wish.
+    """
+    others = (wished <= 0)[:, None]
+    logits = frame_logits.mean(2).masked_fill(others.squeeze(1), -math.inf).amax(-1)
+    return WishScores(logits, frame_logits.masked_fill(others, -math.inf).amax(-1))
 
 
 class NuisanceHead(nn.Module):

@@ -57,11 +57,12 @@ class RegionAdjacency(nn.Module):
         if "position" in self.cues:
             self.displacement = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
 
-    def forward(self, regions: Tensor, position: Tensor) -> Tensor:
+    def forward(self, regions: Tensor, position: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Weigh edges.
 
         Args:
             regions: (..., K, C). position: (..., K, 2).
+            allowed: (..., K, K) of 0 and 1, which edges there are; all if None.
 
         Returns:
             (..., K, K), rows sum to one (or are zero without cues).
@@ -78,6 +79,8 @@ class RegionAdjacency(nn.Module):
         if not cues:
             return regions.new_zeros(*regions.shape[:-1], regions.shape[-2])
         total = (torch.stack(cues, -1) * F.softplus(self.weight)).sum(-1)
+        if allowed is not None:
+            total = total * allowed
         return total / total.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
@@ -201,12 +204,15 @@ class LearnedSpatialGraph(nn.Module):
         )
         self.reach = self.codes.reach
 
-    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
+    def forward(
+        self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None = None
+    ) -> Regions:
         """Find regions.
 
         Args:
             tokens: (B, T', N, D).
             grid: (h, w), ``h * w == N``.
+            boxes: play no part here; see `whyact.nn.box_graph`.
         """
         cells = cell_positions(grid, tokens)
         values = self.embed(self.norm(tokens))
@@ -272,7 +278,9 @@ class GridSpatialGraph(nn.Module):
         )
         self.reach = self.codes.reach
 
-    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Regions:
+    def forward(
+        self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None = None
+    ) -> Regions:
         """As `LearnedSpatialGraph.forward`; fails where the grid has fewer rows than blocks."""
         h, w = grid
         if h < self.rows or w < self.columns:

@@ -73,6 +73,16 @@ class Objective(ABC):
         """
         return {}
 
+    def specification(self, label: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Wanted actions (n, Y) of every clip and view that the model is asked with; None asks not.
+
+        At most one objective of a run may ask.
+
+        Args:
+            label: (n,) or (n, Y), of the batch and of all views. generator: as of `views`.
+        """
+        return None
+
     @abstractmethod
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]

@@ -22,6 +22,11 @@ from whyact.objectives.hsic import Hsic
 from whyact.objectives.information import Bottleneck, Club
 from whyact.objectives.reconstruction import Reconstruction
 from whyact.objectives.set import ObjectiveSet
+from whyact.objectives.specification import (
+    PartDecorrelation,
+    PartReconstruction,
+    SpecifiedActions,
+)
 from whyact.objectives.static_entropy import StaticEntropy
 from whyact.objectives.temporal_consistency import TemporalConsistency
 from whyact.types import WhyactError
@@ -54,6 +59,9 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "bottleneck": lambda s: Bottleneck(),
     "reconstruction": lambda s: Reconstruction(swap=s.reconstruction_swap),
     "prompt_alignment": lambda s: PromptAlignment(),
+    "specification": lambda s: SpecifiedActions(),
+    "part_decorrelation": lambda s: PartDecorrelation(),
+    "part_reconstruction": lambda s: PartReconstruction(),
 }
 
 

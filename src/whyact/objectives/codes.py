@@ -14,11 +14,6 @@ from whyact.ops.independence import MIN_CLIPS
 from whyact.types import ActionOutput
 
 
-def mean_code(code: Tensor) -> Tensor:
-    """(B, C) float32, mean of (B, T', K, C) over frames and regions: what probes read."""
-    return code.float().mean((1, 2))
-
-
 def crossed_codes(outputs: Mapping[str, ActionOutput]) -> tuple[Tensor, Tensor]:
     """Mean action and nuisance codes, (n, C) each, of clips whose scene is apart from their action.
 
@@ -36,7 +31,7 @@ def crossed_codes(outputs: Mapping[str, ActionOutput]) -> tuple[Tensor, Tensor]:
 
 
 def _gathered(output: ActionOutput) -> tuple[Tensor, Tensor]:
-    action, nuisance = mean_code(output.action_code), mean_code(output.nuisance_code)
+    action, nuisance = output.mean_code(output.action_code), output.mean_code(output.nuisance_code)
     both = gather_rows(torch.cat([action, nuisance], 1))
     return both[:, : action.shape[1]], both[:, action.shape[1] :]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.codes import first_row, gather_rows, info_nce, mean_code
+from whyact.objectives.codes import first_row, gather_rows, info_nce
 from whyact.objectives.terms import UNDEFINED, same_label
 from whyact.types import ActionOutput, Batch, WhyactError
 
@@ -48,21 +48,27 @@ class SwapContrast(Objective):
         clip, pasted = outputs["clip"], outputs["foreground_paste.pasted"]
         view = views["foreground_paste.pasted"]
         halves = [
-            self._half(pasted.action_code, clip.action_code, view.rows, batch.label),
-            self._half(pasted.nuisance_code, clip.nuisance_code, view.background, batch.nuisance),
-        ]
+            self._half(
+                pasted.mean_code(pasted.action_code), clip.mean_code(clip.action_code),
+                view.rows, batch.label,
+            ),
+            self._half(
+                pasted.mean_code(pasted.nuisance_code), clip.mean_code(clip.nuisance_code),
+                view.background, batch.nuisance,
+            ),
+        ]  # fmt: skip
         return torch.stack(halves).mean()
 
     def _half(self, anchors: Tensor, codes: Tensor, wanted: Tensor, label: Tensor) -> Tensor:
-        """One code's part: codes (B, T', K, C) of clips, of which row ``wanted`` (n,) is right."""
-        candidates = gather_rows(mean_code(codes))
+        """One code: of the mean codes (B, C), row ``wanted`` (n,) is right for each anchor (n, C)."""
+        candidates = gather_rows(codes)
         labels = gather_rows(label.reshape(len(label), -1))
         own = label.reshape(len(label), -1)[wanted]
         positive = wanted + first_row(len(label), label.device)
         left_out = same_label(own, labels) & (own[:, :1] != UNDEFINED)
         left_out[torch.arange(len(positive)), positive] = False
         return info_nce(
-            mean_code(anchors), candidates, positive, temperature=self.temperature,
+            anchors, candidates, positive, temperature=self.temperature,
             left_out=left_out,
         )  # fmt: skip
 

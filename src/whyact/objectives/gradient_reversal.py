@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.codes import first_row, gather_rows, info_nce, mean_code
+from whyact.objectives.codes import first_row, gather_rows, info_nce
 from whyact.objectives.terms import label_loss
 from whyact.types import ActionOutput, Batch, WhyactError
 
@@ -78,10 +78,11 @@ class GradientReversal(Objective):
         pasted = "foreground_paste.pasted"
         if pasted in views and len(views[pasted].batch):
             seen, view = outputs[pasted], views[pasted]
-        answer = self.adversary(reverse(mean_code(seen.action_code)))
+        answer = self.adversary(reverse(seen.mean_code(seen.action_code)))
         if self.target == "scene":
             return label_loss(answer, view.batch.nuisance)
-        backgrounds = mean_code(outputs["clip"].nuisance_code).detach()
+        clip = outputs["clip"]
+        backgrounds = clip.mean_code(clip.nuisance_code).detach()
         start = first_row(len(batch), backgrounds.device)
         return info_nce(
             answer, gather_rows(backgrounds), view.background + start, temperature=TEMPERATURE

@@ -121,6 +121,14 @@ class ObjectiveSet:
             clips = [torch.cat([clip, frame_changes(clip)], 1) for clip in clips]
         return torch.cat([batch.streams, *clips])
 
+    def specification(
+        self, batch: Batch, views: Mapping[str, View], generator: torch.Generator
+    ) -> Tensor | None:
+        """Wanted actions (n, Y) of the batch and of every view; None where no objective asks."""
+        label = torch.cat([batch.label, *(view.batch.label for view in views.values())])
+        drawn = [objective.specification(label, generator) for objective, _ in self.terms]
+        return next((wish for wish in drawn if wish is not None), None)
+
     def split(
         self, output: ActionOutput, batch: Batch, views: Mapping[str, View]
     ) -> dict[str, ActionOutput]:
@@ -141,7 +149,8 @@ class ObjectiveSet:
         """Run the model once and weigh the terms.
 
         Args:
-            model: takes (n, 3, T, H, W) float in [0, 1].
+            model: takes (n, 3, T, H, W) float in [0, 1], and a specification (n, Y) where an
+                objective draws one, and the batch's ``boxes`` where it has any.
             batch: video float in [0, 1], at least one clip.
             generator: on the CPU; the same state gives the same views.
 
@@ -151,7 +160,16 @@ class ObjectiveSet:
         """
         batch = self.prepare(batch, model)
         views = self.views(batch, generator)
-        outputs = self.split(model(self.inputs(batch, views)), batch, views)
+        wanted = self.specification(batch, views, generator)
+        asked = () if wanted is None else (wanted,)
+        given = {} if batch.boxes is None else {"boxes": batch.boxes}
+        if given and views:
+            raise WhyactError(
+                "Clips come with boxes, but these objectives make clips of their own, without any: "
+                f"{', '.join(sorted({name.split('.')[0] for name in views}))}. Set their weights "
+                "to 0."
+            )
+        outputs = self.split(model(self.inputs(batch, views), *asked, **given), batch, views)
         total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)
         values: dict[str, Tensor] = {}
         for objective, weight in self.terms:

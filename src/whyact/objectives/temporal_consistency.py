@@ -32,12 +32,18 @@ class TemporalConsistency(Objective):
     ) -> Tensor:
         """Mean over clips."""
         output = outputs["clip"]
-        return flicker(output.nuisance_code) + jerk(output)
+        return flicker(output.nuisance_code, output.node_mask) + jerk(output)
 
 
-def flicker(code: Tensor) -> Tensor:
-    """Scalar, see `TemporalConsistency`; 0 for codes (B, T', K, C) of width 0 or a single frame."""
+def flicker(code: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scalar, see `TemporalConsistency`; 0 for codes (B, T', K, C) of width 0 or a single frame.
+
+    Padding, where ``mask`` (B, T', K) is False, does not count; an empty mask is none.
+    """
     frames = code.float().mean(2)
+    if mask is not None and mask.numel():
+        real = mask.unsqueeze(-1)
+        frames = (code.float() * real).sum(2) / real.sum(2).clamp_min(1)
     if frames.shape[1] < 2 or frames.shape[2] == 0:
         return code.sum() * 0.0
     change = (frames[:, 1:] - frames[:, :-1]).square().sum(-1).mean()

@@ -21,7 +21,6 @@ from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.disentanglement import Leakage, leakage
 from whyact.models.recognizer import VideoModel
-from whyact.objectives.codes import mean_code
 from whyact.objectives.foreground import attention_map
 from whyact.ops.projection import kmeans, project
 from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage
@@ -135,7 +134,7 @@ def read_codes(
         if batch.label.ndim != 1:
             raise WhyactError("Codes are shown by action, and these clips have several at once.")
         output = model(batch.to(device).streams)
-        codes = mean_code(output.action_code).cpu(), mean_code(output.nuisance_code).cpu()
+        codes = [output.mean_code(c).cpu() for c in (output.action_code, output.nuisance_code)]
         parts.append([batch.label, batch.nuisance, *codes])
         ids += batch.ids
     if not parts:

@@ -17,6 +17,7 @@ from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
 from whyact.metrics.background import background_robustness
+from whyact.tasks.asked import can_be_asked, evaluate_asked
 from whyact.tasks.evaluation_record import read_predictions, write_record
 from whyact.tasks.folds import fold_runs, summarise
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -37,7 +38,9 @@ def evaluate(
     """Score a checkpoint and write a record of each split.
 
     A split's folder gets ``scores.json`` (the record), ``clips.parquet`` (labels and logits of
-    every clip) and ``confusion.png``; a split without labels gets a submission file instead.
+    every clip) and ``confusion.png``; a split without labels gets a submission file instead. A
+    model that can be asked for actions is also scored under every protocol of asking
+    (`whyact.tasks.asked`), in ``asked/<protocol>``.
 
     Where the splits tell of the background (``iid`` and ``swap``, ``scuba``, ``scufo``), what they
     tell goes to ``<output>/background.json`` (`whyact.metrics.background`).
@@ -54,7 +57,7 @@ def evaluate(
 
     Returns:
         Scores by split: those of `recognition_scores`, and ``expected``, ``decoded``, ``failed``
-        clips.
+        clips; ``asked`` holds the scores by protocol where there are any.
 
     Raises:
         WhyactError: no such checkpoint or split, or other classes than it was trained with.
@@ -82,6 +85,12 @@ def evaluate(
             folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
             found=found, device=torch.device(device), class_map=mapped,
         )  # fmt: skip
+        if can_be_asked(loaded) and mapped is None and found.ids:
+            asked = evaluate_asked(
+                folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
+                device=torch.device(device),
+            )  # fmt: skip
+            results[split]["asked"] = asked
         if found.labels.ndim == 1:
             hits[split] = found.logits.argmax(1) == found.labels
     background = background_robustness(hits)

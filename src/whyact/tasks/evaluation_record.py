@@ -32,6 +32,7 @@ SCHEMA = "1.0"
 def write_record(
     folder: Path, *, split: str, config: Config, loaded: LoadedModel, dataset: ClipDataset,
     found: Predictions, device: torch.device, class_map: Mapping[str, Any] | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write ``scores.json``, ``clips.parquet``, ``confusion.png``, and a submission file.
 
@@ -42,6 +43,7 @@ def write_record(
         folder: of this evaluation. split: its name. config: resolved, of the evaluation.
         loaded: the model. dataset: that was read. found: what the model said of it.
         device: of the model. class_map: what `MappedDataset` mapped, for another set's classes.
+        asked: protocol of the wishes and its leak (`whyact.tasks.asked`); None for no wishes.
 
     Returns:
         The scores, with ``expected``, ``decoded`` and ``failed`` clips.
@@ -56,6 +58,7 @@ def write_record(
     record |= _provenance(split, config, loaded, dataset, device)
     record["failures"] = {f.id: f.reason for f in found.failures}
     record["class_map"] = dict(class_map) if class_map else None
+    record["asked"] = dict(asked) if asked else None
     if labelled and found.ids:
         record["per_class"] = per_class_scores(found.logits, found.labels, dataset.classes)
         if found.labels.ndim == 1:

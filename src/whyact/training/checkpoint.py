@@ -19,6 +19,7 @@ from whyact.config_io import from_dict, to_json
 from whyact.data.protocol import label_map_hash
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
+from whyact.models.vocabulary import Vocabulary
 from whyact.types import WhyactError
 
 FORMAT = "1"
@@ -231,4 +232,5 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     )  # fmt: skip
     backbone.weights = weights
     load_weights(model, folder, config.model)
+    model.vocabulary = Vocabulary(names=classes)
     return LoadedModel(model.to(device).eval(), config, classes, scenes, folder)

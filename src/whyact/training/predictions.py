@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from whyact.data.loader import load, view_batches
 from whyact.data.protocol import ClipDataset
-from whyact.types import Failure
+from whyact.types import Batch, Failure
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Predictions:
 
     Attributes:
         ids: names, in data set order. index: (n,) position of each in the data set.
-        logits: (n, Y), pooled over the views of each clip.
+        logits: (n, Y), pooled over the views of each clip; (n, S, Y) where S scores were asked.
         labels: (n,) int64, or (n, Y) multi-hot.
         expected: clips that there should be. failures: those that could not be read.
     """
@@ -43,6 +43,7 @@ def predict_dataset(
     workers: int = 0,
     pooling: str = "mean",
     title: str = "",
+    score: Callable[[Batch], Tensor] | None = None,
 ) -> Predictions:
     """Score every clip, pooling its views.
 
@@ -52,6 +53,7 @@ def predict_dataset(
         batch_size: views a forward pass.
         pooling: of the views' logits: ``mean`` or ``max``.
         title: of the progress bar; empty shows none.
+        score: makes logits (B, Y), or S of them (B, S, Y), of a batch; the model's own if None.
     """
     pool = {"mean": lambda views: views.mean(0), "max": lambda views: views.amax(0)}[pooling]
     was_training = model.training
@@ -68,9 +70,12 @@ def predict_dataset(
         failures.update({f.id: f for f in batch.failures})
         if not len(batch):
             continue
-        logits = model(batch.to(device).streams).logits.float().cpu()
+        ready = batch.to(device)
+        given = {} if ready.boxes is None else {"boxes": ready.boxes}
+        logits = (score(ready) if score else model(ready.streams, **given).logits).float().cpu()
         if batch.class_order is not None:
-            logits = logits.gather(1, batch.class_order)
+            order = batch.class_order if logits.ndim == 2 else batch.class_order.unsqueeze(1)
+            logits = logits.gather(-1, order.expand_as(logits))
         assert batch.index is not None
         for row, i in enumerate(batch.index.tolist()):
             scores.setdefault(i, []).append(logits[row])

@@ -37,9 +37,9 @@ class TokenDecoder(nn.Module):
         super().__init__()
         self.model, self.grid = model, grid
 
-    def forward(self, tokens: Tensor) -> ActionOutput:
-        """Decode tokens (B, T', N, D)."""
-        return self.model.decode(tokens.float(), self.grid)
+    def forward(self, tokens: Tensor, specification: Tensor | None = None) -> ActionOutput:
+        """Decode tokens (B, T', N, D); the specification is as of `VideoModel.decode`."""
+        return self.model.decode(tokens.float(), self.grid, specification)
 
 
 class TokenDataset:

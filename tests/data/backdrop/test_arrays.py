@@ -411,3 +411,23 @@ def test_a_watermark_is_stamped_last_and_covers_the_actor(train: Path) -> None:
         assert b.mask is not None and not b.mask[:, :4, :4].any()
     with pytest.raises(WhyactError, match="no watermark 'logo'"):
         BackdropDataset(folder=train, watermark="logo")
+
+
+def test_boxes_are_the_actors_and_turn_with_the_clip(tmp_path, one_process) -> None:
+    folder = made(tmp_path, 6, split="multi")
+    plain = BackdropDataset(folder=folder, boxes=True)
+    flipped = BackdropDataset(folder=folder, boxes=True, flip=1.0)
+    for index in range(len(plain)):
+        boxes, masks = clip(plain, index).boxes, plain.actor_masks(index)
+        assert boxes.shape == (2, len(masks), 5) and bool((boxes[..., 4].nan_to_num(0) == 0).all())
+        for actor, mask in enumerate(masks):
+            ys, xs = mask[0].nonzero(as_tuple=True)
+            if not len(xs):
+                assert boxes[0, actor].isnan().all()
+                continue
+            tight = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 32
+            assert torch.allclose(boxes[0, actor, :4], tight)
+        mirrored = clip(flipped, index).boxes
+        assert torch.allclose(mirrored[..., 0], 1 - boxes[..., 2], equal_nan=True)
+        assert torch.allclose(mirrored[..., 1], boxes[..., 1], equal_nan=True)
+    assert clip(BackdropDataset(folder=folder), 0).boxes is None

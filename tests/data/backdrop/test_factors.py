@@ -14,13 +14,14 @@ from whyact.data.backdrop.factors import (
     TEST_SPLITS,
     Factors,
     draw_factors,
+    kind_of,
 )
 from whyact.data.backdrop.scenes import NOVEL_SCENES, TRAIN_SCENES
 from whyact.types import WhyactError
 
 MANY = 450  # 30 clips of each action
-ONE_ACTOR = [s for s in SPLITS if s != "multi"]
-OTHER_SCENE = ("swap", "multi", "untrimmed")
+ONE_ACTOR = [s for s in SPLITS if kind_of(s) != "multi"]
+OTHER_SCENE = ["swap", *(s for s in SPLITS if kind_of(s) in ("multi", "untrimmed"))]
 TIED = ("val", "iid", "camera", "light", "clothing", "occluded", "tempo")
 
 
@@ -115,7 +116,7 @@ def test_an_untrimmed_action_covers_part_of_the_clip() -> None:
     assert all(a >= 0 and b <= 1 and 0.3 <= b - a <= 0.6 for a, b in spans)
     assert min(a for a, _ in spans) < 0.05 and max(b for _, b in spans) > 0.95
     for split in SPLITS:
-        if split != "untrimmed":
+        if kind_of(split) != "untrimmed":
             assert {(a.start, a.stop) for f in draw(split) for a in f.actors} == {(0.0, 1.0)}
 
 
@@ -190,7 +191,7 @@ def test_the_arguments_decide_and_no_two_clips_are_drawn_alike() -> None:
     assert {split: draw(split, 20) for split in SPLITS} == first
     seeds = [f.style_seed for split in SPLITS if split != "scufo" for f in first[split]]
     seeds += [f.style_seed for f in draw("train", 20, 0.9, 1)]
-    assert len(set(seeds)) == len(seeds) == 15 * 20
+    assert len(set(seeds)) == len(seeds) == len(SPLITS) * 20
 
 
 def test_the_correlation_changes_scenes_only() -> None:
@@ -200,7 +201,25 @@ def test_the_correlation_changes_scenes_only() -> None:
 
 
 def test_test_splits_are_those_that_select_nothing() -> None:
-    assert set(SPLITS) - set(TEST_SPLITS) == {"train", "val", "probe"}
+    others = {
+        "train",
+        "val",
+        "probe",
+        "multi_train",
+        "multi_val",
+        "untrimmed_train",
+        "untrimmed_val",
+    }
+    assert set(SPLITS) - set(TEST_SPLITS) == {"train", "val", "probe", *others}
+
+
+def test_clips_to_train_on_several_actions_are_like_the_test_s_and_are_other_clips() -> None:
+    assert [kind_of(s) for s in ("multi_train", "untrimmed_val", "val", "scuba")] == [
+        "multi", "untrimmed", "val", "scuba"
+    ]  # fmt: skip
+    for split in ("multi_train", "multi_val"):
+        assert {len(f.actors) for f in draw(split)} == {2, 3, 4}
+        assert draw(split)[0] != draw("multi")[0]
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
-from whyact.data.backdrop.factors import UNTRIMMED_LENGTH, check_sizes, draw_factors
-from whyact.data.backdrop.render import BackdropSample, generate_clip
+from whyact.data.backdrop.factors import check_sizes, draw_factors, kind_of
+from whyact.data.backdrop.render import BackdropSample, generate_clip, split_frames
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.data.backdrop.watermark import check_watermark, stamp, watermark_code, watermark_mask
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
-from whyact.types import Clip
+from whyact.types import Clip, Interval
 
 BACKDROP_VERSION = "1.1"
 """Raised with every change of the content; caches of another version are never read."""
@@ -86,8 +86,7 @@ def generate_split(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=folder.parent, prefix=".making-")
     try:
-        length = frames * UNTRIMMED_LENGTH if split == "untrimmed" else frames
-        shape = (clips, length, size, size)
+        shape = (clips, split_frames(split, frames), size, size)
         for name, full in (("video", (*shape, 3)), ("mask", shape)):
             np.lib.format.open_memmap(f"{scratch}/{name}.npy", "w+", np.uint8, full).flush()
         starts = range(0, clips, CHUNK)
@@ -171,6 +170,7 @@ class BackdropDataset:
         separated: clips bring what `add_foreground` made.
         watermark: the planted shortcut, see `whyact.data.backdrop.watermark`; it covers actors, and
             is neither in the foreground nor in the background that `add_foreground` made.
+        boxes: clips bring the true boxes of their actors.
     """
 
     classes: tuple[str, ...] = ACTIONS
@@ -179,9 +179,10 @@ class BackdropDataset:
 
     def __init__(
         self, *, folder: Path, flip: float = 0.0, seed: int = 0, separated: bool = False,
-        watermark: str = "none",
+        watermark: str = "none", boxes: bool = False,
     ) -> None:  # fmt: skip
         check_watermark(watermark)
+        self.boxes = boxes
         self.folder, self.flip, self.seed, self.watermark = folder, flip, seed, watermark
         self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
         self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
@@ -194,14 +195,15 @@ class BackdropDataset:
         swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
         self.swap = {**swap, **{b: a for a, b in swap.items()}}
         self.split = json.loads((folder / "settings.json").read_text())["split"]
+        self.several = kind_of(self.split) == "multi"
         self.ids: Sequence[str] = [f"{self.split}/{i:06d}" for i in range(len(self))]
         self.groups = self.ids
 
     @cached_property
     def labels(self) -> Sequence[int | tuple[int, ...]]:
-        """Action indices; tuples for ``multi``, whose clips hold several."""
+        """Action indices; tuples for the ``multi`` splits, whose clips hold several."""
         several = [tuple(a["action"] for a in f["actors"]) for f in self.factors]
-        return several if self.split == "multi" else [a[0] for a in several]
+        return several if self.several else [a[0] for a in several]
 
     @cached_property
     def nuisance(self) -> Sequence[int]:
@@ -224,17 +226,20 @@ class BackdropDataset:
         extra = {k: torch.from_numpy(v[index].copy()) for k, v in self.extra.items()}
         if extra:
             extra["background"] = extra["background"].permute(3, 0, 1, 2)
+        boxes = self._boxes(index) if self.boxes else None
         label = self.labels[index]
         labels = label if isinstance(label, tuple) else (label,)
         if self.flip and np.random.default_rng([self.seed, turn, index]).random() < self.flip:
             video, mask = video.flip(-1), mask.flip(-1)
             extra = {k: v.flip(-1) for k, v in extra.items()}
             labels = tuple(self.swap.get(i, i) for i in labels)
+            if boxes is not None:
+                boxes[..., [0, 2]] = 1 - boxes[..., [2, 0]]
         if self.watermark != "none":
             video = stamp(video, watermark_code(self.watermark, label=labels[0], index=index))
             mask &= ~watermark_mask((mask.shape[0], mask.shape[1], mask.shape[2]))
         target: int | torch.Tensor = labels[0]
-        if self.split == "multi":
+        if self.several:
             target = torch.zeros(len(ACTIONS)).index_fill_(0, torch.tensor(labels), 1.0)
         return Clip(
             video=video,
@@ -242,8 +247,32 @@ class BackdropDataset:
             id=self.ids[index],
             nuisance=self.nuisance[index],
             mask=mask,
+            boxes=boxes,
             **extra,
         )
+
+    def _boxes(self, index: int) -> torch.Tensor:
+        """(T, actors, 5), see `whyact.types.Batch.boxes`; all are persons."""
+        rows = np.array(self.factors[index]["boxes"], dtype=np.float32)  # None becomes NaN
+        corners = torch.from_numpy(rows).transpose(0, 1) / self.video.shape[2]
+        return torch.cat([corners, corners[..., :1] * 0], -1)
+
+    def intervals(self, index: int) -> tuple[Interval, ...]:
+        """When each actor acts, as shares of the clip: whole frames, the last one included."""
+        frames = self.video.shape[1]
+        return tuple(
+            Interval(
+                a["action"],
+                math.ceil(a["start"] * (frames - 1)) / frames,
+                (math.floor(a["stop"] * (frames - 1)) + 1) / frames,
+            )
+            for a in self.factors[index]["actors"]
+        )
+
+    def actor_masks(self, index: int) -> torch.Tensor:
+        """(actors, T, H, W) bool, each actor in the order of `labels` (not flipped)."""
+        bits = torch.from_numpy(self.mask[index].copy())
+        return torch.stack([(bits >> i & 1) > 0 for i in range(len(self.factors[index]["actors"]))])
 
     def limb_mask(self, index: int) -> torch.Tensor:
         """(T, H, W) bool, the limbs that make the action (not flipped)."""
@@ -252,7 +281,7 @@ class BackdropDataset:
 
 def split_size(split: str, clips: int, eval_clips: int) -> int:
     """How many clips a split has, see `load_backdrop`."""
-    if split == "train":
+    if split.endswith("train"):
         return clips
     if split == "probe" and eval_clips > CROSSED:  # every action as often in every scene
         return math.ceil(eval_clips / CROSSED) * CROSSED
@@ -262,17 +291,17 @@ def split_size(split: str, clips: int, eval_clips: int) -> int:
 def load_backdrop(
     *, root: str, split: str, clips: int, eval_clips: int, correlation: float, seed: int,
     frames: int, size: int, train: bool, flip: float = 0.5, augment_seed: int = 0,
-    foreground: bool = False, workers: int = 2, watermark: str = "none",
+    foreground: bool = False, workers: int = 2, watermark: str = "none", boxes: bool = False,
 ) -> BackdropDataset:  # fmt: skip
     """Load a split, generating it first if need be.
 
     Args:
         root: cache folder.
-        clips: of ``train``. eval_clips: of every other split; ``probe`` is rounded up to whole
-            rounds of all pairs of action and scene, if it holds more than one.
+        clips: of ``train`` and the other training splits. eval_clips: of all others; ``probe`` is
+            rounded up to whole rounds of all pairs of action and scene, if it holds more than one.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
-        augment_seed: of the flips. watermark: see `BackdropDataset`. The others: see
+        augment_seed: of the flips. watermark, boxes: see `BackdropDataset`. The others: see
             `generate_split`.
     """
     count = split_size(split, clips, eval_clips)
@@ -284,5 +313,5 @@ def load_backdrop(
         add_foreground(folder, workers)
     return BackdropDataset(
         folder=folder, flip=flip if train else 0.0, seed=augment_seed, separated=foreground,
-        watermark=watermark,
+        watermark=watermark, boxes=boxes,
     )  # fmt: skip

@@ -11,11 +11,15 @@ from whyact.data.backdrop.actions import ACTIONS, FACING
 from whyact.data.backdrop.scenes import NOVEL_SCENES, TRAIN_SCENES
 from whyact.types import WhyactError
 
-SPLITS = (
-    "train", "val", "probe", "iid", "swap", "novel", "scuba", "scufo", "camera", "light",
-    "clothing", "occluded", "tempo", "multi", "untrimmed",
+TEST_SPLITS = (
+    "iid", "swap", "novel", "scuba", "scufo", "camera", "light", "clothing", "occluded", "tempo",
+    "multi", "untrimmed",
 )  # fmt: skip
-TEST_SPLITS = SPLITS[3:]
+SPLITS = (
+    "train", "val", "probe", *TEST_SPLITS, "multi_train", "multi_val", "untrimmed_train",
+    "untrimmed_val",
+)  # fmt: skip
+"""``multi`` and ``untrimmed`` come with clips of their own kind to train and to select on."""
 UNTRIMMED_LENGTH = 4
 """A clip of ``untrimmed`` has this many times the frames of the others."""
 NOISE_SCENE = -1
@@ -83,6 +87,12 @@ SKINS = ((92, 58, 40), (141, 95, 66), (186, 132, 98), (224, 178, 148), (241, 204
 HAIRS = ((25, 20, 18), (66, 42, 26), (120, 84, 40), (170, 140, 90), (150, 150, 150))
 
 
+def kind_of(split: str) -> str:
+    """What a split's clips are like: ``multi_train`` are like those of ``multi``."""
+    kind, _, part = split.partition("_")
+    return kind if part in ("train", "val") else split
+
+
 def stream(seed: int, split: str, index: int) -> np.random.Generator:
     """The random stream of one clip; no two splits share one."""
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
@@ -132,7 +142,7 @@ def _scene(
     if split == "probe":
         return (index // len(ACTIONS)) % scenes
     other = (action + 1 + int(rng.integers(scenes - 1))) % scenes
-    if split in ("swap", "multi", "untrimmed"):
+    if kind_of(split) in ("swap", "multi", "untrimmed"):
         return other
     if correlation == 0:
         return int(rng.integers(scenes))
@@ -140,12 +150,12 @@ def _scene(
 
 
 def _people(rng: np.random.Generator, split: str, index: int) -> tuple[Actor, ...]:
-    if split == "untrimmed":
+    if kind_of(split) == "untrimmed":
         actor = _actor(rng, split, index % len(ACTIONS))
         length = rng.uniform(0.3, 0.6)
         start = rng.uniform(0, 1 - length)
         return (Actor(**{**vars(actor), "start": float(start), "stop": float(start + length)}),)
-    if split != "multi":
+    if kind_of(split) != "multi":
         return (_actor(rng, split, index % len(ACTIONS)),)
     count = int(rng.integers(2, 5))
     actions = rng.choice(len(ACTIONS), count, replace=False)
@@ -179,7 +189,8 @@ def draw_factors(*, split: str, index: int, seed: int, correlation: float) -> Fa
 
     Every special split differs from ``iid`` in its own factor only; its scenes follow ``iid``
     (with the same correlation), except for ``swap``, ``novel``, ``scuba``, ``scufo``, ``probe``,
-    ``multi`` and ``untrimmed``, which say so in their names or have uncorrelated scenes.
+    ``multi`` and ``untrimmed`` (with their ``_train`` and ``_val``), which say so in their names or
+    have uncorrelated scenes.
 
     Raises:
         WhyactError: an unknown split, a correlation outside [0, 1], or a negative seed.

@@ -30,6 +30,7 @@ from whyact.data.backdrop.factors import (
     Factors,
     check_sizes,
     draw_factors,
+    kind_of,
 )
 from whyact.data.backdrop.scenes import paint, paint_noise
 
@@ -313,6 +314,11 @@ def _boxes(mask: Image8, actors: int) -> NDArray[np.float32]:
     return boxes
 
 
+def split_frames(split: str, frames: int) -> int:
+    """Frames of a clip of a split, see `generate_clip`."""
+    return frames * UNTRIMMED_LENGTH if kind_of(split) == "untrimmed" else frames
+
+
 def generate_clip(
     *, split: str, index: int, seed: int = 0, frames: int = 16, size: int = 112,
     correlation: float = 0.9,
@@ -327,7 +333,7 @@ def generate_clip(
     """
     check_sizes(frames=frames, size=size)
     factors = draw_factors(split=split, index=index, seed=seed, correlation=correlation)
-    length = frames * UNTRIMMED_LENGTH if split == "untrimmed" else frames
+    length = split_frames(split, frames)
     sample = render(factors, frames=length, size=size)
     if split != "scufo":
         return sample

@@ -1,0 +1,66 @@
+"""Protocols of asking: where the wishes that a model is scored under come from, and their leak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from whyact.models.recognizer import VideoModel
+from whyact.types import Batch
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How wishes are made.
+
+    Attributes:
+        name: of the protocol. reads_labels: whether the wishes come from the labels of the test.
+        title: what is done, in words.
+    """
+
+    name: str
+    reads_labels: bool
+    title: str
+
+
+PROTOCOLS = (
+    Protocol("no_prompt", False, "one unprompted pass"),
+    Protocol("label_free", False, "every class by itself, the same full list for every clip"),
+    Protocol("predicted", False, "the classes that the unprompted pass finds, all in one wish"),
+    Protocol("oracle", True, "the true classes, all in one wish: an upper bound that leaks"),
+)
+"""Protocols of `asked_logits`, in its order."""
+
+
+@torch.no_grad()
+def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
+    """Scores of a batch under all `PROTOCOLS`, with the video and without it.
+
+    Without the video all tokens are zero, so that what still scores can only come from the wishes:
+    it is the leak of the protocol.
+
+    Args:
+        model: in evaluation mode. batch: on the model's device, video float in [0, 1].
+
+    Returns:
+        (B, 2, 4, Y): with the video, and without; one row a protocol.
+    """
+    tokens, grid = model.encode(batch.streams)
+    seen = [_each(model, t, grid, batch) for t in (tokens, torch.zeros_like(tokens))]
+    return torch.stack(seen, 1)
+
+
+def _each(model: VideoModel, tokens: Tensor, grid: tuple[int, int], batch: Batch) -> Tensor:
+    label, boxes = batch.label, batch.boxes
+    plain = model.decode(tokens, grid, boxes=boxes).logits
+    classes = plain.shape[1]
+    if label.ndim == 1:  # -1 marks a clip whose label is unknown: it gets no wish
+        label = F.one_hot(label + 1, classes + 1)[:, 1:]
+    each = model.score_wishes(tokens, grid, torch.eye(classes).to(plain), boxes).logits
+    best = F.one_hot(plain.argmax(1), classes).bool()
+    predicted = (plain > 0) | best
+    asked = [model.decode(tokens, grid, w.to(plain), boxes).logits for w in (predicted, label)]
+    return torch.stack([plain, each, *asked], 1)

@@ -1,0 +1,148 @@
+"""A wish for some actions splits the clip graph: the part that is asked for, and the rest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from whyact.nn.contracts import Guides, Scores
+from whyact.nn.graph_prompt_gnn import GatedEdges, node_count, shift_frames
+from whyact.nn.head import AdditiveHead
+from whyact.types import WhyactError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The two parts of region nodes x under n wishes a clip.
+
+    Attributes:
+        membership: (B, n, T', K) in [0, 1], share of each node in the specified part.
+        code: (B, n, T', K, C), nodes with what they hear inside the specified part. The specified
+            part is ``membership * code``, the remaining one ``(1 - membership) * x``.
+    """
+
+    membership: Tensor
+    code: Tensor
+
+
+class GraphSplit(nn.Module):
+    """Splits the refined clip graph by one prompt a class.
+
+    The prompts of the wanted classes join the graph; a region's membership is the sum of its gates
+    from them, ``sum_y s_y exp(r_y) / (1 + sum_y s_y exp(r_y))`` with the specification s as prior
+    of the edges (`GatedEdges`): 0 without a wish, and never less for wishing more. Inside the
+    specified part regions then hear the wanted prompts, which scale what a region holds and add
+    nothing of their own, so that a wish is no evidence; and, along spatial and temporal edges, each
+    other; an edge's prior is the membership of its sender. The remaining part is the unprompted
+    graph, each node weighted by what the specified part leaves of it, so that no wish at all gives
+    exactly the unprompted scores.
+
+    That prompts name the wanted actions and split a graph in two is the idea of ProDA (NeurIPS
+    2025); gates, parts and objectives (`whyact.objectives.specification`) are this project's.
+    Backbone, assignment, region codes and the unprompted graph are the same for every wish.
+
+    Args:
+        code_width: C. classes: Y. gate_width: of queries and keys. window: of temporal edges.
+    """
+
+    def __init__(
+        self, *, code_width: int, classes: int, gate_width: int = 32, window: int = 1
+    ) -> None:
+        super().__init__()
+        if window < 0:
+            raise WhyactError(f"model.specification.window must be at least 0, got {window}.")
+        self.reach = window
+        self.prompts = nn.Parameter(torch.randn(classes, code_width))
+        self.norm = nn.LayerNorm(code_width)
+        self.ask = GatedEdges(code_width, gate_width)
+        self.spatial = GatedEdges(code_width, gate_width)
+        self.offsets = [o for o in range(-window, window + 1) if o]
+        self.temporal = nn.ModuleList(GatedEdges(code_width, gate_width) for _ in self.offsets)
+        self.rebuild = nn.Linear(code_width, code_width)
+
+    def heard(self, specification: Tensor | None) -> Tensor | None:
+        """What the dynamic prompts hear of a wish: nothing, so that they are made once for all."""
+        return None
+
+    def forward(
+        self, nodes: Tensor, adjacency: Tensor, specification: Tensor, mask: Tensor | None = None
+    ) -> Parts:
+        """Split.
+
+        Args:
+            nodes: (B, T', K, C), refined region nodes. adjacency: (B, T', K, K).
+            specification: (B, n, Y) in [0, 1], n wishes a clip.
+            mask: (B, T', K) bool, False for padding; None where every node is real.
+        """
+        x = self.norm(nodes)
+        membership, said = self._ask(x, specification.to(x))
+        if mask is not None:
+            membership = membership * mask.unsqueeze(1)
+        x = x.unsqueeze(1)
+        near = (adjacency * node_count(nodes, mask)).unsqueeze(1)
+        prior = near * membership.unsqueeze(-2)
+        heard = said * x + self.spatial.messages(self.spatial.gates(x, x, prior), x)
+        for offset, edges in zip(self.offsets, self.temporal, strict=True):
+            assert isinstance(edges, GatedEdges)
+            # Axis 1 is frames for `shift_frames`; outside the clip membership is 0.
+            sender = shift_frames(x.squeeze(1), offset).unsqueeze(1)
+            there = shift_frames(membership.transpose(1, 2), offset).transpose(1, 2)
+            gates = edges.gates(x, sender, there.unsqueeze(-2))
+            heard = heard + edges.messages(gates, sender)
+        return Parts(membership, nodes.unsqueeze(1) + F.gelu(heard))
+
+    def _ask(self, x: Tensor, specification: Tensor) -> tuple[Tensor, Tensor]:
+        """Membership (B, n, T', K) and what prompts scale nodes x by, (B, n, T', K, C)."""
+        key = self.ask.sender(self.prompts)
+        score = self.ask.receiver(x) @ key.T / math.sqrt(key.shape[-1]) + self.ask.bias
+        top = score.amax(-1, keepdim=True).clamp_min(0)
+        wanted = (score - top).exp().unsqueeze(1) * specification[:, :, None, None]
+        total = wanted.sum(-1, keepdim=True)
+        none = (-top).exp().unsqueeze(1)
+        gates = wanted / (none + total).clamp_min(1e-30)
+        return gates.sum(-1), gates @ self.ask.message(self.prompts)
+
+
+class NoSplit(nn.Module):
+    """The null twin: a wish goes to the dynamic prompts, and the graph stays one."""
+
+    def heard(self, specification: Tensor | None) -> Tensor | None:
+        """The wish itself."""
+        return specification
+
+
+def read_parts(
+    head: AdditiveHead, parts: Parts, guides: Guides, nodes: Tensor, whole: Scores,
+    specification: Tensor, rebuilt: nn.Module,
+) -> tuple[Scores, dict[str, Tensor]]:  # fmt: skip
+    """Score wanted classes by the specified part and the others by the remaining one.
+
+    Args:
+        head: shared with the whole graph. parts: of one wish a clip (n = 1).
+        guides: of the last prompts. nodes: (B, T', K, C). whole: scores of the unprompted graph.
+        specification: (B, Y) in [0, 1]. rebuilt: maps both parts together back to the nodes.
+
+    Returns:
+        The scores, whose contributions still add up; and `whyact.types.ActionOutput.parts`.
+    """
+    membership, code = parts.membership[:, 0], parts.code[:, 0]
+    inside = head(code, guides.regions, guides.classifier, membership)
+    left = whole.contributions * (1 - membership).unsqueeze(-1)
+    share = specification.to(left)[:, None, None]
+    contributions = share * inside.contributions + (1 - share) * left
+    frame_logits = contributions.sum(2) * nodes.shape[1] + head.bias
+    specified = membership.unsqueeze(-1) * code
+    remaining = (1 - membership).unsqueeze(-1) * nodes
+    scores = Scores(frame_logits.mean(1), frame_logits, contributions, whole.region_weights)
+    return scores, {
+        "membership": membership,
+        "specified": specified,
+        "remaining": remaining,
+        "rebuilt": rebuilt(specified + remaining),
+        "logits": torch.stack([inside.logits, left.sum((1, 2)) + head.bias], 1),
+        "specification": specification.to(left),
+    }

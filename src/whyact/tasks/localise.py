@@ -1,0 +1,173 @@
+"""Measure localisation in time without interval labels, against baselines that see no action."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from whyact.config import Config
+from whyact.data.backdrop.arrays import BackdropDataset
+from whyact.data.builders import build_dataset
+from whyact.data.joined import JoinedDataset
+from whyact.explainers.controls import MotionMagnitude
+from whyact.metrics.temporal import detection_map, frame_map
+from whyact.models.windows import video_evidence, wished_evidence
+from whyact.ops.intervals import find_intervals
+from whyact.tasks.evaluate import run_folder
+from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
+from whyact.training.record import environment
+from whyact.types import Clip, Interval, WhyactError
+
+METHODS = ("model", "motion", "uniform", "random")
+
+
+@dataclass
+class Localised:
+    """What was found of every clip.
+
+    Attributes:
+        ids: of the clips. truth: intervals in frames, a list a clip.
+        evidence: (T, Y) probabilities of every frame, by method.
+        found: intervals in frames, a list a clip, by method.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    truth: list[list[Interval]] = field(default_factory=list)
+    evidence: dict[str, list[Tensor]] = field(default_factory=lambda: {m: [] for m in METHODS})
+    found: dict[str, list[list[Interval]]] = field(default_factory=lambda: {m: [] for m in METHODS})
+
+
+def localise(
+    checkpoint: str | Path, *, split: str = "untrimmed", clips: int = 0, window: int = 0,
+    threshold: float | None = None, least_score: float = 0.05, data: Config | None = None,
+    output: str | Path = "", device: str = "cpu",
+) -> dict[str, Any]:  # fmt: skip
+    """Turn evidence of frames into intervals and score them; write ``localisation.json``.
+
+    Every method detects the same classes with the same scores, those that the model gives the clip,
+    and has evidence of its own for when: ``motion`` the mean change of pixels, ``uniform`` the
+    whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
+
+    Args:
+        checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
+        clips: how many, the first of the split; all if 0.
+        window: frames that the model sees at once; all frames of a clip if 0.
+        threshold: see `whyact.ops.intervals.find_intervals`; chosen on the split it is reported
+            on it would be tuned, so choose it on ``data.val``.
+        least_score: classes whose score for the clip is lower are not detected.
+        data: a config whose ``data`` part replaces the checkpoint's.
+        output: folder; ``localisation/<split>`` in the run's folder if empty. device: torch device.
+
+    Returns:
+        The record: by method ``map@0.1`` … ``map@0.7``, their mean ``map``, and ``frame_map``.
+    """
+    loaded = load_model(checkpoint, device)
+    config = data or loaded.config
+    dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
+    if not isinstance(dataset, BackdropDataset | JoinedDataset):
+        raise WhyactError(
+            f"data.type '{config.data.type}' has no intervals; localise Backdrop, or joined clips "
+            "(data.join)."
+        )
+    check_label_map(loaded.folder, loaded.classes, dataset.classes)
+    count = min(clips or len(dataset), len(dataset))
+    made, failed = Localised(), []
+    generator = torch.Generator().manual_seed(loaded.config.seed)
+    for index in track(range(count), "Localise", transient=True):
+        clip = dataset[(index, 0)]
+        if not isinstance(clip, Clip):
+            failed.append(clip.id)
+            continue
+        frames = clip.video.shape[1]
+        made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
+        _localise_clip(loaded, clip, window, threshold, least_score, generator, made)
+    record = {
+        "split": split, "clips": len(made.ids), "failed": failed, "window": window,
+        "threshold": threshold, "least_score": least_score, "fingerprint": dataset.fingerprint,
+        "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
+        "scores": {m: _scores(made, m) for m in METHODS},
+        "found": {
+            m: [
+                {"id": name, "intervals": [asdict(i) for i in one]}
+                for name, one in zip(made.ids, made.found[m], strict=True)
+            ]
+            for m in METHODS
+        },
+        **environment(torch.device(device), []),
+    }  # fmt: skip
+    folder = Path(output) if output else run_folder(loaded.folder) / "localisation" / split
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "localisation.json").write_text(json.dumps(record), encoding="utf-8")
+    return record
+
+
+def _in_frames(one: Interval, frames: int) -> Interval:
+    return Interval(one.action, one.start * frames, one.stop * frames)
+
+
+def clip_evidence(
+    loaded: LoadedModel, wished: Tensor, *, length: int, window: int,
+    read: Callable[[int, int], Tensor],
+) -> Tensor:  # fmt: skip
+    """Probability of every wish (n, Y) in every frame, (length, n), see `video_evidence`."""
+    device = next(loaded.model.parameters()).device
+    return video_evidence(
+        lambda part: wished_evidence(
+            loaded.model, part.to(device), wished.to(device), softmax=not loaded.multi_label
+        ),
+        read,
+        length=length,
+        window=window,
+    )
+
+
+def _localise_clip(
+    loaded: LoadedModel, clip: Clip, window: int, threshold: float | None, least_score: float,
+    generator: torch.Generator, made: Localised,
+) -> None:  # fmt: skip
+    video = clip.video.float() / 255
+    length, classes = video.shape[1], len(loaded.classes)
+    evidence = clip_evidence(
+        loaded, torch.eye(classes), length=length, window=window or length,
+        read=lambda start, stop: video[:, start:stop],
+    )  # fmt: skip
+    score = evidence.mean(0)
+    wanted = torch.nonzero(score >= least_score).flatten().tolist() or [int(score.argmax())]
+    change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
+    each = {
+        "model": evidence,
+        "motion": change[:, None] * score / change.max().clamp_min(1e-9),
+        "uniform": score.expand(length, -1),
+        "random": torch.stack([_random(length, generator) for _ in range(classes)], 1) * score,
+    }
+    made.ids.append(clip.id)
+    for method, values in each.items():
+        made.evidence[method].append(values)
+        bar = threshold if method == "model" else None
+        made.found[method].append(
+            [
+                Interval(i.action, i.start, i.stop, float(score[y]))
+                for y in wanted
+                for i in find_intervals(values[:, y].tolist(), y, threshold=bar)
+            ]
+        )
+
+
+def _random(length: int, generator: torch.Generator) -> Tensor:
+    """One in an interval between two random ends, and zero outside."""
+    first, last = sorted((torch.rand(2, generator=generator) * (length + 1)).long().tolist())
+    inside = torch.zeros(length)
+    inside[min(first, length - 1) : max(last, first + 1)] = 1.0
+    return inside
+
+
+def _scores(made: Localised, method: str) -> dict[str, float | None]:
+    found = detection_map(made.truth, made.found[method])
+    return {**found, "frame_map": frame_map(made.evidence[method], made.truth)}

@@ -1,0 +1,176 @@
+"""When does an action happen in a video of any length, and where in the frame?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from whyact.config import ClipConfig
+from whyact.data.builders import transforms
+from whyact.data.probing import VideoInfo, probe
+from whyact.data.video import read_frames
+from whyact.explainers.native import explain_output
+from whyact.models.sentence_encoder import load_encoder
+from whyact.models.vocabulary import Vocabulary
+from whyact.ops.intervals import find_intervals
+from whyact.report.media import jpeg_uri
+from whyact.report.overlay import blend, display_size, enlarged, frames_of, scaled_heat
+from whyact.report.timeline import Track, timeline_page
+from whyact.tasks.localise import clip_evidence
+from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.types import Interval, WhyactError
+
+SEGMENT_SECONDS = 2.0
+"""Window of a model that was trained on segments of whole clips, which tell no rate."""
+CHUNK_BYTES = 1 << 26
+"""Decoded pixels that are read at once, at least a window."""
+PICTURES = 12
+"""Intervals of an action that get a picture; the strongest ones."""
+PICTURE_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What was found in one video.
+
+    Attributes:
+        source: of the video. page, data: HTML and JSON.
+        intervals: by action as it was asked for, in seconds.
+    """
+
+    source: str
+    page: Path
+    data: Path
+    intervals: dict[str, list[Interval]]
+
+
+def timeline(
+    checkpoint: str | Path, path: str | Path, actions: Sequence[str], *, window: float = 0.0,
+    threshold: float = 0.5, encoder: str | Path = "", output: str | Path = "explanations",
+    device: str = "cpu",
+) -> Timeline:  # fmt: skip
+    """Stream a video through the model and write ``<stem>-timeline.html`` and ``.json``.
+
+    Windows overlap by half; one is in memory at a time. The evidence of a frame is the mean
+    probability over the windows that see it, and intervals are found on the whole of it, so that
+    one that crosses windows is one.
+
+    Args:
+        checkpoint: of a run. path: of the video. actions: names, or free text with an encoder.
+        window: seconds that the model sees at once; 0 takes those it was trained on, or 2 for a
+            model trained on segments of whole clips. A shorter video is one window.
+        threshold: least evidence of an interval. encoder: folder of a sentence encoder.
+        output: folder. device: torch device.
+
+    Raises:
+        WhyactError: an action that the model does not know, or no action.
+        VideoError: the video cannot be read.
+    """
+    if not actions:
+        raise WhyactError("A timeline needs an action to look for, e.g. --action punch.")
+    loaded = load_model(checkpoint, device)
+    words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
+    wished = torch.stack([words.specification(action) for action in actions])
+    film = _Film(Path(path), loaded, window)
+    evidence = clip_evidence(loaded, wished, length=film.length, window=film.frames, read=film.read)
+    tracks = []
+    for action, wish, values in zip(actions, wished, evidence.T.tolist(), strict=True):
+        found = find_intervals(values, int(wish.argmax()), threshold=threshold)
+        pictures = _pictures(loaded, film, values, found, wish)
+        seconds = [replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found]
+        tracks.append(Track(action, values, film.step, seconds, pictures))
+    return _write(Path(output), film, tracks, threshold)
+
+
+class _Film:
+    """A video as the model reads it: frames at one rate, scaled and cropped as in evaluation.
+
+    Args:
+        path: of the video. loaded: the model. window: in seconds, see `timeline`.
+    """
+
+    def __init__(self, path: Path, loaded: LoadedModel, window: float) -> None:
+        data = replace(loaded.config.data, protocol="1x1")
+        _, self.transform = transforms(data, loaded.classes)
+        self.path, self.info, self.frames = path, probe(path), data.clip.frames
+        seconds = window or _trained_window(data.clip, self.info)
+        self.duration = max(self.info.duration, 1e-3)
+        self.step = min(seconds, self.duration) / self.frames
+        self.length = max(self.frames, round(self.duration / self.step))
+        size = 3 * self.info.width * self.info.height
+        self.chunk = max(self.frames, CHUNK_BYTES // size)
+        self._ready: tuple[int, Tensor] = (0, torch.empty(3, 0, 1, 1))
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """See `whyact.models.windows.Read`; reads ahead, as seeking decodes from a keyframe on."""
+        first, frames = self._ready
+        if start < first or stop > first + frames.shape[1]:
+            last = min(self.length, max(stop, start + self.chunk))
+            seconds = [(i + 0.5) * self.step for i in range(start, last)]
+            video, _ = read_frames(self.path, seconds=seconds)
+            first, frames = self._ready = (start, self.transform(video, None)[0])
+        return frames[:, start - first : stop - first].float() / 255
+
+
+def _trained_window(clip: ClipConfig, info: VideoInfo) -> float:
+    if clip.sampling == "segment":
+        return SEGMENT_SECONDS
+    return clip.frames * clip.stride / (clip.frame_rate or info.rate)
+
+
+@torch.no_grad()
+def _pictures(
+    loaded: LoadedModel, film: _Film, evidence: Sequence[float], found: Sequence[Interval],
+    wish: Tensor,
+) -> list[str]:  # fmt: skip
+    """The strongest moment of each interval with the evidence on it; empty text beyond the most."""
+    shown = sorted(range(len(found)), key=lambda n: -found[n].score)[:PICTURES]
+    made = [""] * len(found)
+    device = next(loaded.model.parameters()).device
+    for number in sorted(shown):
+        start, stop = round(found[number].start), round(found[number].stop)
+        peak = max(range(start, stop), key=lambda i: evidence[i])
+        first = min(max(0, peak - film.frames // 2), film.length - film.frames)
+        clip = film.read(first, first + film.frames)
+        asked = wish[None].to(device) if loaded.multi_label else None
+        output = loaded.model(clip[None].to(device), asked)
+        target = output.logits[0].masked_fill(wish.to(device) <= 0, -torch.inf).argmax()
+        t, h, w = clip.shape[1:]
+        (why,) = explain_output(output, (t, h, w), target[None])
+        frames = frames_of(clip)
+        size = display_size(frames, PICTURE_SIDE)
+        drawn = blend(enlarged(frames, size), scaled_heat(why.heat, size))
+        made[number] = jpeg_uri(drawn[peak - first])
+    return made
+
+
+def _write(folder: Path, film: _Film, tracks: Sequence[Track], threshold: float) -> Timeline:
+    folder.mkdir(parents=True, exist_ok=True)
+    page, data = (folder / f"{film.path.stem}-timeline.{end}" for end in ("html", "json"))
+    window = film.step * film.frames
+    page.write_text(
+        timeline_page(
+            tracks, source=film.path.name, duration=film.duration, window=window,
+            threshold=threshold,
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
+    record = {
+        "source": film.path.name, "duration": film.duration, "window": window, "step": film.step,
+        "threshold": threshold,
+        "actions": [
+            {
+                "action": t.action, "evidence": [round(v, 5) for v in t.evidence],
+                "intervals": [asdict(i) for i in t.intervals],
+            }
+            for t in tracks
+        ],
+    }  # fmt: skip
+    data.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    found = {t.action: list(t.intervals) for t in tracks}
+    return Timeline(film.path.name, page, data, found)

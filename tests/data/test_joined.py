@@ -1,0 +1,74 @@
+"""Clips joined in time, from a toy set whose every frame tells its clip."""
+
+import pytest
+import torch
+
+from whyact.data.joined import JoinedDataset
+from whyact.types import Clip, Failure, WhyactError
+
+
+class Toy:
+    """Clip i is three frames of the number i, with action i modulo 4."""
+
+    classes, scenes, views, fingerprint = ("a", "b", "c", "d", "e"), (), 1, "toy"
+
+    def __init__(self, count: int = 12, actions: int = 4, broken: int = -1) -> None:
+        self.labels = [i % actions for i in range(count)]
+        self.ids = self.groups = [f"clip{i}" for i in range(count)]
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
+        i = request[0]
+        if i == self.broken:
+            return Failure(self.ids[i], "broken")
+        video = torch.full((3, 3, 2, 2), i, dtype=torch.uint8)
+        return Clip(video=video, label=self.labels[i], id=self.ids[i], mask=video[0] > 5)
+
+
+def made(train: bool = False, seed: int = 0, **toy: int) -> JoinedDataset:
+    return JoinedDataset(source=Toy(**toy), count=3, train=train, seed=seed)
+
+
+def test_the_clip_its_labels_and_its_intervals_tell_the_same() -> None:
+    dataset = made()
+    for index in range(len(dataset)):
+        clip = dataset[(index, 0)]
+        assert isinstance(clip, Clip)
+        order = clip.video[0, ::3, 0, 0].tolist()
+        assert order == dataset.members(index) and index in order
+        assert clip.video.shape == (3, 9, 2, 2) and clip.mask is not None
+        assert torch.equal(clip.mask[:, 0, 0], clip.video[0, :, 0, 0] > 5)
+        actions = [i % 4 for i in order]
+        assert len(set(actions)) == 3 and dataset.labels[index] == tuple(actions)
+        assert torch.nonzero(torch.as_tensor(clip.label)).flatten().tolist() == sorted(actions)
+        spans = [(i.action, i.start, i.stop) for i in dataset.intervals(index)]
+        assert spans == [(actions[0], 0, 1 / 3), (actions[1], 1 / 3, 2 / 3), (actions[2], 2 / 3, 1)]
+        assert clip.id == dataset.ids[index] == "+".join(f"clip{i}" for i in order)
+
+
+def test_training_draws_others_in_every_epoch_and_evaluation_never() -> None:
+    assert made(train=True).members(0, 1) != made(train=True).members(0, 2)
+    assert made().members(0, 1) == made().members(0, 2) != made(seed=1).members(0, 1)
+    assert made().fingerprint != made(seed=1).fingerprint
+
+
+def test_a_clip_that_cannot_be_read_fails_all_that_hold_it() -> None:
+    dataset = made(broken=4)
+    for index in range(len(dataset)):
+        assert isinstance(dataset[(index, 0)], Failure) == (4 in dataset.members(index))
+
+
+def test_what_cannot_be_joined_is_refused() -> None:
+    with pytest.raises(WhyactError, match="there are 2"):
+        made(actions=2)
+    several = Toy()
+    several.labels = [(0, 1)] * 12  # type: ignore[list-item]
+    with pytest.raises(WhyactError, match="one action each"):
+        JoinedDataset(source=several, count=2, train=False, seed=0)
+    views = Toy()
+    views.views = 10
+    with pytest.raises(WhyactError, match=r"data\.protocol to 1x1"):
+        JoinedDataset(source=views, count=2, train=False, seed=0)

@@ -1,0 +1,77 @@
+"""Where wishes come from, and what they give away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from tests.nn.test_graph_split import Y, clips, model
+from tests.toys import toy_batch
+
+from whyact.config import BackboneConfig
+from whyact.metrics.recognition import recognition_scores
+from whyact.models.asking import PROTOCOLS, asked_logits
+from whyact.types import Batch
+
+NAMES = [p.name for p in PROTOCOLS]
+LABELS = torch.tensor([[1.0, 0, 1], [0, 1, 0]])
+
+
+def batch(labels: torch.Tensor = LABELS) -> Batch:
+    return replace(toy_batch(count=2), video=clips(), label=labels)
+
+
+def test_each_protocol_asks_as_it_says() -> None:
+    made = model()
+    seen = dict(zip(NAMES, asked_logits(made, batch())[:, 0].unbind(1), strict=True))
+    plain = made(clips()).logits
+    torch.testing.assert_close(seen["no_prompt"], plain)
+    for y in range(Y):
+        alone = made(clips(), wanted=y).logits[:, y]
+        torch.testing.assert_close(seen["label_free"][:, y], alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen["oracle"], made(clips(), LABELS).logits, atol=1e-5, rtol=0)
+    best = torch.nn.functional.one_hot(plain.argmax(1), Y).bool()
+    wish = ((plain > 0) | best).float()
+    torch.testing.assert_close(seen["predicted"], made(clips(), wish).logits, atol=1e-5, rtol=0)
+
+
+def test_only_the_oracle_reads_the_labels() -> None:
+    made, other = model(), 1 - LABELS
+    first, second = asked_logits(made, batch()), asked_logits(made, batch(other))
+    differs = [not torch.equal(first[:, :, i], second[:, :, i]) for i in range(len(PROTOCOLS))]
+    assert differs == [p.reads_labels for p in PROTOCOLS] == [False, False, False, True]
+
+
+def test_without_the_video_all_clips_score_alike_but_for_the_oracle_s_leak() -> None:
+    blind = asked_logits(model(), batch())[:, 1]
+    for number, protocol in enumerate(PROTOCOLS):
+        same = torch.allclose(blind[0, number], blind[1, number], atol=1e-6)
+        assert same == (protocol.name != "oracle")
+
+
+def test_a_model_that_believes_its_wishes_scores_by_the_oracle_without_seeing() -> None:
+    made = model()
+    tokens = torch.zeros(1, 4, 16, made.backbone.width)
+    with torch.no_grad():  # every region joins, and the head says yes to what the parts hold
+        seen = made.decode(tokens, (4, 4)).action_code.mean((0, 1, 2))
+        made.head.classify.weight.copy_(seen.expand(Y, -1))
+        made.specification.ask.bias.fill_(9.0)
+    blind = asked_logits(made, batch())[:, 1]
+    leak = recognition_scores(blind[:, NAMES.index("oracle")], LABELS, intervals=False)
+    chance = recognition_scores(blind[:, NAMES.index("label_free")], LABELS, intervals=False)
+    assert leak["map"] == 1.0 and abs(chance["map"] - 0.5) < 1e-6
+
+
+def test_single_labels_make_wishes_too() -> None:
+    made = model()
+    single = asked_logits(made, batch(torch.tensor([2, -1])))
+    wish = torch.tensor([[0.0, 0, 1], [0, 0, 0]])
+    expected = made(clips(), wish).logits
+    torch.testing.assert_close(single[:, 0, 3], expected, atol=1e-5, rtol=0)
+
+
+def test_the_blind_backbone_gives_every_clip_the_same() -> None:
+    output = model(backbone=BackboneConfig(type="blind", width=16))(clips())
+    assert torch.equal(output.logits[0], output.logits[1]) and output.grid == (4, 4)
+    seen = model()(clips())
+    assert not torch.allclose(seen.logits[0], seen.logits[1])

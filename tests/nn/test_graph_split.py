@@ -1,0 +1,190 @@
+"""Splitting the graph by a wish, on nodes whose answers are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from whyact.config import (
+    BackboneConfig,
+    GraphPromptGnnConfig,
+    ModelConfig,
+    SpatialGraphConfig,
+    SpecificationConfig,
+)
+from whyact.models.builders import build_model
+from whyact.models.recognizer import ActionRecognizer
+from whyact.models.vocabulary import Vocabulary
+from whyact.nn.graph_split import GraphSplit
+from whyact.types import ActionOutput, WhyactError
+
+C, Y = 4, 3
+
+
+def toy_split() -> GraphSplit:
+    """Prompt y fits channel y: gates are exp(10 x_y) against none; regions pass on what they are.
+
+    With the norm off, ``r = x_y * 10 / sqrt(C) * ...`` is set to exactly 10 x_y.
+    """
+    split = GraphSplit(code_width=C, classes=Y, gate_width=C, window=1)
+    split.norm = torch.nn.Identity()
+    with torch.no_grad():
+        split.prompts.copy_(torch.eye(C)[:Y])
+        split.ask.receiver.weight.copy_(torch.eye(C) * 10 * math.sqrt(C))
+        split.ask.sender.weight.copy_(torch.eye(C))
+        split.ask.message.weight.zero_()
+        for edges in (split.spatial, *split.temporal):
+            edges.receiver.weight.zero_()
+            edges.message.weight.copy_(torch.eye(C))
+    return split
+
+
+def model(kind: str = "split", **changes: object) -> ActionRecognizer:
+    config = ModelConfig(
+        backbone=changes.pop("backbone", BackboneConfig(type="small", width=16)),  # type: ignore[arg-type]
+        spatial_graph=SpatialGraphConfig(regions=4),
+        graph_prompt_gnn=GraphPromptGnnConfig(layers=1),
+        specification=SpecificationConfig(type=kind),  # type: ignore[arg-type]
+        **changes,  # type: ignore[arg-type]
+    )
+    made = build_model(config, classes=Y, scenes=2, seed=3).eval()
+    assert isinstance(made, ActionRecognizer)
+    made.vocabulary = Vocabulary(names=["wave", "sit down", "punch"])
+    return made
+
+
+def clips(count: int = 2) -> Tensor:
+    return torch.rand(count, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_membership_is_the_sum_of_the_gates_of_the_wanted_prompts() -> None:
+    x = torch.tensor([[0.2, 0.0, 0.0, 0.0], [0.1, 0.3, 0.0, 0.0]]).view(1, 1, 2, C)
+    wishes = torch.tensor([[[1.0, 0, 0], [1, 1, 0], [0, 0, 0]]])
+    parts = toy_split()(x, torch.zeros(1, 1, 2, 2), wishes)
+    e = math.exp
+    first = [e(2) / (1 + e(2)), e(1) / (1 + e(1))]
+    both = [(e(2) + 1) / (2 + e(2)), (e(1) + e(3)) / (1 + e(1) + e(3))]
+    expected = torch.tensor([first, both, [0.0, 0.0]]).view(1, 3, 1, 2)
+    torch.testing.assert_close(parts.membership, expected)
+
+
+def test_inside_the_specified_part_a_region_hears_members_only() -> None:
+    split = toy_split()
+    x = torch.tensor([[5.0, 0, 0, 0], [-5, 1, 0, 0], [0, 0, 0, 1]]).view(1, 1, 3, C)
+    adjacency = torch.tensor([[0, 0.5, 0.5], [1, 0, 0], [1, 0, 0]]).view(1, 1, 3, 3)
+    parts = split(x, adjacency, torch.tensor([[[1.0, 0, 0]]]))
+    # Region 0 is in (exp 50), region 1 is not (exp -50), region 2 is half in (exp 0).
+    torch.testing.assert_close(parts.membership[0, 0, 0], torch.tensor([1.0, 0.0, 0.5]))
+    heard = parts.code[0, 0, 0] - x[0, 0]
+    # Region 0 hears region 2 only: prior 3 * 0.5 * 0.5, against none: 0.75 / 1.75 of (0, 0, 0, 1).
+    gelu = torch.nn.functional.gelu
+    torch.testing.assert_close(heard[0], gelu(torch.tensor([0, 0, 0, 0.75 / 1.75])))
+    # Region 1 hears region 0: prior 3 * 1 * 1, 3 / 4 of (5, 0, 0, 0).
+    torch.testing.assert_close(heard[1], gelu(torch.tensor([5 * 0.75, 0, 0, 0])))
+
+
+def test_temporal_edges_reach_the_neighbouring_frames_and_stop_at_the_ends() -> None:
+    split = toy_split()
+    x = torch.zeros(1, 3, 1, C)
+    x[0, 0, 0] = torch.tensor([5.0, 0, 0, 0])
+    parts = split(x, torch.zeros(1, 3, 1, 1), torch.tensor([[[1.0, 0, 0]]]))
+    heard = parts.code[0, 0, :, 0, 0] - x[0, :, 0, 0]
+    # Frame 1 hears frame 0 with prior 1 against none: half of 5. Others hear zeros.
+    expected = torch.nn.functional.gelu(torch.tensor([0.0, 2.5, 0.0]))
+    torch.testing.assert_close(heard, expected)
+
+
+def test_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    split = GraphSplit(code_width=C, classes=Y, gate_width=2)
+    x, adjacency = torch.randn(1, 2, 3, C), torch.rand(1, 2, 3, 3)
+    mask = torch.tensor([True, True, False]).expand(1, 2, 3)
+    adjacency = adjacency * mask.unsqueeze(-2)
+    wish = torch.tensor([[[1.0, 0, 1]]])
+    padded = split(x, adjacency, wish, mask)
+    bare = split(x[:, :, :2], adjacency[:, :, :2, :2], wish)
+    torch.testing.assert_close(padded.membership[..., :2], bare.membership)
+    torch.testing.assert_close(padded.code[..., :2, :], bare.code)
+    assert bool((padded.membership[..., 2] == 0).all())
+
+
+def test_no_wish_gives_the_unprompted_scores() -> None:
+    made = model()
+    plain, empty = made(clips()), made(clips(), torch.zeros(2, Y))
+    torch.testing.assert_close(empty.logits, plain.logits)
+    torch.testing.assert_close(empty.contributions, plain.contributions)
+    assert plain.parts == {} and bool((empty.parts["membership"] == 0).all())
+
+
+def test_the_unprompted_model_is_the_one_without_a_split() -> None:
+    first, second = model("prompts")(clips()), model("split")(clips())
+    assert torch.equal(first.logits, second.logits)
+    assert set(model("prompts").state_dict()) < set(model("split").state_dict())
+
+
+def test_contributions_add_up_under_a_wish_and_the_rest_is_read_from_the_remaining_part() -> None:
+    output = model()(clips(), wanted=["punch", 0])
+    torch.testing.assert_close(output.contributions.sum((1, 2)) + output.bias, output.logits)
+    torch.testing.assert_close(output.frame_logits.mean(1), output.logits)
+    inside, outside = output.parts["logits"].unbind(1)
+    torch.testing.assert_close(output.logits[:, [0, 2]], inside[:, [0, 2]])
+    torch.testing.assert_close(output.logits[:, 1], outside[:, 1])
+
+
+def test_a_clip_s_wish_is_its_own() -> None:
+    made = model()
+    wishes = torch.tensor([[1.0, 0, 0], [0, 0, 1]])
+    both = made(clips(), wishes).logits
+    torch.testing.assert_close(both[1:], made(clips()[1:], wishes[1:]).logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["split", "prompts"])
+def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
+    made = model(kind)
+    found = made.score_each(clips(), ["punch", 1, ["wave", "punch"]])
+    assert found.logits.shape == (2, 3) and found.frame_logits.shape == (2, 3, 4)
+    single = made(clips(), wanted="punch")
+    torch.testing.assert_close(found.logits[:, 0], single.logits[:, 2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found.frame_logits[:, 0], single.frame_logits[..., 2], atol=1e-5, rtol=0
+    )
+    several = made(clips(), wanted=["wave", "punch"]).logits[:, [0, 2]].amax(1)
+    torch.testing.assert_close(found.logits[:, 2], several, atol=1e-5, rtol=0)
+
+
+def test_every_parameter_of_the_split_learns_from_a_wish() -> None:
+    made = model().train()
+    output: ActionOutput = made(clips(), torch.tensor([[1.0, 0, 0], [0, 1, 1]]))
+    (output.logits.square().sum() + output.parts["rebuilt"].square().sum()).backward()
+    idle = [n for n, p in made.specification.named_parameters() if p.grad is None]
+    assert idle == []
+
+
+def test_wishes_by_index_name_and_text() -> None:
+    vectors = {"wave": [1.0, 0], "sit down": [0, 1], "punch": [0.8, 0.6], "hit him": [0.79, 0.61]}
+
+    def encoder(sentences: object) -> Tensor:
+        return torch.tensor([vectors.get(s, [-1.0, -1.0]) for s in sentences])  # type: ignore[attr-defined]
+
+    words = Vocabulary(names=["wave", "sit_down", "punch"], encoder=encoder)
+    assert words.specification(1).tolist() == [0, 1, 0]
+    assert words.specification("Sit down").tolist() == [0, 1, 0]
+    assert words.specification(["wave", 2]).tolist() == [1, 0, 1]
+    assert words.specification("hit him").tolist() == [0, 0, 1]
+    assert words.specification([]).tolist() == [0, 0, 0]
+    with pytest.raises(
+        WhyactError, match=r"like none of the model's classes \(least cosine 0\.3\)"
+    ):
+        words.specification("fly a kite")
+    with pytest.raises(WhyactError, match="no class 3; the model has 3"):
+        words.specification(3)
+    with pytest.raises(WhyactError, match=r"no class 'pnch'\. Did you mean 'punch'"):
+        Vocabulary(names=["punch"]).specification("pnch")
+
+
+def test_a_wish_and_a_specification_at_once_are_refused() -> None:
+    with pytest.raises(WhyactError, match="not both"):
+        model()(clips(), torch.zeros(2, Y), wanted=1)

@@ -1,0 +1,151 @@
+"""One tiny model through everything that asks: training, protocols, names, times, the timeline."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from whyact.cli import main
+from whyact.config import Config
+from whyact.config_io import load_config
+from whyact.data.backdrop.render import generate_clip
+from whyact.metrics.recognition import recognition_scores
+from whyact.models.asking import PROTOCOLS
+from whyact.ops.encode import write_video
+from whyact.tasks.evaluation_record import read_predictions, read_record
+from whyact.tasks.localise import METHODS, localise
+from whyact.tasks.named import measure_named
+from whyact.tasks.timeline import timeline
+from whyact.tasks.train import train
+from whyact.training.checkpoint import load_model
+from whyact.types import WhyactError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    folder = tmp_path_factory.mktemp("asking")
+    made = load_config([ROOT / "configs" / "backdrop_multi.yaml"])
+    made.output, made.data.root = str(folder), str(folder / "data")
+    made.data.clip.frames, made.data.transform.size = 4, 32
+    made.data.backdrop.clips, made.data.backdrop.eval_clips = 8, 6
+    made.model.backbone.width, made.model.backbone.top_down = 16, False
+    made.training.epochs, made.training.batch_size = 1, 4
+    return made
+
+
+@pytest.fixture(scope="module")
+def run(config: Config) -> Path:
+    return train(config).folder
+
+
+def test_every_protocol_has_a_record_of_its_own_with_its_leak(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())["multi"]
+    assert set(result["asked"]) == {p.name for p in PROTOCOLS}
+    plain = read_predictions(run / "evaluation" / "multi").logits
+    for protocol in PROTOCOLS:
+        folder = run / "evaluation" / "multi" / "asked" / protocol.name
+        record, found = read_record(folder), read_predictions(folder)
+        assert record["asked"]["name"] == protocol.name
+        assert record["asked"]["reads_labels"] == (protocol.name == "oracle")
+        assert 0 <= record["asked"]["leak"]["map"] <= 1
+        own = recognition_scores(found.logits, found.labels, intervals=False)["map"]
+        assert record["scores"]["map"] == pytest.approx(own)
+        assert torch.allclose(found.logits, plain) == (protocol.name == "no_prompt")
+    log = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    terms = ("specification", "part_decorrelation", "part_reconstruction")
+    assert all(log[f"train/{term}"] > 0 for term in terms)
+
+
+def test_a_loaded_model_knows_its_classes_by_name(run: Path) -> None:
+    loaded = load_model(run)
+    clip = torch.rand(1, 3, 4, 32, 32)
+    number = loaded.classes.index("punch")
+    by_name, by_index = loaded.model(clip, wanted="punch"), loaded.model(clip, wanted=number)
+    assert torch.equal(by_name.logits, by_index.logits)
+    assert by_name.parts["specification"][0].nonzero().item() == number
+
+
+def test_named_actions_are_measured_clip_by_clip(run: Path, config: Config) -> None:
+    record = measure_named(run, clips=4)
+    assert {len(v) for v in record["values"].values()} == {4}
+    assert record["threshold_from"] == "multi_val"
+    assert record["scores"]["swap_moves_without_a_name"]["clips"] > 0
+    assert json.loads((run / "named" / "multi" / "named.json").read_text()) == record
+    with pytest.raises(WhyactError, match="measure on another split"):
+        measure_named(run, split="multi_val")
+    with pytest.raises(WhyactError, match="no mask for each of several actors"):
+        measure_named(run, split="iid")
+
+
+@pytest.mark.parametrize("window", [0, 4])
+def test_localisation_has_every_method_on_the_same_clips(run: Path, window: int) -> None:
+    record = localise(run, clips=3, window=window)
+    assert set(record["scores"]) == set(METHODS) and record["clips"] == 3
+    for method in METHODS:
+        assert all(v is None or 0 <= v <= 1 for v in record["scores"][method].values())
+        assert len(record["found"][method]) == 3
+    whole = [i for one in record["found"]["uniform"] for i in one["intervals"]]
+    assert {(i["start"], i["stop"]) for i in whole} == {(0, 16)}
+    actions = [
+        {
+            (one["id"], i["action"], i["score"])
+            for one in record["found"][m]
+            for i in one["intervals"]
+        }
+        for m in METHODS
+    ]
+    assert all(a == actions[0] for a in actions)
+
+
+def test_the_timeline_streams_a_video_in_windows(run: Path, tmp_path: Path) -> None:
+    sample = generate_clip(split="untrimmed", index=1, frames=16, size=32)
+    write_video(tmp_path / "film.mp4", sample.video, 8.0)  # 64 frames, 8 seconds
+    made = timeline(
+        run, tmp_path / "film.mp4", ["punch", "wave"], window=2.0, threshold=0.0, output=tmp_path
+    )
+    (whole,) = made.intervals["punch"]
+    assert (whole.start, whole.stop) == (0, pytest.approx(8.0, abs=0.2))
+    record = json.loads(made.data.read_text())
+    assert record["step"] == pytest.approx(0.5)
+    assert [len(a["evidence"]) for a in record["actions"]] == [16, 16]
+    page = made.page.read_text()
+    assert (
+        page.count("data:image/jpeg") == 2
+        and "punch" in page
+        and "http" not in page.split("<svg")[1]
+    )
+
+
+def test_the_command_says_when(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sample = generate_clip(split="iid", index=1, frames=8, size=32)
+    write_video(tmp_path / "film.mp4", sample.video, 8.0)
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    words = ["explain", str(run), str(tmp_path / "film.mp4"), str(tmp_path / "bad.mp4")]
+    options = ["--timeline", "--action", "punch", "--output", str(tmp_path), "--threshold", "1.1"]
+    assert main([*words, *options]) == 1
+    told = capsys.readouterr().out
+    assert "film.mp4: " in told and "punch: not found" in told and "bad.mp4" in told
+    assert main([*words, "--timeline", "--output", str(tmp_path)]) == 2
+    assert main([*words, *options[:1], "--action", "pnch"]) == 2
+
+
+def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> None:
+    made = copy.deepcopy(config)
+    made.name, made.data.backdrop.boxes = "boxes", True
+    made.model.spatial_graph.type = "boxes"
+    scores = train(made).scores["multi"]
+    assert 0 <= scores["map"] <= 1 and set(scores["asked"]) == {p.name for p in PROTOCOLS}
+
+
+def test_evaluate_prints_when_and_on_whom(run: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["evaluate", str(run), "--splits", "multi", "--named", "--clips", "2"]) == 0
+    assert main(["evaluate", str(run), "--splits", "untrimmed", "--localise", "--clips", "2"]) == 0
+    told = capsys.readouterr().out
+    for word in ("right_actor_chance", "absent_below", "map@0.5", "motion", "uniform", "random"):
+        assert word in told

@@ -60,7 +60,7 @@ class SwapContrast(Objective):
         return torch.stack(halves).mean()
 
     def _half(self, anchors: Tensor, codes: Tensor, wanted: Tensor, label: Tensor) -> Tensor:
-        """One code: of the mean codes (B, C), row ``wanted`` (n,) is right for each anchor (n, C)."""
+        """One code: of mean codes (B, C), row ``wanted`` (n,) is right for each anchor (n, C)."""
         candidates = gather_rows(codes)
         labels = gather_rows(label.reshape(len(label), -1))
         own = label.reshape(len(label), -1)[wanted]

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from whyact.config import (
     BackboneConfig,
+    DynamicPromptsConfig,
     GraphPromptGnnConfig,
     ModelConfig,
     SpatialGraphConfig,
     SpecificationConfig,
 )
 from whyact.models.builders import build_model
+from whyact.models.interventions import Intervention, intervened
 from whyact.models.recognizer import ActionRecognizer
 from whyact.models.vocabulary import Vocabulary
 from whyact.nn.graph_split import GraphSplit
@@ -43,10 +45,10 @@ def toy_split() -> GraphSplit:
 
 
 def model(kind: str = "split", **changes: object) -> ActionRecognizer:
+    changes.setdefault("spatial_graph", SpatialGraphConfig(regions=4))
+    changes.setdefault("graph_prompt_gnn", GraphPromptGnnConfig(layers=1))
     config = ModelConfig(
         backbone=changes.pop("backbone", BackboneConfig(type="small", width=16)),  # type: ignore[arg-type]
-        spatial_graph=SpatialGraphConfig(regions=4),
-        graph_prompt_gnn=GraphPromptGnnConfig(layers=1),
         specification=SpecificationConfig(type=kind),  # type: ignore[arg-type]
         **changes,  # type: ignore[arg-type]
     )
@@ -132,6 +134,36 @@ def test_contributions_add_up_under_a_wish_and_the_rest_is_read_from_the_remaini
     inside, outside = output.parts["logits"].unbind(1)
     torch.testing.assert_close(output.logits[:, [0, 2]], inside[:, [0, 2]])
     torch.testing.assert_close(output.logits[:, 1], outside[:, 1])
+
+
+def test_a_wish_hears_one_frame_further_on_either_side() -> None:
+    made = model(
+        spatial_graph=SpatialGraphConfig(type="grid", regions=4),
+        dynamic_prompts=DynamicPromptsConfig(type="none"),
+        graph_prompt_gnn=GraphPromptGnnConfig(type="none"),
+    )
+    made.reach = 0  # tokens are changed, not pixels
+    tokens = torch.randn(1, 6, 16, 16)
+    changed = tokens.clone()
+    changed[:, -1] = torch.randn(1, 16, 16)
+    for wish, reach in ((None, 0), (torch.ones(1, Y), 1)):
+        before, after = (made.decode(x, (4, 4), wish) for x in (tokens, changed))
+        moved = (before.contributions - after.contributions).abs().amax((0, 2, 3)) > 0
+        assert before.temporal_reach == reach
+        assert moved.tolist() == [t >= 5 - reach for t in range(6)]
+
+
+def test_a_changed_model_can_be_asked_too() -> None:
+    made, wish = model(), torch.tensor([[1.0, 0, 0], [0, 0, 1]])
+    output = made(clips(), wish)
+    same = intervened(made, Intervention())(clips(), wish)
+    assert torch.equal(same.logits, output.logits)
+    closed = {k: torch.zeros_like(v) for k, v in output.edge_gates.items()}
+    alone = intervened(made, Intervention(keep=closed))(clips(), wish)
+    assert all(not bool(g.any()) for g in alone.edge_gates.values())
+    assert not torch.allclose(alone.logits, output.logits, atol=1e-6)
+    some = intervened(made, Intervention(without={0}))(clips(), wish)
+    assert some.prompts.shape[2] == output.prompts.shape[2] - 1
 
 
 def test_a_clip_s_wish_is_its_own() -> None:

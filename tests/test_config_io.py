@@ -83,7 +83,7 @@ def test_a_wrong_flag_is_told_with_the_nearest_one(flags):
     ("setting", "value", "text"),
     [
         ("model.spatial_graph.type", "learnt",
-         "expected one of learned, grid; got 'learnt'. Did you mean 'learned'?"),
+         "expected one of learned, grid, boxes; got 'learnt'. Did you mean 'learned'?"),
         ("model.type", "resnet", "expected one of whyact, pooled, cnn3d, cnn_lstm; got 'resnet'."),
         ("model.spatial_graph.cues", ["proximty"],
          "expected one of proximity, coactivation, position; got 'proximty'."),

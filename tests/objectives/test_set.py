@@ -148,7 +148,7 @@ def test_cached_tokens_refuse_objectives_that_need_pixels() -> None:
 
 
 def test_errors_list_the_choices() -> None:
-    with pytest.raises(WhyactError, match=r"nothing to train.*cross_entropy, .*part_reconstruction\}"):
+    with pytest.raises(WhyactError, match=r"nothing to train.*cross_entropy, .*reconstruction\}"):
         build_objectives(ObjectivesConfig(cross_entropy=0.0), ObjectiveSettings())
     for bad in (-1.0, float("nan"), float("inf")):
         with pytest.raises(WhyactError, match=r"objectives\.hsic must be 0"):

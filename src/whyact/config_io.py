@@ -62,15 +62,20 @@ def parser() -> ArgumentParser:
     return made
 
 
+def load_yaml(path: Path, kind: str) -> Any:
+    """What a YAML file holds; ``kind`` names it where it isn't there."""
+    if not path.is_file():
+        raise WhyactError(f"{path}: no such {kind}.")
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise WhyactError(f"{path}: not valid YAML: {error}") from error
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The settings of one YAML file, checked for names that do not exist."""
     path = Path(path)
-    if not path.is_file():
-        raise WhyactError(f"{path}: no such config file.")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise WhyactError(f"{path}: not valid YAML: {error}") from error
+    tree = load_yaml(path, "config file")
     if tree is None:
         return {}
     if not isinstance(tree, dict):

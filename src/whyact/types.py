@@ -196,8 +196,9 @@ class ActionOutput:
         region_weights: (B, T', K), how much the head listens to each region of the whole graph;
             sums to one over (T', K).
         tokens: (B, T', N, D), what the backbone gave and everything else was made from.
-        temporal_reach: steps on either side of t' whose pixels the evidence read at t' may come
-            from.
+        temporal_reach: steps on either side of t' that layers and edges carry evidence over. What
+            the whole clip shares (region queries, the prompts' memory, the mean that dynamics
+            compare with) is not counted: it says what to look for, not what was seen.
         parts: the two parts of the graph under a specification; ``{}`` without one. Keys:
             ``specification`` (B, Y), ``membership`` (B, T', K), share in [0, 1] of each region in
             the specified part; ``specified``, ``remaining`` (B, T', K, C), codes of both parts,

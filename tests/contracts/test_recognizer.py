@@ -239,3 +239,27 @@ def test_wrong_videos_are_refused_with_their_shape():
         model(torch.zeros(2, 3, 4))
     with pytest.raises(WhyactError, match="divide uint8 by 255"):
         model(torch.zeros(1, 3, 2, 32, 32, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        config("grid", "none", "none"),
+        config("grid", "none", "gated"),
+        config("grid", "none", "gated", gnn_={"window": 2, "layers": 1}),
+        BASELINES["pooled"],
+    ],
+    ids=["backbone", "graph", "window-2", "pooled"],
+)
+def test_evidence_comes_from_as_far_as_the_output_says(model: ModelConfig) -> None:
+    """Without what the whole clip shares, a frame changes evidence within reach, and no other."""
+    torch.manual_seed(0)
+    network = build_model(model, classes=CLASSES, scenes=SCENES, seed=0).eval()
+    clip = torch.rand(1, 3, 16, SIZE, SIZE)
+    other = clip.clone()
+    other[:, :, 8] = torch.rand(3, SIZE, SIZE)
+    with torch.no_grad():
+        one, two = network(clip), network(other)
+    gap = (one.contributions - two.contributions).abs().amax((0, 2, 3))
+    reach = one.temporal_reach
+    assert [t for t in range(16) if gap[t] > 0] == list(range(8 - reach, 8 + reach + 1))

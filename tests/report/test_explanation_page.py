@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.report.toy_explanation import tests as results
-from tests.report.toy_explanation import toy_values, toy_video
+from tests.report.toy_explanation import toy_results, toy_values, toy_video
 from tests.report.watched import opened, until
 
 from whyact.report.explanation_page import explanation_page
@@ -30,7 +29,7 @@ SHOWN = """() => {
 
 @pytest.fixture
 def page_file(tmp_path: Path) -> Path:
-    return write(tmp_path, toy_values(truth="kick", results=results(0.5, 0.2)))
+    return write(tmp_path, toy_values(truth="kick", results=toy_results(0.5, 0.2)))
 
 
 def write(folder: Path, values: list[dict[str, Any]]) -> Path:
@@ -235,7 +234,9 @@ def test_hostile_names_run_nothing(browser: Browser, tmp_path: Path) -> None:
         "\"><img src=x onerror=alert(1)></script><script>alert(2)</script>'`${alert(3)}\u2028.mp4"
     )
     classes = (name, "</title><svg onload=alert(4)>", "a' onclick='alert(5)")
-    values = toy_values(classes=classes, source=name, truth=classes[1], results=results(0.1, 0.2))
+    values = toy_values(
+        classes=classes, source=name, truth=classes[1], results=toy_results(0.1, 0.2)
+    )
     with opened(browser, write(tmp_path, values)) as page:
         assert page.inner_text("h1") == f"Why “{name}”?"
         assert page.title().startswith("Why") and page.locator("main img").count() == 0

@@ -3,14 +3,13 @@
 from typing import Any
 
 import pytest
-from tests.report.toy_explanation import tests as results
-from tests.report.toy_explanation import toy_values
+from tests.report.toy_explanation import toy_results, toy_values
 
 from whyact.report.findings import Finding, findings, justification, verdict
 
 
 def values(native: float | None = 0.5, best: float = 0.2, **changed: Any) -> dict[str, Any]:
-    tested = None if native is None else results(native, best)
+    tested = None if native is None else toy_results(native, best)
     return toy_values(results=tested)[0] | changed
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.report.toy_explanation import tests as results
-from tests.report.toy_explanation import toy_values
+from tests.report.toy_explanation import toy_results, toy_values
 from tests.report.watched import opened, until
 
 from whyact.report.gallery import gallery_page
@@ -28,7 +27,7 @@ CLIPS: tuple[tuple[str, str, float, float | None], ...] = (
 
 
 def entry(name: str, truth: str, gap: float, share: float | None) -> tuple[str, dict[str, Any]]:
-    values = toy_values(source=name, truth=truth, results=results(gap, 0.2))[0]
+    values = toy_values(source=name, truth=truth, results=toy_results(gap, 0.2))[0]
     return name.replace(".mp4", ".html"), values | {"action_share": share, "media": None}
 
 

@@ -17,7 +17,7 @@ EVIDENCE = ((2.0, 0.0), (6.0, 2.0), (1.0, -1.0), (1.0, 1.0))
 """Of both regions in each frame, times 1/4; region 0 is the left half, region 1 the right."""
 
 
-def tests(native: float, best: float) -> dict[str, Any]:
+def toy_results(native: float, best: float) -> dict[str, Any]:
     """Test results with these gaps of insertion and deletion, of the map and its best rival."""
     maps = {"native": native, "random": 0.0, "centre_prior": best, "motion_magnitude": best / 2}
 

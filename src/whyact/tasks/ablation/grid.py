@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from whyact.config_io import check_names, leaves, merge, nearest, nested
+from whyact.config_io import check_names, leaves, load_yaml, merge, nearest, nested
 from whyact.metrics.factorial import Cell, cells
 from whyact.types import WhyactError
 
@@ -165,12 +163,7 @@ def _checked(given: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
-    if not path.is_file():
-        raise WhyactError(f"{path}: no such grid file.")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise WhyactError(f"{path}: not valid YAML: {error}") from error
+    tree = load_yaml(path, "grid file")
     if not isinstance(tree, dict) or not any(tree.get(key) for key in _FORMS):
         raise WhyactError(
             f"{path}: expected 'axes:' (a list of values for each setting), 'factors:' (parts that "

@@ -124,7 +124,8 @@ class TrainingConfig:
         critic_learning_rate: constant rate of the networks that objectives bring (an adversary, a
             critic, a decoder), which have to keep up with the model.
         clip_norm: gradient clipping; 0 is off.
-        mixed_precision: ``auto`` takes bf16 or fp16 where the device has it.
+        mixed_precision: ``auto`` takes bf16 or fp16 where the device computes it, CPUs with bf16
+            included; the record says what was taken.
         average: decay of the weights' moving average that is evaluated; 0 is off.
         select: best checkpoint by this metric on ``data.val``: ``top1``, ``top5``, ``mean_class``,
             ``macro_f1``, ``map`` for several labels, or ``last`` for the final weights.

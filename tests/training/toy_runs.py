@@ -56,6 +56,7 @@ def toy_config(objectives: dict[str, float] | None = None, **training: Any) -> C
                 "learning_rate": 1e-3,
                 "warmup_steps": 2,
                 "device": "cpu",
+                "mixed_precision": "no",
                 **training,
             }
         ),

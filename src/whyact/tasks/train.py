@@ -102,7 +102,9 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         check_same_run(checkpoint, config)
         loop.resume(checkpoint)
     made_by = environment(accelerator.device, nondeterministic)
-    made_by["processes"] = accelerator.num_processes
+    made_by |= {
+        "processes": accelerator.num_processes, "mixed_precision": accelerator.mixed_precision,
+    }  # fmt: skip
     record = _record(config, loop.dataset) | made_by
     if started and (folder / "record.json").is_file():
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))

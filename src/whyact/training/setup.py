@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 
@@ -28,11 +29,19 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     cpu = config.device == "cpu" or not torch.cuda.is_available()
     precision = config.mixed_precision
     if precision == "auto":
-        bf16 = not cpu and torch.cuda.is_bf16_supported()
-        precision = "no" if cpu else ("bf16" if bf16 else "fp16")
+        bf16 = computes_bf16() if cpu else torch.cuda.is_bf16_supported()
+        precision = "bf16" if bf16 else ("no" if cpu else "fp16")
+    # Runs of one process may differ in precision, which accelerate keeps for the process.
+    AcceleratorState._reset_state()
     # All processes wait while the first one evaluates.
     group = InitProcessGroupKwargs(timeout=timedelta(hours=6))
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[group])
+
+
+def computes_bf16() -> bool:
+    """Whether this CPU multiplies bf16 numbers itself; others convert them, which is slower."""
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 @torch.no_grad()

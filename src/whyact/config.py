@@ -65,6 +65,7 @@ class ObjectivesConfig:
     temporal_consistency: float = 0.0
     foreground: float = 0.0
     swap_contrast: float = 0.0
+    swap_consistency: float = 0.0
     gradient_reversal: float = 0.0
     club: float = 0.0
     bottleneck: float = 0.0

@@ -14,7 +14,7 @@ from whyact.objectives.classification import (
     DeepSupervision,
     Nuisance,
 )
-from whyact.objectives.contrast import PromptAlignment, SwapContrast
+from whyact.objectives.contrast import PromptAlignment, SwapConsistency, SwapContrast
 from whyact.objectives.foreground import Foreground
 from whyact.objectives.foreground_paste import ForegroundPaste
 from whyact.objectives.gradient_reversal import GradientReversal
@@ -54,6 +54,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "temporal_consistency": lambda s: TemporalConsistency(),
     "foreground": lambda s: Foreground(coverage=s.foreground_coverage),
     "swap_contrast": lambda s: SwapContrast(temperature=s.swap_contrast_temperature),
+    "swap_consistency": lambda s: SwapConsistency(),
     "gradient_reversal": lambda s: GradientReversal(target=s.gradient_reversal_target),
     "club": lambda s: Club(),
     "bottleneck": lambda s: Bottleneck(),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from whyact.objectives.base import Objective, View
 from whyact.objectives.codes import first_row, gather_rows, info_nce
-from whyact.objectives.terms import UNDEFINED, same_label
+from whyact.objectives.terms import UNDEFINED, same_label, zero
 from whyact.types import ActionOutput, Batch, WhyactError
 
 TEMPERATURE = 0.1
@@ -71,6 +71,45 @@ class SwapContrast(Objective):
             anchors, candidates, positive, temperature=self.temperature,
             left_out=left_out,
         )  # fmt: skip
+
+
+class SwapConsistency(Objective):
+    """The action code stays as it is when the background is swapped, the nuisance code follows it.
+
+    `foreground_paste` pastes the actor of clip i before the background of clip j. The squared
+    difference of the pasted clip's mean action code from that of clip i, and of its mean nuisance
+    code from that of clip j, over twice the variance of each feature between clips: about 1 for a
+    code that holds nothing of what it should hold, 0 for one that holds nothing else. As it is
+    relative, feature by feature, a code can't lower it by shrinking.
+    """
+
+    name = "swap_consistency"
+    reads = ("foreground_paste",)
+
+    def loss(
+        self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
+    ) -> Tensor:
+        """Mean over pasted clips, features and the two codes; 0 where there are none."""
+        clip, pasted = outputs["clip"], outputs["foreground_paste.pasted"]
+        view = views["foreground_paste.pasted"]
+        if len(view.rows) == 0:
+            return zero(clip)
+        action, nuisance = (
+            relative_change(pasted.mean_code(of(pasted)), clip.mean_code(of(clip)), wanted)
+            for of, wanted in (
+                (lambda o: o.action_code, view.rows), (lambda o: o.nuisance_code, view.background),
+            )
+        )  # fmt: skip
+        return (action + nuisance) / 2
+
+
+def relative_change(codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference of codes (n, C) from rows ``wanted`` (n,) of ``origins`` (B, C).
+
+    Each feature's is over twice its variance among all of them.
+    """
+    spread = torch.cat([origins, codes]).var(0, unbiased=False)
+    return ((codes - origins[wanted]).square().mean(0) / (2 * spread + 1e-6)).mean()
 
 
 class PromptAlignment(Objective):

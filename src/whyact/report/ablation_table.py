@@ -22,6 +22,16 @@ MEASURES: Mapping[str, str] = {
 }
 """Titles of the measures of explanations. A constant map is stable, and a map may be local in the
 wrong place, so stability and spread never rank alone."""
+LEAKS: Mapping[str, str] = {
+    f"{key}_{probe}": f"{title}, {name}"
+    for key, title in {
+        "scene_in_action": "scene from the action code ↓",
+        "action_in_nuisance": "action from the nuisance code ↓",
+        "scene_in_nuisance": "scene from the nuisance code ↑",
+    }.items()
+    for probe, name in {"linear": "linear", "mlp": "MLP"}.items()
+}
+"""Titles of what probes read."""
 _MEBI = 1 << 20
 
 
@@ -47,8 +57,8 @@ def write_ablation(folder: Path, table: Mapping[str, Any]) -> str:
 def markdown(table: Mapping[str, Any]) -> str:
     """The table for people: an overview, then differences, explanations, interaction and costs."""
     parts = [
-        _overview(table), _differences(table), _explanations(table), _interactions(table),
-        _costs(table), _matched(table), _failed(table),
+        _overview(table), _differences(table), _explanations(table), _leaks(table),
+        _interactions(table), _costs(table), _matched(table), _failed(table),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -165,6 +175,23 @@ def _explanations(table: Mapping[str, Any]) -> str:
     return f"{shown}\n\n{gaps}" if gaps else shown
 
 
+def _leaks(table: Mapping[str, Any]) -> str:
+    if not table.get("leaks"):
+        return ""
+    rows = [
+        [name, *(_interval(cells.get(m), 100, 1, signed=False) for m in LEAKS)]
+        for name, cells in table["leaks"].items()
+    ]
+    note = (
+        "### Leakage\n\nAccuracy of a linear probe and of an MLP on held-out clips whose actions "
+        "and scenes are crossed, in points above the floor (majority, permuted labels or "
+        "correlation); mean [95 % interval]. A code without the factor is at 0."
+    )
+    shown = f"{note}\n\n{_rows(['variant', *LEAKS.values()], rows)}"
+    gaps = _against(table, "Difference of the leakage", "leaks", LEAKS, 100, 1)
+    return f"{shown}\n\n{gaps}" if gaps else shown
+
+
 def _interactions(table: Mapping[str, Any]) -> str:
     """Effects of the factorial on accuracy and on explanations, at every size."""
     parts = []
@@ -172,12 +199,14 @@ def _interactions(table: Mapping[str, Any]) -> str:
         accuracy = {
             split: effects.get("top1", effects.get("map"))
             for split, effects in found.items()
-            if split != "explained"
+            if split not in ("explained", "leaks")
         }
         explained = found.get("explained", {})
         measures = {MEASURES[m]: explained[m] for m in MEASURES if m in explained}
+        leaks = {LEAKS[m]: found["leaks"][m] for m in LEAKS if m in found.get("leaks", {})}
         parts.append(f"Variants {size}:")
-        parts += [_effects(c, *u) for c, u in ((accuracy, (100, 1)), (measures, (1, 3))) if c]
+        shown = (accuracy, (100, 1)), (measures, (1, 3)), (leaks, (100, 1))
+        parts += [_effects(columns, *unit) for columns, unit in shown if columns]
     if not parts:
         return ""
     note = (

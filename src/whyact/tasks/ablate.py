@@ -30,7 +30,7 @@ from whyact.tasks.ablation.matching import (
     shadow_model,
 )
 from whyact.tasks.ablation.table import Variant, matched_name, tabulate
-from whyact.tasks.ablation.worker import COSTS, LATENCY, explained
+from whyact.tasks.ablation.worker import COSTS, LATENCY, explained, probed
 from whyact.tasks.train import finished
 from whyact.training.record import environment
 from whyact.types import WhyactError
@@ -215,13 +215,14 @@ def _measured(run: _Run, plan: Grid) -> bool:
         bool(finished(run.config))
         and (run.folder / COSTS).is_file()
         and (explain is None or bool(explained(run.folder, explain)))
+        and (not plan.probe or probed(run.folder, plan.probe))
     )
 
 
 def _job(run: _Run, plan: Grid) -> Job:
     task = {
         "kind": "run", "config": asdict(run.config), "sizes": asdict(run.sizes),
-        "explain": _explain(run, plan),
+        "explain": _explain(run, plan), "probe": plan.probe,
     }  # fmt: skip
     count = folds(run.config.data) if run.config.data.fold == -1 else 1
     return Job(run.config.name, run.folder, task, run.config.training.epochs * count)

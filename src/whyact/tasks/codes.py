@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +169,22 @@ def _leakage(
     folder: Path, found: Codes, dataset: ClipDataset, form: str, seed: int
 ) -> dict[str, Any] | str:
     """What probes read of each code, or why there are none."""
+    known = int(((found.scene >= 0) & (found.label >= 0)).sum())
+    if known < LEAST:
+        return f"{known} clips have a known scene, and probes need {LEAST}"
+    results = probe_codes(found, dataset, seed)
+    draw_leakage(folder / f"leakage.{form}", results)
+    return {name: value.record() for name, value in results.items()}
+
+
+def probe_codes(found: Codes, dataset: ClipDataset, seed: int = 0) -> dict[str, Leakage]:
+    """What probes read of each code, by question; one half of the clips trains them.
+
+    Args:
+        found: at least `whyact.audits.leakage.LEAST` clips with a known scene and label; others
+            are left out. dataset: that they are of. seed: of the halves and the probes.
+    """
     known = (found.scene >= 0) & (found.label >= 0)
-    if int(known.sum()) < LEAST:
-        return f"{int(known.sum())} clips have a known scene, and probes need {LEAST}"
     factors = {
         "action": (found.label[known], len(dataset.classes)),
         "scene": (found.scene[known], len(dataset.scenes)),
@@ -192,8 +205,7 @@ def _leakage(
             "action in the nuisance code": probed(found.nuisance, "action", "scene"),
             "scene in the nuisance code": probed(found.nuisance, "scene", "action"),
         }
-    draw_leakage(folder / f"leakage.{form}", results)
-    return {name: asdict(value) for name, value in results.items()}
+    return results
 
 
 @torch.no_grad()

@@ -17,9 +17,9 @@ from whyact.tasks.ablation.scores import (
     contrasted,
     differences,
     estimates,
-    explained_scores,
     interaction,
     read_scores,
+    recorded_scores,
 )
 
 
@@ -112,13 +112,13 @@ def test_explanations_are_read_by_the_names_of_clips():
     def record(ids: list[str], iou: list[float | None], **more: list[float]) -> dict:
         return {"fingerprint": "x", "ids": ids, "rows": {"native": {"iou": iou, **more}}}
 
-    found = explained_scores(
+    found = recorded_scores(
         {0: record(["p", "q"], [0.5, None], alignment=[0.1, 0.2]), 1: record(["q", "p"], [1, 0.1])},
         "native",
     )
     assert found.ids == ("p", "q") and list(found.values) == ["iou"]
     assert found.values["iou"].nan_to_num(-1).tolist() == [[0.5, -1], [0.1, 1]]
-    assert explained_scores({0: record(["p"], [1]), 1: record(["q"], [1])}, "native") is None
+    assert recorded_scores({0: record(["p"], [1]), 1: record(["q"], [1])}, "native") is None
 
 
 def test_the_interaction_needs_the_same_data():

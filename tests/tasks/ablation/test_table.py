@@ -48,7 +48,7 @@ def variant(runs: dict[int, Path], splits: list[str], match: Match | None = None
 def grid(**given: Any) -> Grid:
     values: dict[str, Any] = {
         "variants": {}, "seeds": [0, 1], "reference": "full", "factors": [], "cells": {},
-        "matched": False, "explain": None,
+        "matched": False, "explain": None, "probe": "",
     }  # fmt: skip
     return Grid(**{**values, **given})
 
@@ -128,6 +128,24 @@ def test_explanations_and_controls(two):
     text = markdown({**table, **ABOUT})
     assert "| full | 0.500 [0.500, 0.500] |" in text and "| *random* | 0.100 [" in text
     assert "| plain | **-0.200 [-0.200, -0.200]** |" in text
+
+
+def leak(run: Path, above_floor: float) -> None:
+    rows = {"probes": {"scene_in_action_linear": [above_floor] * 4}}
+    record = {"split": "probe", "fingerprint": "x", "ids": list("abcd"), "rows": rows}
+    (run / "leaks.json").write_text(json.dumps(record))
+
+
+def test_leakage_above_the_floor(two):
+    for name, value in (("full", 0.05), ("plain", 0.9)):
+        for run in two[name].runs.values():
+            leak(run, value)
+    table = tabulate(grid(probe="probe"), two, None)
+    text = markdown({**table, **ABOUT})
+    assert "| variant | scene from the action code ↓, linear |" in text
+    assert "| full | 5.0 [5.0, 5.0] |" in text and "| plain | **+85.0 [+85.0, +85.0]** |" in text
+    other = tabulate(grid(probe="iid"), two, None)  # records of another split do not count
+    assert "Leakage" not in markdown({**other, **ABOUT})
 
 
 def test_the_interaction_as_they_are_and_at_matched_size(tmp_path):

@@ -15,7 +15,7 @@ from whyact.types import WhyactError
 
 KEYS = (
     "config", "common", "axes", "factors", "variants", "seeds", "reference", "matched", "explain",
-    "quick",
+    "probe", "quick",
 )  # fmt: skip
 _MEASURING = ("seeds", "matched", "explain")
 """What ``quick`` may have besides settings."""
@@ -44,6 +44,7 @@ class Grid:
         factors: parts of the factorial. cells: the variant of every set of them that is on.
         matched: every variant is also trained with as many parameters as the reference.
         explain: clips whose explanations are measured; None for none.
+        probe: split whose codes are probed for leakage; empty for none.
     """
 
     variants: dict[str, dict[str, Any]]
@@ -53,6 +54,7 @@ class Grid:
     cells: dict[Cell, str]
     matched: bool
     explain: ExplainedClips | None
+    probe: str
 
 
 def base_configs(path: str | Path) -> list[Path]:
@@ -74,6 +76,7 @@ def read_grid(path: str | Path, quick: bool = False) -> Grid:
     - ``seeds``; ``reference``: a variant, by default the one with all factors on.
     - ``matched``: true to train every variant also at the reference's number of parameters.
     - ``explain``: ``split`` and ``clips`` whose explanations are measured.
+    - ``probe``: a split whose actions and scenes are crossed: its codes are probed for leakage.
     - ``quick``: settings that shorten every run; with its own ``seeds`` (default: the first),
       ``matched`` and ``explain`` where it names them.
 
@@ -112,7 +115,8 @@ def read_grid(path: str | Path, quick: bool = False) -> Grid:
         raise WhyactError(f"{path}: matched needs a 'reference:' whose size the variants get.")
     seeds, explain = list(tree.get("seeds", [42])), tree.get("explain")
     explained = ExplainedClips(**explain) if explain else None
-    return Grid(variants, seeds, reference, parts, found, matched, explained)
+    probe = str(tree.get("probe", ""))
+    return Grid(variants, seeds, reference, parts, found, matched, explained, probe)
 
 
 def cell_name(cell: Cell, factors: list[str]) -> str:
@@ -181,7 +185,7 @@ def _read(path: str | Path) -> dict[str, Any]:
 def _check_part(path: Path, key: str, value: Any, prefix: str = "") -> None:
     """Fail where a part of a grid has another form than `read_grid` says."""
     where = f"{path}: {prefix}{key}"
-    if value is None or key in ("config", "reference"):
+    if value is None or key in ("config", "reference", "probe"):
         return
     if key == "matched":
         if not isinstance(value, bool):

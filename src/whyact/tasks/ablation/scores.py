@@ -103,11 +103,11 @@ def _shared(names: Sequence[Sequence[str]]) -> tuple[list[str], list[Tensor]]:
     return shared, [torch.tensor([place[name] for name in shared]) for place in places]
 
 
-def explained_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTable | None:
-    """What `whyact.tasks.ablation.explained.explain_run` measured for every seed.
+def recorded_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTable | None:
+    """What the clips of every seed got in a record of `explain_run` or `leak_run`.
 
     Args:
-        found: its records by seed. row: ``native`` or a control.
+        found: the records by seed. row: of those that the records have, such as ``native``.
     """
     shared, order = _shared([record["ids"] for record in found.values()])
     if not shared:

@@ -19,11 +19,11 @@ from whyact.tasks.ablation.scores import (
     contrasted,
     differences,
     estimates,
-    explained_scores,
     interaction,
     read_scores,
+    recorded_scores,
 )
-from whyact.tasks.ablation.worker import COSTS, EXPLAINED
+from whyact.tasks.ablation.worker import COSTS, EXPLAINED, LEAKS
 from whyact.tasks.folds import fold_runs
 
 Tables = dict[str, dict[str, ClipTable]]
@@ -61,6 +61,7 @@ def tabulate(
     Returns:
         ``summary`` and ``top5``: by variant and split a mean over seeds with its interval, and the
         difference from the reference; ``explained``, ``controls``: the same by measure;
+        ``leaks``: the same by question and probe, above the floor;
         ``interaction``; ``costs``; ``variants``; ``rows``: what each run scored.
     """
     tables = _scores(variants)
@@ -80,8 +81,11 @@ def tabulate(
         table["explain"] = asdict(grid.explain)
         table["explained"] = _by_measure(explained, grid.reference)
         table["controls"] = _controls(variants.get(grid.reference))
+    leaks = _leaks(variants, grid.probe) if grid.probe else {}
+    table["leaks"] = _by_measure(leaks, grid.reference)
     if grid.factors:
-        table["interaction"] = _interactions(grid, {**tables, "explained": explained})
+        measured_too = {"explained": explained, "leaks": leaks}
+        table["interaction"] = _interactions(grid, {**tables, **measured_too})
     return table
 
 
@@ -137,7 +141,17 @@ def _explained(variants: Mapping[str, Variant], asked: ExplainedClips) -> dict[s
         found = variant.record(EXPLAINED)
         # A run that failed after training may have explained other clips for an earlier grid.
         records = {s: r for s, r in found.items() if (r["split"], r["clips"]) == astuple(asked)}
-        table = explained_scores(records, NATIVE) if records else None
+        table = recorded_scores(records, NATIVE) if records else None
+        if table is not None:
+            made[name] = table
+    return made
+
+
+def _leaks(variants: Mapping[str, Variant], split: str) -> dict[str, ClipTable]:
+    made = {}
+    for name, variant in variants.items():
+        records = {s: r for s, r in variant.record(LEAKS).items() if r["split"] == split}
+        table = recorded_scores(records, "probes") if records else None
         if table is not None:
             made[name] = table
     return made
@@ -147,7 +161,7 @@ def _controls(reference: Variant | None) -> dict[str, dict[str, Any]]:
     """The maps that know nothing of the model, on the reference's models."""
     records = reference.record(EXPLAINED) if reference else {}
     rows = list(next(iter(records.values()))["rows"]) if records else []
-    tables = {row: explained_scores(records, row) for row in rows if row != NATIVE}
+    tables = {row: recorded_scores(records, row) for row in rows if row != NATIVE}
     return _by_measure({row: t for row, t in tables.items() if t is not None}, "")
 
 

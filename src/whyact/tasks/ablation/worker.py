@@ -28,6 +28,7 @@ from whyact.tasks.ablation.costs import (
     peak_memory,
 )
 from whyact.tasks.ablation.explained import explain_run
+from whyact.tasks.ablation.leaking import leak_run
 from whyact.tasks.ablation.matching import Sizes, count_parameters
 from whyact.tasks.train import finished, train
 from whyact.training.record import environment
@@ -35,17 +36,20 @@ from whyact.training.setup import make_accelerator
 from whyact.types import WhyactError
 
 Job = Callable[[], None]
-COSTS, EXPLAINED, LATENCY = "costs.json", "explained.json", "latency.json"
+COSTS, EXPLAINED, LEAKS = "costs.json", "explained.json", "leaks.json"
+LATENCY = "latency.json"
 """Records beside a run's own, and of the whole grid."""
 
 
 def run(
-    config: Mapping[str, Any], sizes: Mapping[str, Any], explain: Mapping[str, Any] | None
-) -> None:
+    config: Mapping[str, Any], sizes: Mapping[str, Any], explain: Mapping[str, Any] | None,
+    probe: str,
+) -> None:  # fmt: skip
     """Train, evaluate, explain and weigh one variant with one seed; what is there is kept.
 
     Args:
         config: of the run, as a tree. sizes: `Sizes`. explain: arguments of `explain_run`, or None.
+        probe: split whose codes are probed; empty for none.
     """
     settings = from_dict(config)
     folder = Path(settings.output) / settings.name
@@ -60,6 +64,14 @@ def run(
         write_json(folder / COSTS, costs)
     if explain is not None and not explained(folder, explain):
         write_json(folder / EXPLAINED, explain_run(folder, **explain))
+    if probe and not probed(folder, probe):
+        write_json(folder / LEAKS, leak_run(folder, split=probe))
+
+
+def probed(folder: Path, split: str) -> bool:
+    """Whether a run's codes were probed on that split."""
+    file = folder / LEAKS
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["split"] == split
 
 
 def explained(folder: Path, explain: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""What is recorded of a run's codes, on generated clips whose scenes and actions are crossed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.tasks.tiny import tiny_config, write_folder
+
+from whyact.config import Config
+from whyact.models.builders import build_model
+from whyact.tasks.ablation.leaking import leak_run
+from whyact.training.checkpoint import save_checkpoint
+from whyact.types import WhyactError
+
+
+def untrained(folder: Path, config: Config, classes: tuple[str, ...], scenes: int) -> Path:
+    model = build_model(config.model, classes=len(classes), scenes=scenes, seed=0)
+    save_checkpoint(
+        folder / "checkpoints" / "best", weights=model.state_dict(), config=config,
+        classes=classes, scenes=tuple(map(str, range(scenes))), state={},
+    )  # fmt: skip
+    return folder
+
+
+def test_hits_of_held_out_clips_less_the_floor(tmp_path):
+    config = Config()
+    config.data.type, config.data.root = "backdrop", str(tmp_path)
+    config.data.clip.frames, config.data.transform.short_side = 4, 32
+    config.data.transform.size, config.data.backdrop.eval_clips = 32, 60
+    config.model.backbone.width, config.model.backbone.type = 8, "small"
+    run = untrained(tmp_path / "run", config, tuple(map(str, range(15))), 21)
+    found = leak_run(run, split="probe")
+    rows = found["rows"]["probes"]
+    assert set(rows) == {
+        f"{q}_{probe}" for q in found["floors"] for probe in ("linear", "mlp")
+    }  # fmt: skip
+    assert len(found["ids"]) == 30 and set(found["floors"]) == {
+        "scene_in_action", "action_in_nuisance", "scene_in_nuisance"
+    }  # fmt: skip
+    for name, values in rows.items():
+        floor = found["floors"][name.rsplit("_", 1)[0]]
+        assert {round(v + floor, 3) for v in values} <= {0.0, 1.0}
+
+
+def test_clips_without_scenes_are_refused(tmp_path):
+    write_folder(tmp_path / "clips", splits=("test",))
+    run = untrained(tmp_path / "run", tiny_config(tmp_path / "clips", tmp_path), ("a", "b"), 0)
+    with pytest.raises(WhyactError, match="0 clips of 'test' have a known scene"):
+        leak_run(run, split="test")

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
-from whyact.config import BalanceConfig
+from whyact.config import BalanceConfig, TrainingConfig
 from whyact.training.checkpoint import load_state
 from whyact.training.loop import Loop
-from whyact.training.setup import cosine_with_warmup
+from whyact.training.setup import cosine_with_warmup, make_accelerator
 from whyact.types import WhyactError
 
 SCRIPT = Path(__file__).with_name("toy_runs.py")
@@ -224,3 +224,12 @@ def test_balanced_groups_are_what_the_loop_draws(tmp_path):
     # Four groups share 2400 draws: {0}, {3, 6, 9}, {1, 4, 7, 10}, {2, 5, 8, 11}.
     assert drawn[0] == pytest.approx(600, abs=80)
     assert drawn[3] == pytest.approx(200, abs=60) and drawn[1] == pytest.approx(150, abs=50)
+
+
+@pytest.mark.parametrize(("found", "taken"), [({"avx512_bf16": True}, "bf16"), ({}, "no")])
+def test_auto_precision_is_what_the_cpu_computes(monkeypatch, found, taken):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    config = TrainingConfig(device="cpu")
+    assert make_accelerator(config).mixed_precision == taken
+    config.mixed_precision = "no"  # another run in the same process
+    assert make_accelerator(config).mixed_precision == "no"

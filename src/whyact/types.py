@@ -179,6 +179,8 @@ class ActionOutput:
         grid: (h, w) with ``h * w == N``.
         action_code: (B, T', K, C), what the action logits read.
         nuisance_code: (B, T', K, C); C may be 0 for a model that does not split its features.
+        action_share: (B, T', K) in [0, 1], how much of each region is action; 1 for a model that
+            does not split its features.
         adjacency: (B, T', K, K), region graph of each frame, rows sum to one (or are zero);
             ``adjacency[b, t, i, j]`` is the weight with which region i listens to region j.
         prompts: (B, T', P, C); P is 0 without prompts.
@@ -217,6 +219,7 @@ class ActionOutput:
     grid: tuple[int, int]
     action_code: Tensor
     nuisance_code: Tensor
+    action_share: Tensor
     adjacency: Tensor
     prompts: Tensor
     prompt_weights: Tensor

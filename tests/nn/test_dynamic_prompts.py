@@ -18,6 +18,7 @@ def regions(codes: Tensor) -> Regions:
         assignment=torch.full((b, t, k, 4), 1 / k),
         action_code=codes,
         nuisance_code=codes,
+        action_share=torch.ones(b, t, k),
         adjacency=torch.zeros(b, t, k, k),
         position=torch.zeros(b, t, k, 2),
         mass=even,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -22,6 +22,8 @@ from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
 
 Wanted = int | str | Sequence[int | str]
+FAINT = 1e-4
+"""Weight that a region without action keeps in the head, so that there is always one to hear."""
 WISHES_AT_ONCE = 32
 """Wishes whose parts are in memory together; it does not change results."""
 
@@ -220,6 +222,7 @@ class ActionRecognizer(VideoModel):
             grid=grid,
             action_code=made.refined.action_code,
             nuisance_code=regions.nuisance_code,
+            action_share=regions.action_share,
             adjacency=regions.adjacency,
             prompts=made.refined.prompts,
             prompt_weights=made.prompts.weights,
@@ -260,24 +263,35 @@ class ActionRecognizer(VideoModel):
     ) -> _Read:
         """Everything before a split: regions, prompts, graph and scores of the whole graph."""
         regions = self.spatial_graph(tokens, grid, boxes)
-        codes = regions.action_code
+        codes, share = regions.action_code, regions.action_share.unsqueeze(-1)
         prompts = self.dynamic_prompts(regions, heard)
-        guides = self.dynamic_prompts.guide(codes, prompts.prompts)
-        guided = codes + guides.fusion
+        guides = self._heard(regions, self.dynamic_prompts.guide(codes, prompts.prompts))
+        # What is added to an action code counts as far as its region is action.
+        guided = codes + share * guides.fusion
         refined = self.graph_prompt_gnn(
             guided, prompts.prompts, regions.adjacency, mask=regions.mask
         )
+        refined = replace(refined, action_code=guided + share * (refined.action_code - guided))
         # The refined prompts guide the refined nodes; fusion has happened already.
         last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
+        last = self._heard(regions, last)
         scores = self.head(refined.action_code, last.regions, last.classifier, mask=regions.mask)
         return _Read(regions, prompts, guides, guided, refined, last, scores)
 
+    @staticmethod
+    def _heard(regions: Regions, guides: Guides) -> Guides:
+        """The head hears a region as far as it is action, whatever the prompts say."""
+        return replace(guides, regions=guides.regions + regions.action_share.clamp_min(FAINT).log())
+
     def _module_logits(self, made: _Read) -> dict[str, Tensor]:
         guides, mask = made.guides, made.regions.mask
-        neutral = torch.zeros_like(guides.regions), torch.zeros_like(guides.classifier)
+        zeros = map(torch.zeros_like, (guides.regions, guides.fusion, guides.classifier))
+        neutral = self._heard(made.regions, Guides(*zeros))
         guided = self.head(made.guided, guides.regions, guides.classifier, mask=mask)
         return {
-            "spatial_graph": self.head(made.regions.action_code, *neutral, mask=mask).logits,
+            "spatial_graph": self.head(
+                made.regions.action_code, neutral.regions, neutral.classifier, mask=mask
+            ).logits,
             "dynamic_prompts": guided.logits,
             "graph_prompt_gnn": made.scores.logits,
         }

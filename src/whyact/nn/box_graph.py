@@ -154,5 +154,6 @@ class BoxSpatialGraph(nn.Module):
         for convolution in self.convolutions:
             nodes = nodes + F.gelu(adjacency @ convolution(nodes))
         nodes = nodes * mask.unsqueeze(-1)
-        action, nuisance = self.codes(nodes, assignment, tokens)
-        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1), mask)
+        action, nuisance, share = self.codes(nodes, assignment, tokens)
+        mass = assignment.mean(-1)
+        return Regions(assignment, action, nuisance, share, adjacency, position, mass, mask)

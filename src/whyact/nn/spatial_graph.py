@@ -15,6 +15,8 @@ from whyact.types import WhyactError
 CUES = ("proximity", "coactivation", "position")
 FUSIONS = ("attention", "addition")
 DYNAMICS = ("none", "region", "frame")
+STRETCH = 0.1
+"""How far the share of action goes beyond [0, 1] before it is cut: a region can be none at all."""
 MOTION_GAIN = 4.0
 """Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
@@ -96,8 +98,22 @@ def dynamics(regions: Tensor) -> Tensor:
     return torch.cat([change.relu(), (-change).relu(), distance], dim=-1)
 
 
+def hard_share(logit: Tensor) -> Tensor:
+    """A sigmoid that reaches 0 and 1, as in hard concrete gates (Louizos et al., ICLR 2018).
+
+    Beyond the cut the gradient is that of the sigmoid, so what was shut can open again.
+    """
+    soft = logit.sigmoid() * (1 + 2 * STRETCH) - STRETCH
+    return soft + (soft.clamp(0, 1) - soft).detach()
+
+
 class RegionCodes(nn.Module):
     """Splits every region into an action code and a nuisance code, (..., C) each.
+
+    A gate says which share of the region is action; what is not is nuisance. The action code is
+    scaled by the share and the nuisance code by the rest, so a region of the background has nothing
+    to say about the action, and one on the actor nothing about the scene. Without the gate, the
+    codes of regions that the head ignores keep all that is to be seen there.
 
     The action code reads what the graph made of the region and, by choice, `dynamics` of the
     tokens; the nuisance code the former only, as a scene does not act. The dynamics are those of
@@ -121,10 +137,13 @@ class RegionCodes(nn.Module):
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
         self.nuisance = nn.Linear(inputs, code_width)
+        self.share = nn.Linear(inputs, 1)
         if motion != "none":
             self.motion = nn.Linear(3 * token_width, code_width, bias=False)
 
-    def forward(self, regions: Tensor, assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, regions: Tensor, assignment: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Split.
 
         Args:
@@ -132,7 +151,7 @@ class RegionCodes(nn.Module):
             assignment: (B, T', K, N). tokens: (B, T', N, D), as the backbone made them.
 
         Returns:
-            Action code and nuisance code, (B, T', K, C) each.
+            Action code and nuisance code, (B, T', K, C) each, and the share of action (B, T', K).
         """
         looks = self.norm(regions)
         action = self.action(looks)
@@ -141,7 +160,8 @@ class RegionCodes(nn.Module):
             pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
             pooled = F.layer_norm(pooled, pooled.shape[-1:])
             action = action + self.motion(MOTION_GAIN * dynamics(pooled))
-        return action, self.nuisance(looks)
+        share = hard_share(self.share(looks))
+        return share * action, (1 - share) * self.nuisance(looks), share.squeeze(-1)
 
 
 class LearnedSpatialGraph(nn.Module):
@@ -223,8 +243,9 @@ class LearnedSpatialGraph(nn.Module):
         for convolution in self.convolutions:
             regions = regions + F.gelu(adjacency @ convolution(regions))
         fused = pooled + self._fuse(values, regions, assignment)
-        action, nuisance = self.codes(regions + fused, assignment, tokens)
-        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
+        action, nuisance, share = self.codes(regions + fused, assignment, tokens)
+        mass = assignment.mean(-1)
+        return Regions(assignment, action, nuisance, share, adjacency, position, mass)
 
     def _assign(self, values: Tensor, cells: Tensor) -> Tensor:
         keys = values + self.place(cells)
@@ -295,7 +316,8 @@ class GridSpatialGraph(nn.Module):
         hard = F.one_hot(block, regions).T.to(tokens.dtype)
         assignment = hard.expand(*tokens.shape[:2], regions, h * w)
         pooled = self.embed(pool(assignment, self.norm(tokens)))
-        action, nuisance = self.codes(pooled, assignment, tokens)
+        action, nuisance, share = self.codes(pooled, assignment, tokens)
         position = pool(assignment, cell_positions(grid, tokens).expand(*tokens.shape[:3], 2))
         adjacency = tokens.new_zeros(*tokens.shape[:2], regions, regions)
-        return Regions(assignment, action, nuisance, adjacency, position, assignment.mean(-1))
+        mass = assignment.mean(-1)
+        return Regions(assignment, action, nuisance, share, adjacency, position, mass)

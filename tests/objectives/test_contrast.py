@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from whyact.objectives.base import View
 from whyact.objectives.codes import info_nce
-from whyact.objectives.contrast import PromptAlignment, SwapContrast, attended_token
+from whyact.objectives.contrast import (
+    PromptAlignment,
+    SwapConsistency,
+    SwapContrast,
+    attended_token,
+    relative_change,
+)
 from whyact.types import ActionOutput, Batch, WhyactError
 
 RIGHT, WRONG = math.log(1 + math.exp(-10)), math.log(1 + math.exp(10))
@@ -133,3 +139,41 @@ def test_models_without_prompts_and_bad_temperatures_are_refused() -> None:
         PromptAlignment().attach(toy_output(1))
     with pytest.raises(WhyactError, match="swap_contrast_temperature must be above 0, got 0"):
         SwapContrast(temperature=0)
+
+
+def test_relative_change_by_hand() -> None:
+    origins = torch.tensor([[0.0, 5.0], [2.0, 5.0]])
+    # First feature: 0, 2 and 2 have variance 8 / 9, the change is 2. The second never varies.
+    change = relative_change(torch.tensor([[2.0, 5.0]]), origins, torch.tensor([0]))
+    assert change.item() == pytest.approx((4 / (2 * 8 / 9) + 0) / 2, rel=1e-4)
+    scaled = relative_change(torch.tensor([[20.0, 50.0]]), 10 * origins, torch.tensor([0]))
+    assert scaled.item() == pytest.approx(change.item(), rel=1e-4)  # shrinking does not help
+    same = relative_change(origins[1:], origins, torch.tensor([1]))
+    assert same.item() == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "nuisance", "right"), [(E0, E1, True), (E1, E1, False), (E0, E0, False)]
+)
+def test_consistency_wants_the_actors_action_and_the_backgrounds_nuisance(
+    action: list[float], nuisance: list[float], right: bool
+) -> None:
+    clip, pasted, batch = output([E0, E1], [E0, E1]), output([action], [nuisance]), toy_batch(2)
+    view = View(batch.rows(torch.tensor([0])), torch.tensor([0]), torch.tensor([1]))
+    loss = SwapConsistency().loss(
+        {"clip": clip, "foreground_paste.pasted": pasted}, batch, {"foreground_paste.pasted": view}
+    )
+    assert (loss.item() < 1e-6) == right
+    loss.backward()
+    assert (pasted.action_code.grad.abs().sum() > 0) == (action != E0)
+
+
+def test_consistency_without_pasted_clips_is_zero() -> None:
+    clip, batch = output([E0, E1], [E0, E1]), toy_batch(2)
+    none = torch.zeros(0, dtype=torch.int64)
+    view = View(batch.rows(none), none, none)
+    loss = SwapConsistency().loss(
+        {"clip": clip, "foreground_paste.pasted": clip.rows(0, 0)}, batch,
+        {"foreground_paste.pasted": view},
+    )  # fmt: skip
+    assert loss.item() == 0

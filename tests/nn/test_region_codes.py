@@ -1,0 +1,58 @@
+"""The split of a region into action and nuisance, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from whyact.config import ModelConfig
+from whyact.models.builders import build_model
+from whyact.nn.spatial_graph import RegionCodes, hard_share
+
+
+def test_the_share_reaches_both_ends_and_can_come_back() -> None:
+    # 1.2 * sigmoid - 0.1 is 0 where the sigmoid is 1 / 12 and 1 where it is 11 / 12.
+    edge = math.log(11)
+    logit = torch.tensor([-20.0, -edge - 0.01, -edge + 0.1, 0.0, edge + 0.01, 20.0])
+    share = hard_share(logit.requires_grad_())
+    assert share[[0, 1, 3, 4, 5]].tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-6)
+    assert 0 < share[2].item() < 0.02
+    share.sum().backward()
+    soft = logit.detach().sigmoid()
+    assert torch.allclose(logit.grad, 1.2 * soft * (1 - soft))  # the cut does not stop it
+
+
+def split(share_logit: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    codes = RegionCodes(token_width=3, inputs=4, code_width=2, motion="none")
+    torch.nn.init.zeros_(codes.share.weight)
+    torch.nn.init.constant_(codes.share.bias, share_logit)
+    regions = torch.randn(2, 5, 3, 4)
+    looks = codes.norm(regions)
+    assignment, tokens = torch.ones(2, 5, 3, 6) / 3, torch.zeros(2, 5, 6, 3)
+    return *codes(regions, assignment, tokens), codes.action(looks), codes.nuisance(looks)
+
+
+@pytest.mark.parametrize(("logit", "expected"), [(-20.0, 0.0), (0.0, 0.5), (20.0, 1.0)])
+def test_what_is_not_action_is_nuisance(logit: float, expected: float) -> None:
+    action, nuisance, share, whole_action, whole_nuisance = split(logit)
+    assert torch.equal(share, torch.full((2, 5, 3), expected))
+    assert torch.allclose(action, expected * whole_action)
+    assert torch.allclose(nuisance, (1 - expected) * whole_nuisance)
+
+
+def test_a_region_of_the_background_says_nothing_whatever_prompts_and_graph_add() -> None:
+    model = build_model(ModelConfig(), classes=3, seed=0).eval()
+    make = model.spatial_graph.codes.share.forward
+    # The first region becomes background, the others action.
+    wanted = torch.tensor([-20.0] + [20.0] * 7).view(1, 1, 8, 1)
+    model.spatial_graph.codes.share.forward = lambda x: 0 * make(x) + wanted
+    with torch.no_grad():
+        output = model(torch.rand(2, 3, 4, 32, 32))
+    assert output.action_share[..., 0].eq(0).all() and output.action_share[..., 1:].eq(1).all()
+    assert output.action_code[:, :, 0].eq(0).all() and output.action_code[:, :, 1:].any()
+    assert output.nuisance_code[:, :, 0].any() and output.nuisance_code[:, :, 1:].eq(0).all()
+    assert output.contributions[:, :, 0].abs().max() == 0
+    assert output.region_weights[:, :, 0].max() < 1e-3 * output.region_weights.max()

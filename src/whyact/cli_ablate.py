@@ -16,6 +16,10 @@ def add_ablate_options(one: argparse.ArgumentParser) -> None:
         help="variants and seeds; default: the ablation of the README, ablation_config.yaml",
     )  # fmt: skip
     one.add_argument("--output", default="runs/ablation", help="folder of the runs and the table")
+    one.add_argument(
+        "--only", default="", metavar="VARIANT[,VARIANT…]",
+        help="train these now; the table has all variants that are done",
+    )  # fmt: skip
     one.add_argument("--quick", action="store_true", help="the grid's short form")
     one.add_argument(
         "--workers", type=int, default=0, metavar="N",
@@ -29,7 +33,10 @@ def run_ablate(args: argparse.Namespace, config: Config) -> int:
 
     grid = args.grid or builtin_config("ablation_config")
     config = load_config([*base_configs(grid), *args.config], args.flags)
-    found = ablate(config, grid=grid, output=args.output, quick=args.quick, workers=args.workers)
+    only = [name for name in args.only.split(",") if name]
+    found = ablate(
+        config, grid=grid, output=args.output, quick=args.quick, workers=args.workers, only=only
+    )
     print(found.text)
     for name, reason in found.failed.items():
         print(f"whyact: {name} failed: {reason}", file=sys.stderr)

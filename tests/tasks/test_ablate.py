@@ -101,6 +101,19 @@ def test_a_grid_is_trained_once_and_measured(tmp_path, ran):
     assert ran == [*(f"{n}/seed_2" for n in base), "latency"]  # other models are timed
 
 
+def test_some_variants_now_and_the_others_later(tmp_path, ran):
+    clips, out = write_folder(tmp_path / "clips", clips=2), tmp_path / "out"
+    config = tiny_config(clips, out)
+    path = write_grid(tmp_path, "variants: {good: {}, late: {training.epochs: 2}}\nseeds: [1, 2]")
+    found = ablate(config, grid=path, output=out, only=["late"])
+    assert ran == ["late/seed_1", "late/seed_2", "latency"] and "| good | – |" in found.text
+    ran.clear()
+    found = ablate(config, grid=path, output=out, only=["good"])
+    assert ran == ["good/seed_1", "good/seed_2", "latency"] and "| good | – |" not in found.text
+    with pytest.raises(WhyactError, match="Did you mean 'late'"):
+        ablate(config, grid=path, output=out, only=["lat"])
+
+
 def test_a_failed_run_is_left_out_and_tried_again(tmp_path, ran, monkeypatch):
     clips, out = write_folder(tmp_path / "clips", clips=2), tmp_path / "out"
     config = tiny_config(clips, out)
@@ -179,7 +192,8 @@ def test_folds_of_other_settings_are_not_taken_for_finished_ones(tmp_path):
 def test_the_worker_says_what_went_wrong(tmp_path, capsys):
     file = tmp_path / "job.json"
     task = {"kind": "run", "config": {"model": {"type": "cnn3d"}, "output": str(tmp_path)},
-            "sizes": {"classes": 2, "scenes": 0}, "explain": None}  # fmt: skip
+            "sizes": {"classes": 2, "scenes": 0}, "explain": None,
+            "probe": ""}  # fmt: skip
     file.write_text(json.dumps(task))
     assert main([str(file)]) == 1
     assert "cnn3d needs a 3-D network" in capsys.readouterr().err.splitlines()[-1]

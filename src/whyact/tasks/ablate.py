@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from rich.progress import track
 
 from whyact.config import Config, DataConfig
-from whyact.config_io import from_dict, merge
+from whyact.config_io import from_dict, merge, nearest
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
 from whyact.objectives.builders import build_objectives
@@ -83,7 +83,7 @@ class _Run:
 
 def ablate(
     config: Config, *, grid: str | Path, output: str | Path = "runs/ablation", quick: bool = False,
-    workers: int = 0,
+    workers: int = 0, only: Collection[str] = (),
 ) -> Ablation:  # fmt: skip
     """Train every variant with every seed, measure it, and compare all with the reference.
 
@@ -97,9 +97,12 @@ def ablate(
         output: folder of the runs and of the table. quick: the grid's short form.
         workers: runs at a time; 0 for one a GPU, or one where there is none. Several have one CPU
             thread and, in turn, one GPU each.
+        only: variants to train now, those at matched size by their own names; the table has all
+            that are done. Empty for all.
 
     Raises:
-        WhyactError: a grid or setting that is wrong, or runs there that were made with others.
+        WhyactError: a grid, setting or variant that is wrong, or runs there that were made with
+            other settings.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise WhyactError(
@@ -110,9 +113,16 @@ def ablate(
     runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
     _check(runs)
     matches = _add_matched(runs, plan.reference) if plan.matched else {}
+    names = {run.variant for run in runs}
+    for name in only:
+        if name not in names:
+            raise WhyactError(
+                f"{grid} has no variant '{name}'. Did you mean '{nearest(name, sorted(names))}'?"
+            )
+    wanted = [run for run in runs if not only or run.variant in only]
     devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
     workers = workers or max(1, devices)
-    jobs = [_job(run, plan) for run in runs if not _measured(run, plan)]
+    jobs = [_job(run, plan) for run in wanted if not _measured(run, plan)]
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
     latency = _latency(done, Path(output), failed, devices)

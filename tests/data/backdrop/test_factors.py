@@ -209,6 +209,8 @@ def test_test_splits_are_those_that_select_nothing() -> None:
         "multi_val",
         "untrimmed_train",
         "untrimmed_val",
+        "scufo_train",
+        "scufo_val",
     }
     assert set(SPLITS) - set(TEST_SPLITS) == {"train", "val", "probe", *others}
 

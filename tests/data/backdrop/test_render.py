@@ -13,7 +13,14 @@ import pytest
 
 from whyact.data.backdrop.actions import ACTIONS
 from whyact.data.backdrop.arrays import BACKDROP_VERSION, describe
-from whyact.data.backdrop.factors import SPLITS, UNTRIMMED_LENGTH, Factors, draw_factors, kind_of
+from whyact.data.backdrop.factors import (
+    NOISE_SCENE,
+    SPLITS,
+    UNTRIMMED_LENGTH,
+    Factors,
+    draw_factors,
+    kind_of,
+)
 from whyact.data.backdrop.render import BackdropSample, generate_clip, render
 from whyact.data.backdrop.scenes import SCENES, paint
 from whyact.types import WhyactError
@@ -27,7 +34,7 @@ GRAIN = 3
 CONTENT = {"1.1": "b2fbfaae65dbc614182ac4622f2f28f8815dcd26f5958a1f2cc28b36bd1dbfe0"}
 """SHA-256 of the clips below, by version."""
 FIRST_SPLITS = SPLITS[:15]
-LATER = {"1.1": "49cde452de8132f973a592d53824a5d34a8577f26f7073aee7e6cff4a91b52ea"}
+LATER = {"1.1": "937d3df4b8d219592434e08cebfe6e2ee845fc1a37244a7880b13106bd8d1522"}
 """The same of the splits that were added without a change of the others."""
 
 
@@ -257,6 +264,13 @@ def test_mirrored_factors_give_the_mirrored_clip(index) -> None:
     assert overlap((a & 1) > 0, (b & 1) > 0) > 0.85  # Pillow draws lines not quite symmetrically
     assert overlap(a >> 4 > 0, b >> 4 > 0) > 0.7
     assert overlap((a & 1) > 0, (b[..., ::-1] & 1) > 0) < 0.8
+
+
+def test_scufo_to_train_on_are_other_still_clips_before_noise() -> None:
+    for index in range(5):
+        made = clip("scufo_train", index)
+        assert (made.video == made.video[:1]).all() and made.factors.scene == NOISE_SCENE
+        assert (made.video != clip("scufo", index).video).mean() > 0.5
 
 
 def test_scufo_is_the_middle_frame_of_scuba_without_motion() -> None:

@@ -17,9 +17,10 @@ TEST_SPLITS = (
 )  # fmt: skip
 SPLITS = (
     "train", "val", "probe", *TEST_SPLITS, "multi_train", "multi_val", "untrimmed_train",
-    "untrimmed_val",
+    "untrimmed_val", "scufo_train", "scufo_val",
 )  # fmt: skip
-"""``multi`` and ``untrimmed`` come with clips of their own kind to train and to select on."""
+"""``multi``, ``untrimmed`` and ``scufo`` come with clips of their kind to train and to select on;
+what is trained on ``scufo_train`` says how much of the actions a still frame of the actor tells."""
 UNTRIMMED_LENGTH = 4
 """A clip of ``untrimmed`` has this many times the frames of the others."""
 NOISE_SCENE = -1
@@ -135,7 +136,7 @@ def _scene(
     rng: np.random.Generator, split: str, index: int, action: int, correlation: float
 ) -> int:
     scenes = len(TRAIN_SCENES)
-    if split in ("scuba", "scufo"):
+    if kind_of(split) in ("scuba", "scufo"):
         return NOISE_SCENE
     if split == "novel":
         return scenes + int(rng.integers(len(NOVEL_SCENES)))

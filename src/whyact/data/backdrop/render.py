@@ -335,7 +335,7 @@ def generate_clip(
     factors = draw_factors(split=split, index=index, seed=seed, correlation=correlation)
     length = split_frames(split, frames)
     sample = render(factors, frames=length, size=size)
-    if split != "scufo":
+    if kind_of(split) != "scufo":
         return sample
     middle = [length // 2] * length
     return BackdropSample(

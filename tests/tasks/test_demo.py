@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
 from whyact.data.backdrop import arrays
 from whyact.report.schema import validate
 from whyact.tasks import demo as module
 from whyact.tasks.demo import EXPLAINED, demo, plain
-from whyact.tasks.train import train
 from whyact.training.checkpoint import load_model
 from whyact.types import WhyactError
 
@@ -125,16 +121,8 @@ def test_the_second_call_trains_and_generates_nothing(done, monkeypatch, capsys)
     def no_more(*_: object) -> None:
         raise AssertionError("this was to need no work")
 
-    def in_this_process(configs: dict[str, Config]) -> dict[str, Any]:
-        made = {}
-        for name, config in configs.items():
-            config.name = name
-            made[name] = train(config, resume=True).scores
-        return made
-
     monkeypatch.setattr(arrays, "multiprocessing", SimpleNamespace(get_context=no_more))
-    monkeypatch.setattr("whyact.training.loop.Loop._update", no_more)
-    monkeypatch.setattr(module, "_train_both", in_this_process)
+    monkeypatch.setattr("whyact.tasks.ablation.jobs._start", no_more)
     monkeypatch.setattr(module, "explain_examples", lambda run, folder: [])  # shown above
     assert demo(output=output, flags=tiny(root)) == results
     shown = capsys.readouterr().out
@@ -145,19 +133,8 @@ def test_the_second_call_trains_and_generates_nothing(done, monkeypatch, capsys)
     assert files(output) == before
 
 
-class OneThread(threading.Thread):
-    """A process that is none."""
-
-    def terminate(self) -> None:
-        pass
-
-
-def test_a_failed_training_is_told(done, tmp_path, monkeypatch):
+def test_a_failed_training_is_told(done, tmp_path):
     root, *_ = done
-    context = SimpleNamespace(Queue=queue.Queue, Process=OneThread)
-    monkeypatch.setattr(
-        module, "multiprocessing", SimpleNamespace(get_context=lambda method: context)
-    )
     flags = [*tiny(root), "--training.select", "accuracy"]  # found wrong by `train` only
     with pytest.raises(WhyactError, match=r"Training '\w+' failed: training\.select 'accuracy'"):
         demo(output=tmp_path / "out", flags=flags)

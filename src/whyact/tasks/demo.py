@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
-import multiprocessing
 import os
 import time
-import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    track,
-)
+from rich.progress import track
 from rich.table import Table
 
 from whyact.config import Config
-from whyact.config_io import builtin_config, from_dict, load_config, to_json
+from whyact.config_io import builtin_config, load_config
 from whyact.data.builders import build_dataset
-from whyact.tasks.ablation.jobs import ALLOCATOR
+from whyact.tasks.ablation.jobs import Job, run_jobs
 from whyact.tasks.explain import explain_to, write_gallery
-from whyact.tasks.train import finished, train
+from whyact.tasks.train import finished
 from whyact.training.checkpoint import load_model
 from whyact.types import Clip, WhyactError
 
@@ -99,58 +91,19 @@ def plain(config: Config) -> Config:
     return made
 
 
-def _job(settings: str, queue: Any) -> None:
-    try:
-        config = from_dict(json.loads(settings))
-        queue.put((config.name, finished(config) or train(config, resume=True).scores))
-    except BaseException as error:
-        text = str(error) if isinstance(error, WhyactError) else traceback.format_exc()
-        queue.put((json.loads(settings)["name"], text))
-
-
 def _train_both(configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
-    """Train in one process a model, side by side."""
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)
+    """Train in one process a model, side by side; what is finished is kept."""
     # Two threads help the full model when the plain one has ended; until then they must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
     jobs = []
     for name, config in configs.items():
         config.name = name
-        Path(config.output, name).mkdir(parents=True, exist_ok=True)
-        jobs.append(context.Process(target=_job, args=(to_json(config), queue)))
-        jobs[-1].start()
-    results: dict[str, dict[str, Any]] = {}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as bar:
-        tasks = {
-            n: bar.add_task(f"{n}: epochs", total=c.training.epochs) for n, c in configs.items()
-        }
-        while len(results) < len(jobs):
-            for name, config in configs.items():
-                log = Path(config.output, name, "metrics.jsonl")
-                done = len(log.read_text().splitlines()) if log.exists() else 0
-                bar.update(tasks[name], completed=min(done, config.training.epochs))
-            if not queue.empty():
-                name, outcome = queue.get()
-                if isinstance(outcome, str):
-                    for job in jobs:
-                        job.terminate()
-                    raise WhyactError(f"Training '{name}' failed: {outcome}")
-                results[name] = outcome
-            elif not any(job.is_alive() for job in jobs) and queue.empty():
-                raise WhyactError("A training process died without a word; is memory short?")
-            time.sleep(0.5)
-    for job in jobs:
-        job.join()
-    return {name: results[name] for name in configs}
+        if not finished(config):
+            task = {"kind": "train", "config": asdict(config)}
+            jobs.append(Job(name, Path(config.output, name), task, config.training.epochs))
+    for name, reason in run_jobs(jobs, workers=len(configs), title="models").items():
+        raise WhyactError(f"Training '{name}' failed: {reason}")
+    return {name: finished(config) for name, config in configs.items()}
 
 
 def explain_examples(run: Path, folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """A process of its own for a run or a measurement: ``python -m whyact.tasks.ablation.worker JOB``.
 
-JOB is a JSON file: ``{"kind": "run", …}`` with the arguments of `run`, or ``latency``.
+JOB is a JSON file: ``{"kind": "run", …}`` with the arguments of `run`, or ``train``, ``latency``.
 """
 
 from __future__ import annotations
@@ -138,7 +138,12 @@ def latency(models: Mapping[str, Any], rounds: int, device: str, output: str) ->
     write_json(Path(output), record | environment(torch.device(chosen), []))
 
 
-KINDS: Mapping[str, Callable[..., None]] = {"run": run, "latency": latency}
+def train_only(config: Mapping[str, Any]) -> None:
+    """Train and evaluate a config, given as a tree."""
+    train(from_dict(config), resume=True)
+
+
+KINDS: Mapping[str, Callable[..., None]] = {"run": run, "train": train_only, "latency": latency}
 
 
 def _end_with(parent: int) -> None:

@@ -142,7 +142,7 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
             f"{other[0]}: a trained model keeps its settings; whyact evaluate changes data only."
         )
     target = args.checkpoint or f"{config.output}/{config.name}"
-    trained, _, _ = read_metadata(find_checkpoint((fold_runs(target) or [target])[0]))
+    trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
     asked = load_config(args.config, args.flags, base=trained)
     if args.localise or args.named:
         return run_measures(args, target, asked)

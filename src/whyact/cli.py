@@ -76,7 +76,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     one.add_argument(
         "--metric-steps", type=int, default=8, metavar="N",
         help="of deletion and insertion, with 4 N parts of infidelity; below 8 ROAD takes one "
-        "share of the clip: a cost of 4 N + 2 passes a row and clip for slow models",
+        "share of the clip, below 4 none; for slow models",
     )  # fmt: skip
     one.add_argument(
         "--bf16", action="store_true", help="explain with the backbone in bf16: faster, rounded"
@@ -174,7 +174,7 @@ def _evaluate_explanations(args: argparse.Namespace, target: str, data: Config |
     n = args.metric_steps
     settings = {} if n == 8 else {"steps": n, "parts": 4 * n}
     if n < 8:
-        settings["fractions"] = (0.5,)
+        settings["fractions"] = (0.5,) if n >= 4 else ()
     for split in args.splits or [""]:
         folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
         table = measure_explanations(

@@ -5,7 +5,10 @@
         --splits iid --clips 200 --rerun 50 --workers 2 --output runs/explanations/iid
     whyact evaluate runs/demo --explain native,grad_cam,integrated_gradients,smooth_grad,occlusion,rise \
         --splits iid --clips 20 --rerun 0 --workers 2 --output runs/explanations/rise
-    python benchmarks/explanations.py runs/explanations/iid runs/explanations/rise
+    whyact train --config configs/ut_interaction.yaml
+    whyact evaluate runs/ut_interaction --explain native,grad_cam --clips 60 --rerun 0 \
+        --metric-steps 2 --bf16 --output runs/explanations/ut_interaction
+    python benchmarks/explanations.py runs/explanations/{iid,rise,ut_interaction}
 
 What people say of the tables, in ``docs/results/explanations/notes.txt``, goes before them. Writes
 ``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.
@@ -37,12 +40,14 @@ def page(folder: Path, place: Path) -> str:
     for end in ("json", "png"):
         shutil.copy(folder / f"table.{end}", place / f"{folder.name}.{end}")
     methods = ",".join(table["verdicts"])
+    steps = about["settings"].get("steps")
+    cheaper = (f" --metric-steps {steps}" if steps else "") + " --bf16" * about.get("bf16", False)
     return "\n".join(
         [
             f"## {folder.name}: {table['clips']} clips of `{about['split']}`",
             "",
             f"`whyact evaluate RUN --explain {methods} --splits {about['split']} --clips "
-            f"{about['expected']} --rerun {about['rerun']}`",
+            f"{about['expected']} --rerun {about['rerun']}{cheaper}`",
             "",
             f"[Raw record]({place.name}/{folder.name}.json), every clip's values, settings, "
             f"versions and commit (`{(about['commit'] or 'none')[:8]}`).",

@@ -73,6 +73,14 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--rerun", type=int, default=50, help="of these, for metrics that explain again"
     )
     one.add_argument("--workers", type=int, default=1, help="processes that explain")
+    one.add_argument(
+        "--metric-steps", type=int, default=8, metavar="N",
+        help="of deletion and insertion, with 4 N parts of infidelity; below 8 ROAD takes one "
+        "share of the clip, below 4 none; for slow models",
+    )  # fmt: skip
+    one.add_argument(
+        "--bf16", action="store_true", help="explain with the backbone in bf16: faster, rounded"
+    )
     one = add("compare", "compare two evaluations clip by clip")
     one.add_argument("first", help="folder of a split's evaluation, e.g. runs/a/evaluation/test")
     one.add_argument("second", help="the other one; differences are second minus first")
@@ -125,6 +133,7 @@ def _train(args: argparse.Namespace, config: Config) -> int:
 
 def _evaluate(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.evaluate import evaluate
+    from whyact.tasks.folds import fold_runs
     from whyact.training.checkpoint import find_checkpoint, read_metadata
 
     other = [f for f in args.flags if f.startswith("--") and not f.startswith("--data.")]
@@ -133,7 +142,7 @@ def _evaluate(args: argparse.Namespace, config: Config) -> int:
             f"{other[0]}: a trained model keeps its settings; whyact evaluate changes data only."
         )
     target = args.checkpoint or f"{config.output}/{config.name}"
-    trained, _, _ = read_metadata(find_checkpoint(target))
+    trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
     asked = load_config(args.config, args.flags, base=trained)
     if args.localise or args.named:
         return run_measures(args, target, asked)
@@ -162,11 +171,15 @@ def _evaluate_explanations(args: argparse.Namespace, target: str, data: Config |
     from whyact.report.explanation_table import markdown
     from whyact.tasks.explanations import measure_explanations
 
+    n = args.metric_steps
+    settings = {} if n == 8 else {"steps": n, "parts": 4 * n}
+    if n < 8:
+        settings["fractions"] = (0.5,) if n >= 4 else ()
     for split in args.splits or [""]:
         folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
         table = measure_explanations(
             target, args.explain.split(","), split=split, clips=args.clips, rerun=args.rerun,
-            data=data, output=folder, workers=args.workers,
+            data=data, output=folder, workers=args.workers, settings=settings, bf16=args.bf16,
         )  # fmt: skip
         print(markdown(table))
     return 0

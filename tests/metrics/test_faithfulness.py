@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyact.metrics.faithfulness import deletion_insertion, tube_ranks
+from whyact.metrics.faithfulness import Ends, deletion_insertion, tube_ranks
+from whyact.ops.fill import Fill
 from whyact.types import WhyactError
 
 TUBE = (2, 4, 4)
@@ -118,12 +119,12 @@ def test_what_is_inserted_is_the_clip_itself() -> None:
         return white(batch)
 
     deletion_insertion(keep, x, x[:, 0], torch.tensor([0]), tube=TUBE, steps=2)
-    half = seen[0]  # deletion 0, 4 and 8 of 8 tubes, insertion 4 of 8, with blur
+    half = seen[0]  # deletion of 0, 8 and 4 of 8 tubes, insertion of 4, with blur
     assert len(half) == 4
     assert torch.equal(half[0], x[0])
-    changed = (half[1] != x[0]).any(0), (half[3] != x[0]).any(0)
+    changed = (half[2] != x[0]).any(0), (half[3] != x[0]).any(0)
     assert bool((changed[0] ^ changed[1]).all())  # each tube is in one of the two
-    assert bool((half[2] != x[0]).any(0).all())
+    assert bool((half[1] != x[0]).any(0).all())
 
 
 def test_errors() -> None:
@@ -138,3 +139,26 @@ def test_errors() -> None:
         deletion_insertion(white, x, heat[:, :2], targets, tube=TUBE)
     with pytest.raises(WhyactError, match="Unknown fill-in 'black'"):
         deletion_insertion(white, x, heat, targets, tube=TUBE, steps=2, fills=("mean", "black"))  # type: ignore[arg-type]
+
+
+def test_maps_of_the_same_clips_share_the_whole_and_the_empty_clip() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(2, 3, 8, 16, 16, generator=generator)
+    heats = torch.rand(2, 2, 8, 16, 16, generator=generator)
+    seen: list[int] = []
+
+    def score(clips: Tensor) -> Tensor:
+        seen.append(len(clips))
+        return clips.mean((2, 3, 4)).softmax(1)
+
+    ends: dict[Fill, Ends] = {}
+    for heat in heats:
+        alone = deletion_insertion(score, x, heat, torch.tensor([0, 2]), tube=TUBE, steps=3)
+        seen.clear()
+        shared = deletion_insertion(
+            score, x, heat, torch.tensor([0, 2]), tube=TUBE, steps=3, ends=ends
+        )
+        for one, other in zip(alone, shared, strict=True):
+            torch.testing.assert_close(one.deletion, other.deletion)
+            torch.testing.assert_close(one.insertion, other.insertion)
+    assert sum(seen) == 2 * 2 * (3 - 1) * 2  # clips, fill-ins, steps between the ends, curves

@@ -12,6 +12,7 @@ from tests.tasks.test_explain import CLASSES, tiny_config
 from tests.toys import ToyModel
 from torch import Tensor, nn
 
+from whyact.config import Config
 from whyact.metrics.quality import CONTROLS, METRICS, RERUN
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
@@ -66,7 +67,7 @@ def test_rows_metrics_and_cost() -> None:
     assert all(v < 0.99 for v in made.rows["native"]["randomisation"])
     # Every pass is counted.
     assert made.passes == {"native": [1.0], "grad_cam": [2.0]}
-    assert made.judging[0] == made.judging[1] == 2 * 2 * 2 + 2 * 2
+    assert made.judging[0] == made.judging[1] == 2 * 1 * 2 + 2 * 2
     assert 0 < made.ceilings["native"]["iou"][0] <= 1
 
 
@@ -221,6 +222,52 @@ def test_the_command_takes_a_list(monkeypatch: pytest.MonkeyPatch, run: Path) ->
     assert code == 2 and asked[0].methods == ["native", "rise"]
     assert (asked[0].clips, asked[0].workers) == (20, 2)
     assert asked[0].data == load_model(run).config
+    assert asked[0].settings == {} and not asked[0].bf16
+
+
+def test_the_command_takes_the_folds_of_a_run_and_cheaper_metrics(
+    monkeypatch: pytest.MonkeyPatch, run: Path, tmp_path: Path
+) -> None:
+    from whyact import cli
+    from whyact.tasks import explanations
+
+    asked: list[dict] = []
+
+    def measure(checkpoint: str, methods: list[str], **options: object) -> dict:
+        asked.append(options)
+        raise WhyactError("stop here")
+
+    monkeypatch.setattr(explanations, "measure_explanations", measure)
+    (tmp_path / "fold_0" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "fold_0" / "checkpoints" / "best").symlink_to(run)
+    assert cli.main(["evaluate", str(tmp_path), "--explain", "native", "--metric-steps", "2",
+                     "--bf16"]) == 2  # fmt: skip
+    assert asked[0]["settings"] == {"steps": 2, "parts": 8, "fractions": ()}
+    assert asked[0]["bf16"] is True
+
+
+def test_every_fold_explains_its_own_part(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyact.tasks import explanations
+
+    asked: list[int] = []
+    inner = explanations._dataset
+
+    def dataset(config: Config, split: str, seed: int) -> object:
+        asked.append(config.data.fold)
+        return inner(config, split, seed)
+
+    monkeypatch.setattr(explanations, "_dataset", dataset)
+    given = load_model(run).config
+    given.data.fold = 7
+    table = measure_explanations(
+        run, ["native"], clips=1, rerun=0, output=tmp_path, data=given, bf16=True,
+        settings={**FAST, "fractions": ()},
+    )  # fmt: skip
+    assert table["rows"]["native"]["road"]["undefined"] == 1
+    assert set(asked) == {load_model(run).config.data.fold}
+    assert table["about"]["bf16"] is True and table["clips"] == 1
 
 
 def test_an_interrupted_table_goes_on_and_folds_are_put_together(

@@ -140,8 +140,9 @@ def test_objectives_that_need_pixels_are_refused():
         objectives.refuse_views("training.cache_tokens trains on stored tokens", "it to 0")
 
 
-def test_modules_train_on_cached_tokens(tmp_path):
-    config = toy_config(cache_tokens=2, epochs=12, learning_rate=5e-3)
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_modules_train_on_cached_tokens(tmp_path, precision):
+    config = toy_config(cache_tokens=2, epochs=12, learning_rate=5e-3, mixed_precision=precision)
     _, made, grid = cached(tmp_path, ToyClips(), config)
     loop = toy_loop(tmp_path / "run", config, made)
     loop.network = TokenDecoder(loop.model, grid)

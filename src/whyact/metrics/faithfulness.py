@@ -68,6 +68,19 @@ def tube_ranks(heat: Tensor, tube: tuple[int, int, int], seed: int = 0) -> Tenso
     return ranks.view(means.shape)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """What the curves of all maps of the same clips share.
+
+    Attributes:
+        filling: (B, 3, T, H, W) in place of tubes; None where it depends on what is masked.
+        scores: (B, 2) of the whole clip and of the empty one.
+    """
+
+    filling: Tensor | None
+    scores: Tensor
+
+
 @torch.no_grad()
 def deletion_insertion(
     score: Callable[[Tensor], Tensor],
@@ -80,6 +93,7 @@ def deletion_insertion(
     steps: int = 16,
     batch_size: int = 32,
     seed: int = 0,
+    ends: dict[Fill, Ends] | None = None,
 ) -> list[Curves]:
     """Remove the hottest tubes first, and add them first to an empty clip (Petsiuk et al., 2018).
 
@@ -94,6 +108,8 @@ def deletion_insertion(
         fills: names of `whyact.ops.fill.filling`. tube: (frames, height, width).
         steps: S. batch_size: clips a forward pass; it does not change results.
         seed: for ties between tubes.
+        ends: by fill-in, of the same clips, classes and scores; what is missing is made and added.
+            The next map then costs ``2 * (steps - 1)`` passes a fill-in.
 
     Returns:
         The curves of each fill-in.
@@ -114,21 +130,43 @@ def deletion_insertion(
             f"steps must be 1 to the number of tubes ({tubes}), got {steps}; take smaller tubes."
         )
     counts = (torch.arange(steps + 1, device=clips.device) * tubes).div(steps).round().long()
-    return [_curves(score, clips, ranks, targets, counts, fill, tube, batch_size) for fill in fills]
-
-
-def _curves(
-    score: Callable[[Tensor], Tensor], clips: Tensor, ranks: Tensor, targets: Tensor,
-    counts: Tensor, fill: Fill, tube: tuple[int, int, int], batch_size: int,
-) -> Curves:  # fmt: skip
-    tubes, steps = ranks[0].numel(), len(counts) - 1
-    generator = torch.Generator(clips.device).manual_seed(0)
-    whole = torch.ones_like(clips[:, 0])
-    fixed = None if fill in _MASKED_FILLS else filling(clips, whole, fill, generator=generator)
+    middle = [int(c) for c in counts[1:-1]]
     # Tubes whose rank is in [low, high) are filled; the last deletion is the first insertion.
-    bounds = [(0, int(c)) for c in counts] + [(int(c), tubes) for c in counts[1:-1]]
+    inner = [(0, c) for c in middle] + [(c, tubes) for c in middle]
+    ends = {} if ends is None else ends
+    made = []
+    for fill in fills:
+        outer = [] if fill in ends else [(0, 0), (0, tubes)]
+        fixed = ends[fill].filling if fill in ends else _fixed(clips, fill)
+        found = _scores(
+            score, clips, ranks, targets, outer + inner, fill, fixed, tube, batch_size
+        )  # fmt: skip
+        if outer:
+            ends[fill] = Ends(fixed, found[:, :2])
+        whole, empty = ends[fill].scores.split(1, dim=1)
+        between = found[:, len(outer) :]
+        deletion = torch.cat([whole, between[:, : steps - 1], empty], 1)
+        insertion = torch.cat([empty, between[:, steps - 1 :], whole], 1)
+        made.append(Curves(fill, (counts / tubes).double(), deletion, insertion))
+    return made
+
+
+def _fixed(clips: Tensor, fill: Fill) -> Tensor | None:
+    """What takes the place of tubes, (B, 3, T, H, W), or None where it depends on which go."""
+    if fill in _MASKED_FILLS:
+        return None
+    generator = torch.Generator(clips.device).manual_seed(0)
+    return filling(clips, torch.ones_like(clips[:, 0]), fill, generator=generator)
+
+
+def _scores(
+    score: Callable[[Tensor], Tensor], clips: Tensor, ranks: Tensor, targets: Tensor,
+    bounds: Sequence[tuple[int, int]], fill: Fill, fixed: Tensor | None,
+    tube: tuple[int, int, int], batch_size: int,
+) -> Tensor:  # fmt: skip
+    """Scores (B, n) of the clips without the tubes whose rank is in [low, high), n such bounds."""
     jobs = [(b, bound) for b in range(len(clips)) for bound in bounds]
-    found = []
+    found = [clips.new_zeros(0)]
     for start in range(0, len(jobs), batch_size):
         part = jobs[start : start + batch_size]
         rows = torch.tensor([b for b, _ in part], device=clips.device)
@@ -138,10 +176,7 @@ def _curves(
         new = filling(video, masks, fill) if fixed is None else fixed[rows]
         edited = torch.lerp(video, new, masks[:, None])
         found.append(score(edited).gather(1, targets.to(clips.device)[rows, None]).squeeze(1))
-    values = torch.cat(found).double().view(len(clips), -1)
-    deletion = values[:, : steps + 1]
-    insertion = torch.cat([deletion[:, -1:], values[:, steps + 1 :], deletion[:, :1]], 1)
-    return Curves(fill, (counts / tubes).double(), deletion, insertion)
+    return torch.cat(found).double().view(len(clips), len(bounds))
 
 
 def check_clips_and_heat(clips: Tensor, heat: Tensor, targets: Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyact.metrics.composite import explainability
-from whyact.metrics.faithfulness import deletion_insertion
+from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.focus import normalised_entropy
 from whyact.metrics.infidelity import infidelity, perturb
 from whyact.metrics.intervals import Summary, summarise, summarise_difference
@@ -78,7 +78,8 @@ class Judge:
         clips: (B, 3, T, H, W). targets: (B,) explained classes.
         mask: (B, T, H, W) of the actors, limbs: of the limbs that make the action; where one is
             None its metrics are N/A for all clips.
-        fills, tube, steps: of deletion and insertion. fractions: of ROAD. parts: of infidelity.
+        fills, tube, steps: of deletion and insertion. fractions: of ROAD, which is N/A for all
+            clips without any. parts: of infidelity.
         batch_size: clips a forward pass; it does not change results.
     """
 
@@ -93,12 +94,13 @@ class Judge:
         self.mask, self.limbs = mask, limbs
         self.fills, self.tube, self.steps = fills, tube, steps
         self.fractions, self.batch_size = fractions, batch_size
+        self.ends: dict[Fill, Ends] = {}
         self.flow = backward_flow(clips)
         self.parts = perturb(logits, clips, targets, count=parts, tube=tube, batch_size=batch_size)
 
     def passes(self) -> int:
-        """Forward passes a clip that `faithfulness` needs for a map, and no explainer."""
-        return 2 * self.steps * len(self.fills) + 2 * len(self.fractions)
+        """Forward passes a clip that `faithfulness` needs for each map after the first."""
+        return 2 * (self.steps - 1) * len(self.fills) + 2 * len(self.fractions)
 
     def localisation(self, heat: Tensor) -> dict[str, Tensor]:
         """(B,) of every metric of localisation; NaN where there is no mask."""
@@ -125,14 +127,17 @@ class Judge:
         made: dict[str, Tensor] = {}
         for curves in deletion_insertion(
             lambda x: self.logits(x).softmax(1), self.clips, heat, self.targets, fills=self.fills,
-            tube=self.tube, steps=self.steps, batch_size=self.batch_size,
+            tube=self.tube, steps=self.steps, batch_size=self.batch_size, ends=self.ends,
         ):  # fmt: skip
             made[f"deletion_{curves.fill}"] = curves.deletion_auc
             made[f"insertion_{curves.fill}"] = curves.insertion_auc
-        made["road"] = road(
-            self.logits, self.clips, heat, self.targets, fractions=self.fractions, tube=self.tube,
-            batch_size=max(1, self.batch_size // 2),  # imputation is faster on fewer
-        ).gap  # fmt: skip
+        made["road"] = torch.full((len(heat),), torch.nan, dtype=torch.float64)
+        if self.fractions:
+            made["road"] = road(
+                self.logits, self.clips, heat, self.targets, fractions=self.fractions,
+                tube=self.tube,
+                batch_size=max(1, self.batch_size // 2),  # imputation is faster on fewer
+            ).gap  # fmt: skip
         made["infidelity"] = infidelity(heat, self.parts)
         return made
 

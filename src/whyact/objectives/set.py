@@ -119,7 +119,8 @@ class ObjectiveSet:
         clips = [view.batch.video for view in views.values()]
         if batch.motion is not None:
             clips = [torch.cat([clip, frame_changes(clip)], 1) for clip in clips]
-        return torch.cat([batch.streams, *clips])
+        # Alone, float16 tokens stay as they are: autocast on a CPU cannot join them.
+        return torch.cat([batch.streams, *clips]) if clips else batch.streams
 
     def specification(
         self, batch: Batch, views: Mapping[str, View], generator: torch.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import multiprocessing
@@ -39,10 +40,12 @@ BATCH = 10
 
 def _job(
     start: int, *, checkpoint: str, data: Config | None, split: str, methods: Sequence[str],
-    clips: int, rerun: int, settings: dict[str, Any],
+    clips: int, rerun: int, settings: dict[str, Any], bf16: bool,
 ) -> tuple[Measured, Reasons]:  # fmt: skip
     """Measure the clips from ``start`` on, up to `BATCH` of them."""
     loaded = load_model(checkpoint)
+    if bf16:
+        loaded.model.backbone.forward = _in_bf16(loaded.model.backbone.forward)
     dataset = _dataset(data or loaded.config, split, loaded.config.seed)
     requests = [(i, 0) for i in range(start, min(start + BATCH, clips))]
     (batch,) = load(dataset, [requests])
@@ -64,8 +67,19 @@ def _job(
     reasons = Reasons()
     if isinstance(loaded.model, ActionRecognizer):
         rounds = graph_rounds(loaded.model)
-        measure_reasons(loaded.model, batch.video, batch.mask, rounds, reasons)
+        steps = min(4, settings.get("steps", 4))
+        measure_reasons(loaded.model, batch.video, batch.mask, rounds, reasons, steps=steps)
     return made, reasons
+
+
+def _in_bf16(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A backbone's forward pass that computes in bf16; its features are float32 again."""
+
+    def run(video: Tensor) -> Tensor:
+        with torch.autocast(video.device.type, torch.bfloat16):
+            return forward(video).float()
+
+    return run
 
 
 def _dataset(config: Config, split: str, seed: int) -> ClipDataset:
@@ -87,6 +101,7 @@ def measure_explanations(
     output: str | Path = "",
     workers: int = 1,
     settings: dict[str, Any] | None = None,
+    bf16: bool = False,
 ) -> dict[str, Any]:
     """Write the table of explanation quality: ``<output>/{table.json,table.md,table.png}``.
 
@@ -100,9 +115,10 @@ def measure_explanations(
         split: of the data; the first of ``data.test`` if empty.
         clips: how many, the first of the split. rerun: on how many of them the metrics that run
             explainers again are measured; they cost seven more explanations a clip.
-        data: a config whose ``data`` part replaces the checkpoint's.
+        data: a config whose ``data`` part replaces the checkpoint's; every fold keeps its own part.
         output: folder; ``explanations/<split>`` in the run's folder if empty.
         workers: processes, with one thread each. settings: of `whyact.metrics.quality.Judge`.
+        bf16: the backbone computes in bf16, faster on CPUs that do, with rounded scores.
 
     Raises:
         WhyactError: a method, checkpoint or split that does not exist, or one that does not fit.
@@ -117,7 +133,10 @@ def measure_explanations(
         if done >= clips:
             break
         loaded = load_model(source)
-        config = data or loaded.config
+        given = None if data is None else copy.deepcopy(data)
+        if given is not None:
+            given.data.fold = loaded.config.data.fold
+        config = given or loaded.config
         chosen = split or config.data.test[0]
         dataset = _dataset(config, chosen, loaded.config.seed)
         check_label_map(loaded.folder, loaded.classes, dataset.classes)
@@ -125,20 +144,23 @@ def measure_explanations(
             place = run_folder(loaded.folder) if source == Path(checkpoint) else Path(checkpoint)
             folder = Path(output) if output else place / "explanations" / chosen
         job = partial(
-            _job, checkpoint=str(loaded.folder), data=data, split=chosen, methods=tuple(methods),
+            _job, checkpoint=str(loaded.folder), data=given, split=chosen, methods=tuple(methods),
             clips=min(clips - done, len(dataset)), rerun=rerun - done,
-            settings=dict(settings or {}),
+            settings=dict(settings or {}), bf16=bf16,
         )  # fmt: skip
         key = _key(
-            loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items())
-        )
+            loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items()),
+            *(["bf16"] if bf16 else []),
+        )  # fmt: skip
         for part, why in _run(job, _files(folder / "parts", job.keywords, key), workers):
             made.add(part)
             reasons.add(why)
         about["checkpoints"].append(str(loaded.folder))
         about["data"].append(dataset.fingerprint)
         about["expected"] += job.keywords["clips"]
-    about |= {"split": chosen, "rerun": rerun, "settings": dict(settings or {})}
+    about |= {
+        "split": chosen, "rerun": rerun, "settings": dict(settings or {}), "bf16": bf16,
+    }  # fmt: skip
     table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
     if isinstance(loaded.model, ActionRecognizer):
         table["reasons"] = summarise_reasons(loaded.model, reasons)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyact.explainers.native import cell_evidence, explain_output, upsample
 from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
-from whyact.metrics.faithfulness import deletion_insertion
+from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.intervals import summarise, summarise_difference
 from whyact.metrics.maps import map_similarity
 from whyact.metrics.prompts import effective_rank, prompt_alignment, prompt_redundancy
@@ -18,6 +18,7 @@ from whyact.metrics.stability import factor_stability, region_agreement
 from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.ops.draw import clip_generators
+from whyact.ops.fill import Fill
 from whyact.types import ActionOutput
 
 DRAWS = 8
@@ -73,13 +74,15 @@ class Reasons:
 
 @torch.no_grad()
 def measure_reasons(
-    model: ActionRecognizer, clips: Tensor, mask: Tensor | None, rounds: int, made: Reasons
-) -> None:
+    model: ActionRecognizer, clips: Tensor, mask: Tensor | None, rounds: int, made: Reasons,
+    *, steps: int = 4,
+) -> None:  # fmt: skip
     """Measure the reasons of clips (B, 3, T, H, W) and append them to ``made``.
 
     Args:
         model: in evaluation mode. clips: RGB in [0, 1]. mask: (B, T, H, W) of actors, or None.
         rounds: of messages in the clip graph; 0 without one. made: what was measured so far.
+        steps: of the deletion and insertion of whole frames.
     """
     tokens, grid = model.encode(clips)
     output = model.decode(tokens, grid)
@@ -103,7 +106,7 @@ def measure_reasons(
         cells = output.assignment.unflatten(-1, grid)
         agreement, fit = region_agreement(cells, mask)
         made.note(region_agreement=agreement, region_fit=fit)
-    _frames(model, clips, output, targets, made)
+    _frames(model, clips, output, targets, made, steps)
 
 
 def _size(clips: Tensor) -> tuple[int, int, int]:
@@ -155,8 +158,9 @@ def _prompts(
 
 
 def _frames(
-    model: ActionRecognizer, clips: Tensor, output: ActionOutput, targets: Tensor, made: Reasons
-) -> None:
+    model: ActionRecognizer, clips: Tensor, output: ActionOutput, targets: Tensor, made: Reasons,
+    steps: int,
+) -> None:  # fmt: skip
     """Deletion and insertion of whole frames, by the evidence of each."""
     t, h, w = _size(clips)
     pick = targets[:, None, None].expand(-1, output.frame_logits.shape[1], 1)
@@ -166,10 +170,11 @@ def _frames(
     maps = evidence[:, :, None, None].expand(-1, -1, h, w)
     random = torch.stack([torch.rand(t, generator=g) for g in clip_generators(clips, 1)])
     controls = random[:, :, None, None].expand(-1, -1, h, w)
+    ends: dict[Fill, Ends] = {}
     for name, heat in (("frames", maps), ("random_frames", controls)):
         curves = deletion_insertion(
             lambda x: model(x).logits.softmax(1), clips, heat.contiguous(), targets,
-            fills=("blur", "mean"), tube=(1, h, w), steps=min(4, t), batch_size=16,
+            fills=("blur", "mean"), tube=(1, h, w), steps=min(steps, t), batch_size=16, ends=ends,
         )  # fmt: skip
         gap = torch.stack([c.insertion_auc - c.deletion_auc for c in curves]).mean(0)
         made.note(**{name: gap})

@@ -15,6 +15,8 @@ from whyact.types import WhyactError
 CUES = ("proximity", "coactivation", "position")
 FUSIONS = ("attention", "addition")
 DYNAMICS = ("none", "region", "frame")
+COMPACT_REACH = 0.15
+"""Of a compact region at first; the frame is 2 wide. Parts of neighbours in crowds stay apart."""
 MOTION_GAIN = 4.0
 """Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
@@ -31,6 +33,12 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     """Mean token of each region, (..., K, D), from assignment (..., K, N), tokens (..., N, D)."""
     share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-6)
     return share @ tokens
+
+
+def most_square(count: int) -> tuple[int, int]:
+    """(rows, columns) with that product, as nearly the same as can be, and no more rows."""
+    rows = max(r for r in range(1, math.isqrt(count) + 1) if count % r == 0)
+    return rows, count // rows
 
 
 class RegionAdjacency(nn.Module):
@@ -151,9 +159,14 @@ class LearnedSpatialGraph(nn.Module):
     al., NeurIPS 2020). Unlike there, the queries are refined once, by what each gathered over *all*
     frames, and then serve every frame: region k is the same thing from the first frame to the last.
 
+    Regions found by content alone are parts of every actor, all heads in one. With ``compact`` each
+    has a home, on a grid over the frame, and a cell's fit falls with the squared distance to where
+    the region is, as in SLIC (Achanta et al., PAMI 2012): its home at first, then the centre of
+    what it gathered in that frame. So a region is a part of one actor and can follow it.
+
     Args:
         token_width: D. code_width: C.
-        regions: K.
+        regions: K. compact: regions that keep together.
         layers: graph convolutions.
         cues: see `RegionAdjacency`.
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
@@ -173,6 +186,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: str = "attention",
         temperature: float = 1.0,
         dynamics: str = "none",
+        compact: bool = False,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -192,6 +206,11 @@ class LearnedSpatialGraph(nn.Module):
         self.queries = nn.Parameter(torch.randn(regions, width))
         self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.log_scale = nn.Parameter(torch.tensor(math.log(12.0)))
+        self.compact = compact
+        if compact:
+            rows, columns = most_square(regions)
+            self.homes = nn.Parameter(cell_positions((rows, columns), self.queries.detach()))
+            self.log_reach = nn.Parameter(torch.tensor(math.log(COMPACT_REACH)))
         self.adjacency = RegionAdjacency(cues=cues)
         self.convolutions = nn.ModuleList(
             nn.Linear(width, width, bias=False) for _ in range(layers)
@@ -230,15 +249,25 @@ class LearnedSpatialGraph(nn.Module):
         keys = values + self.place(cells)
         # Over the norm: the cosine, without a normalised copy of every cell.
         sharpness = self.log_scale.exp() / self.temperature / keys.norm(dim=-1).clamp_min(1e-6)
-        first = self._compete(self.queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        first = self._fit(self.queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        if self.compact:
+            first = first - self._distance(self.homes, cells)
+        first = first.softmax(-2)
         gathered = pool(first.transpose(1, 2).flatten(2), values.flatten(1, 2))
         refined = self.queries + self.refine(gathered)
-        return self._compete(refined.unsqueeze(1), keys, sharpness)
+        fit = self._fit(refined.unsqueeze(1), keys, sharpness)
+        if self.compact:
+            fit = fit - self._distance(pool(first, cells.expand(*keys.shape[:-1], 2)), cells)
+        return fit.softmax(-2)
 
     @staticmethod
-    def _compete(queries: Tensor, keys: Tensor, sharpness: Tensor) -> Tensor:
-        fit = F.normalize(queries, dim=-1) @ keys.transpose(-1, -2)
-        return (fit * sharpness.unsqueeze(-2)).softmax(dim=-2)
+    def _fit(queries: Tensor, keys: Tensor, sharpness: Tensor) -> Tensor:
+        return F.normalize(queries, dim=-1) @ keys.transpose(-1, -2) * sharpness.unsqueeze(-2)
+
+    def _distance(self, centres: Tensor, cells: Tensor) -> Tensor:
+        """Squared distance of cells (N, 2) to centres (..., K, 2) over twice the squared reach."""
+        square = (centres.unsqueeze(-2) - cells).square().sum(-1)
+        return square / (2 * (2 * self.log_reach).exp())
 
     def _fuse(self, values: Tensor, regions: Tensor, assignment: Tensor) -> Tensor:
         """Mean over each region's cells of what the fusion adds to them, (B, T', K, C).
@@ -269,8 +298,7 @@ class GridSpatialGraph(nn.Module):
         super().__init__()
         if regions < 1:
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
-        self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
-        self.columns = regions // self.rows
+        self.rows, self.columns = most_square(regions)
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, code_width)
         self.codes = RegionCodes(

@@ -16,7 +16,7 @@ CUES = ("proximity", "coactivation", "position")
 FUSIONS = ("attention", "addition")
 DYNAMICS = ("none", "region", "frame")
 COMPACT_REACH = 0.15
-"""Of a compact region at first; the frame is 2 wide. Parts of neighbours in crowds stay apart."""
+"""Of compact regions at first, where the frame is 2 wide: it parts four actors side by side."""
 MOTION_GAIN = 4.0
 """Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
@@ -159,14 +159,16 @@ class LearnedSpatialGraph(nn.Module):
     al., NeurIPS 2020). Unlike there, the queries are refined once, by what each gathered over *all*
     frames, and then serve every frame: region k is the same thing from the first frame to the last.
 
-    Regions found by content alone are parts of every actor, all heads in one. With ``compact`` each
-    has a home, on a grid over the frame, and a cell's fit falls with the squared distance to where
-    the region is, as in SLIC (Achanta et al., PAMI 2012): its home at first, then the centre of
-    what it gathered in that frame. So a region is a part of one actor and can follow it.
+    Regions found by content alone are parts of every actor, all heads in one. With ``compact`` n
+    they share homes on a grid over the frame, n regions each, and the fit of a cell falls with its
+    squared distance to where a region is, as in SLIC (Achanta et al., PAMI 2012): to its home at
+    first, then to the centre of what it gathered in that frame. All homes have the same n queries,
+    so that none draws all actors to itself: content tells the actor of a place from its scene, and
+    place alone tells actors apart, which a region can follow.
 
     Args:
         token_width: D. code_width: C.
-        regions: K. compact: regions that keep together.
+        regions: K. compact: n, which divides K; 0 leaves regions anywhere.
         layers: graph convolutions.
         cues: see `RegionAdjacency`.
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
@@ -186,7 +188,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: str = "attention",
         temperature: float = 1.0,
         dynamics: str = "none",
-        compact: bool = False,
+        compact: int = 0,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -196,6 +198,11 @@ class LearnedSpatialGraph(nn.Module):
                 "model.spatial_graph needs at least 1 region, 0 layers and a temperature above 0, "
                 f"got regions {regions}, layers {layers}, temperature {temperature}."
             )
+        if compact < 0 or (compact and regions % compact):
+            raise WhyactError(
+                f"model.spatial_graph.compact is {compact}, regions at each home: it must be 0 or "
+                f"divide model.spatial_graph.regions, {regions}."
+            )
         width = code_width
         self.fusion = fusion
         self.temperature = temperature
@@ -203,13 +210,13 @@ class LearnedSpatialGraph(nn.Module):
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, width)
         self.place = nn.Linear(2, width)
-        self.queries = nn.Parameter(torch.randn(regions, width))
+        self.queries = nn.Parameter(torch.randn(compact or regions, width))
         self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.log_scale = nn.Parameter(torch.tensor(math.log(12.0)))
         self.compact = compact
         if compact:
-            rows, columns = most_square(regions)
-            self.homes = nn.Parameter(cell_positions((rows, columns), self.queries.detach()))
+            grid = most_square(regions // compact)
+            self.homes = nn.Parameter(cell_positions(grid, self.queries.detach()))
             self.log_reach = nn.Parameter(torch.tensor(math.log(COMPACT_REACH)))
         self.adjacency = RegionAdjacency(cues=cues)
         self.convolutions = nn.ModuleList(
@@ -249,12 +256,16 @@ class LearnedSpatialGraph(nn.Module):
         keys = values + self.place(cells)
         # Over the norm: the cosine, without a normalised copy of every cell.
         sharpness = self.log_scale.exp() / self.temperature / keys.norm(dim=-1).clamp_min(1e-6)
-        first = self._fit(self.queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        queries = self.queries
         if self.compact:
-            first = first - self._distance(self.homes, cells)
+            queries = queries.repeat(len(self.homes), 1)
+        first = self._fit(queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        if self.compact:
+            homes = self.homes.repeat_interleave(self.compact, 0)
+            first = first - self._distance(homes, cells)
         first = first.softmax(-2)
         gathered = pool(first.transpose(1, 2).flatten(2), values.flatten(1, 2))
-        refined = self.queries + self.refine(gathered)
+        refined = queries + self.refine(gathered)
         fit = self._fit(refined.unsqueeze(1), keys, sharpness)
         if self.compact:
             fit = fit - self._distance(pool(first, cells.expand(*keys.shape[:-1], 2)), cells)

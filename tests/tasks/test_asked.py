@@ -39,7 +39,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     made.data.backdrop.clips, made.data.backdrop.eval_clips = 8, 6
     made.model.backbone.width, made.model.backbone.top_down = 16, False
     made.objectives.part_decorrelation, made.objectives.part_reconstruction = 0.01, 0.1
-    made.training.epochs, made.training.batch_size = 1, 4
+    made.training.start, made.training.epochs, made.training.batch_size = "", 1, 4
     return made
 
 

@@ -256,7 +256,7 @@ class LearnedSpatialGraph(nn.Module):
         keys = values + self.place(cells)
         # Over the norm: the cosine, without a normalised copy of every cell.
         sharpness = self.log_scale.exp() / self.temperature / keys.norm(dim=-1).clamp_min(1e-6)
-        queries = self.queries
+        queries: Tensor = self.queries
         if self.compact:
             queries = queries.repeat(len(self.homes), 1)
         first = self._fit(queries.expand(len(values), 1, -1, -1), keys, sharpness)

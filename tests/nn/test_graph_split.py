@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from whyact.config import (
     BackboneConfig,
@@ -62,30 +63,32 @@ def clips(count: int = 2) -> Tensor:
     return torch.rand(count, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_membership_is_the_sum_of_the_gates_of_the_wanted_prompts() -> None:
+def test_membership_is_the_sum_of_the_wanted_prompts_gates_for_which_all_compete() -> None:
     x = torch.tensor([[0.2, 0.0, 0.0, 0.0], [0.1, 0.3, 0.0, 0.0]]).view(1, 1, 2, C)
     wishes = torch.tensor([[[1.0, 0, 0], [1, 1, 0], [0, 0, 0]]])
     parts = parts_of(toy_split(), x, torch.zeros(1, 1, 2, 2), wishes)
     e = math.exp
-    first = [e(2) / (1 + e(2)), e(1) / (1 + e(1))]
-    both = [(e(2) + 1) / (2 + e(2)), (e(1) + e(3)) / (1 + e(1) + e(3))]
-    expected = torch.tensor([first, both, [0.0, 0.0]]).view(1, 3, 1, 2)
+    # Evidence times 10, of three classes and of none, which has 0.
+    first, second = e(2) + 1 + 1 + 1, e(1) + e(3) + 1 + 1
+    expected = torch.tensor(
+        [[e(2) / first, e(1) / second], [(e(2) + 1) / first, (e(1) + e(3)) / second], [0.0, 0.0]]
+    ).view(1, 3, 1, 2)
     torch.testing.assert_close(parts.membership, expected)
 
 
 def test_inside_the_specified_part_a_region_hears_members_only() -> None:
     split = toy_split()
-    x = torch.tensor([[5.0, 0, 0, 0], [-5, 1, 0, 0], [0, 0, 0, 1]]).view(1, 1, 3, C)
+    x = torch.tensor([[5.0, -5, -5, 0], [-5, 5, -5, 0], [0, -5, -5, 1]]).view(1, 1, 3, C)
     adjacency = torch.tensor([[0, 0.5, 0.5], [1, 0, 0], [1, 0, 0]]).view(1, 1, 3, 3)
     parts = parts_of(split, x, adjacency, torch.tensor([[[1.0, 0, 0]]]))
-    # Region 0 is in (exp 50), region 1 is not (exp -50), region 2 is half in (exp 0).
+    # Region 0 is in (exp 50), region 1 another class' (exp -50), region 2 half in (exp 0).
     torch.testing.assert_close(parts.membership[0, 0, 0], torch.tensor([1.0, 0.0, 0.5]))
     heard = parts.code[0, 0, 0] - x[0, 0]
-    # Region 0 hears region 2 only: prior 3 * 0.5 * 0.5, against none: 0.75 / 1.75 of (0, 0, 0, 1).
+    # Region 0 hears region 2 only: prior 3 * 0.5 * 0.5, against none.
     gelu = torch.nn.functional.gelu
-    torch.testing.assert_close(heard[0], gelu(torch.tensor([0, 0, 0, 0.75 / 1.75])))
-    # Region 1 hears region 0: prior 3 * 1 * 1, 3 / 4 of (5, 0, 0, 0).
-    torch.testing.assert_close(heard[1], gelu(torch.tensor([5 * 0.75, 0, 0, 0])))
+    torch.testing.assert_close(heard[0], gelu(0.75 / 1.75 * x[0, 0, 2]))
+    # Region 1 hears region 0: prior 3 * 1 * 1.
+    torch.testing.assert_close(heard[1], gelu(0.75 * x[0, 0, 0]))
 
 
 def test_temporal_edges_reach_the_neighbouring_frames_and_stop_at_the_ends() -> None:
@@ -188,12 +191,12 @@ def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
     torch.testing.assert_close(found.logits[:, 2], several, atol=1e-5, rtol=0)
 
 
-def test_a_region_is_asked_for_as_much_as_it_speaks_for_the_wanted_class() -> None:
+def test_a_region_is_asked_for_as_much_as_it_speaks_for_the_wanted_class_and_no_other() -> None:
     made = model()
     output = made(clips(), wanted="punch")
     said = made.head.evidence(output.action_code, made.dynamic_prompts.guide(
         output.action_code, output.prompts).classifier)  # fmt: skip
-    torch.testing.assert_close(output.parts["membership"], said[..., 2].sigmoid())
+    torch.testing.assert_close(output.parts["membership"], F.pad(said, (0, 1)).softmax(-1)[..., 2])
 
 
 def test_in_training_every_class_is_asked_alone_too() -> None:

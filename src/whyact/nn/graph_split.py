@@ -31,17 +31,18 @@ class Parts:
 class GraphSplit(nn.Module):
     """Splits the refined clip graph by one prompt a class: the classifier's own row of it.
 
-    The prompts of the wanted classes join the graph. A region fits prompt y as much as it speaks
-    for class y, ``r_y = scale * evidence_y + bias`` with the head's evidence of the region; its
-    membership is the sum of its gates from the wanted ones, ``sum_y s_y exp(r_y) / (1 + sum_y s_y
-    exp(r_y))`` with the specification s: 0 without a wish, and never less for wishing more. So
-    membership depends on the wish from the first step (prompts that are learnt apart from the
-    classifier hardened on one region whatever the wish), and a wish for one class reads the clip
-    by an attention of that class' own. Inside the specified part regions then hear the wanted
-    prompts, which scale what a region holds and add nothing of their own, so that a wish is no
-    evidence; and, along spatial and temporal edges, each other; an edge's prior is the membership
-    of its sender. The remaining part is the unprompted graph, each node weighted by what the
-    specified part leaves of it, so that no wish at all gives exactly the unprompted scores.
+    A region fits prompt y as much as it speaks for class y, ``r_y = scale * evidence_y + bias``
+    with the head's evidence of the region, and the prompts of all classes compete for it, wanted or
+    not, with the choice of none: gates ``exp(r_y) / (1 + sum_z exp(r_z))``. Its membership in the
+    specified part is the sum of the gates from wanted prompts: 0 without a wish, and never less for
+    wishing more. So membership depends on the wish from the first step (prompts that are learnt
+    apart from the classifier hardened on one region whatever the wish), a wish for one class reads
+    the clip by an attention of that class' own, and who does something else is not asked for.
+    Inside the specified part regions then hear the wanted prompts, which scale what a region holds
+    and add nothing of their own, so that a wish is no evidence; and, along spatial and temporal
+    edges, each other; an edge's prior is the membership of its sender. The remaining part is the
+    unprompted graph, each node weighted by what the specified part leaves of it, so that no wish at
+    all gives exactly the unprompted scores.
 
     That prompts name the wanted actions and split a graph in two is the idea of ProDA (NeurIPS
     2025); gates, parts and objectives (`whyact.objectives.specification`) are this project's.
@@ -85,7 +86,8 @@ class GraphSplit(nn.Module):
             mask: (B, T', K) bool, False for padding; None where every node is real.
         """
         x = self.norm(nodes)
-        gates = self._gates(evidence, specification.to(evidence))
+        fit = F.pad(self.log_scale.exp() * evidence + self.bias, (0, 1))  # the last is none
+        gates = fit.softmax(-1)[..., :-1].unsqueeze(1) * specification[:, :, None, None].to(x)
         membership, said = gates.sum(-1), gates @ self.scaling(prompts)
         if mask is not None:
             membership = membership * mask.unsqueeze(1)
@@ -100,14 +102,6 @@ class GraphSplit(nn.Module):
             there = shift_frames(membership.transpose(1, 2), offset).transpose(1, 2)
             heard = heard + edges.messages(edges.gates(x, sender, there.unsqueeze(-2)), sender)
         return Parts(membership, nodes.unsqueeze(1) + F.gelu(heard))
-
-    def _gates(self, evidence: Tensor, specification: Tensor) -> Tensor:
-        """Gates of nodes from the wanted prompts, (B, n, T', K, Y)."""
-        score = self.log_scale.exp() * evidence + self.bias
-        top = score.amax(-1, keepdim=True).clamp_min(0)
-        wanted = (score - top).exp().unsqueeze(1) * specification[:, :, None, None]
-        none = (-top).exp().unsqueeze(1)
-        return wanted / (none + wanted.sum(-1, keepdim=True)).clamp_min(1e-30)
 
 
 class NoSplit(nn.Module):

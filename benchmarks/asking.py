@@ -32,7 +32,10 @@ from whyact.training.checkpoint import settle
 from whyact.training.record import environment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-PLAIN = ["--model.specification.type", "prompts", "--objectives.specification", "0"]
+PLAIN = [
+    "--model.specification.type", "prompts", "--objectives.specification", "0",
+    "--objectives.binary_cross_entropy", "1.0",
+]  # fmt: skip
 BLIND = ["--model.backbone.type", "blind", "--training.start", "", "--training.epochs", "1"]
 NAMED_CLIPS = 200
 

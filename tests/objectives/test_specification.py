@@ -60,9 +60,10 @@ def test_each_part_is_told_its_own_actions_and_every_class_alone_whether_it_is_t
     batch = labelled([[1.0, 1.0, 0.0]])
     outputs = asked(toy_output(count=1), logits=logits, specification=wish, alone=alone)
     value = SpecifiedActions().loss(outputs, batch, {})
-    told = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
-    said = torch.cat([logits[0], alone])
-    torch.testing.assert_close(value, F.binary_cross_entropy_with_logits(said, told))
+    told = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    parts = F.binary_cross_entropy_with_logits(logits, told)
+    each = F.binary_cross_entropy_with_logits(alone, batch.label)
+    torch.testing.assert_close(value, (parts + each) / 2)
 
 
 def test_overlap_is_the_squared_cosine_of_one_direction_without_a_dead_zone() -> None:

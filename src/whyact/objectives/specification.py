@@ -70,14 +70,14 @@ class SpecifiedActions(Objective):
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
     ) -> Tensor:
-        """Mean over clips and classes, of both parts and of every class alone."""
+        """Mean over clips and classes, half of both parts and half of every class alone."""
         parts = _parts(outputs["clip"])
         wish = parts["specification"]
         told = torch.stack([wish * batch.label, (1 - wish) * batch.label], 1)
         # Undefined labels stay undefined in both parts.
         told = told.masked_fill((batch.label < 0).unsqueeze(1), -1.0)
         both = label_loss(parts["logits"].flatten(0, 1), told.flatten(0, 1))
-        return (2 * both + label_loss(parts["alone"], batch.label)) / 3
+        return (both + label_loss(parts["alone"], batch.label)) / 2
 
 
 class PartDecorrelation(Objective):

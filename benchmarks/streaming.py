@@ -2,7 +2,8 @@
 
     python benchmarks/streaming.py --minutes 1 10 60 --output docs/results/streaming.json
 
-Each length runs in a process of its own, on a generated film of repeating Backdrop clips.
+Each length runs in a process of its own, on a generated film of repeating Backdrop clips, and
+samples its resident memory while it streams.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +58,26 @@ def write_model(folder: Path, size: int) -> None:
     )
 
 
+class Resident(threading.Thread):
+    """Samples this process' resident memory, in megabytes, until it is stopped."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__(daemon=True)
+        self.pause, self.samples, self.done = pause, list[float](), threading.Event()
+
+    def run(self) -> None:
+        """Sample."""
+        page = resource.getpagesize() / 1e6
+        while not self.done.wait(self.pause):
+            self.samples.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+
+    def tenths(self) -> list[float]:
+        """The highest of each tenth of the time; empty for fewer samples than ten."""
+        n = len(self.samples)
+        parts = [self.samples[n * i // 10 : n * (i + 1) // 10] for i in range(10)]
+        return [round(max(part), 1) for part in parts] if n >= 10 else []
+
+
 def one(minutes: float, size: int) -> None:
     """Measure one length in this process and print it as JSON."""
     from whyact.tasks.timeline import timeline
@@ -66,10 +88,13 @@ def one(minutes: float, size: int) -> None:
         write_model(folder / "model", size)
         write_film(folder / "film.mp4", minutes, size)
         start = time.perf_counter()
+        memory = Resident(0.2)
+        memory.start()
         timeline(folder / "model", folder / "film.mp4", ["punch"], output=folder)
         print(json.dumps({
             "minutes": minutes,
             "seconds": time.perf_counter() - start,
+            "resident_megabytes_by_tenth": memory.tenths(),
             "film_megabytes": (folder / "film.mp4").stat().st_size / 1e6,
             "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         }))  # fmt: skip

@@ -117,6 +117,8 @@ class TrainingConfig:
     """The loop.
 
     Attributes:
+        start: a run, or a checkpoint, whose weights the model starts from, where it has any of the
+            same name and size; from random ones if empty.
         epochs: passes over the training split.
         batch_size: global, over all processes and accumulation steps.
         device_batch_size: per process and step; 0 takes ``batch_size / processes``.
@@ -139,6 +141,7 @@ class TrainingConfig:
             each training clip, and train the modules on them; 0 is off.
     """
 
+    start: str = ""
     epochs: int = 100
     batch_size: int = 256
     device_batch_size: int = 0

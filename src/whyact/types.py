@@ -205,7 +205,8 @@ class ActionOutput:
             ``specification`` (B, Y), ``membership`` (B, T', K), share in [0, 1] of each region in
             the specified part; ``specified``, ``remaining`` (B, T', K, C), codes of both parts,
             weighted by that share; ``rebuilt`` (B, T', K, C), the action code made again from
-            their sum; ``logits`` (B, 2, Y), of the specified and of the remaining part.
+            their sum; ``logits`` (B, 2, Y), of the specified and of the remaining part; in training
+            ``alone`` (B, Y), the score of every class when it is asked for by itself.
             ``logits`` of the output are then those of the specified part for wanted classes and
             those of the remaining part for the others; ``module_logits`` are of the whole graph.
         node_mask: (B, T', K) bool, False for padding; empty where every region is real.

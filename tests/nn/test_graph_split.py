@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from whyact.config import (
     BackboneConfig,
@@ -20,28 +21,28 @@ from whyact.models.builders import build_model
 from whyact.models.interventions import Intervention, intervened
 from whyact.models.recognizer import ActionRecognizer
 from whyact.models.vocabulary import Vocabulary
-from whyact.nn.graph_split import GraphSplit
+from whyact.nn.graph_split import GraphSplit, Parts
 from whyact.types import ActionOutput, WhyactError
 
 C, Y = 4, 3
 
 
 def toy_split() -> GraphSplit:
-    """Prompt y fits channel y: gates are exp(10 x_y) against none; regions pass on what they are.
-
-    With the norm off, ``r = x_y * 10 / sqrt(C) * ...`` is set to exactly 10 x_y.
-    """
-    split = GraphSplit(code_width=C, classes=Y, gate_width=C, window=1)
+    """Gates are exp(10 evidence) against none; regions pass on what they are, prompts nothing."""
+    split = GraphSplit(code_width=C, gate_width=C, window=1)
     split.norm = torch.nn.Identity()
     with torch.no_grad():
-        split.prompts.copy_(torch.eye(C)[:Y])
-        split.ask.receiver.weight.copy_(torch.eye(C) * 10 * math.sqrt(C))
-        split.ask.sender.weight.copy_(torch.eye(C))
-        split.ask.message.weight.zero_()
+        split.log_scale.fill_(math.log(10))
+        split.scaling.weight.zero_()
         for edges in (split.spatial, *split.temporal):
             edges.receiver.weight.zero_()
             edges.message.weight.copy_(torch.eye(C))
     return split
+
+
+def parts_of(split: GraphSplit, x: Tensor, adjacency: Tensor, wishes: Tensor) -> Parts:
+    """Of nodes whose channel y is their evidence for class y."""
+    return split(x, adjacency, x[..., :Y], torch.eye(C)[:Y], wishes)
 
 
 def model(kind: str = "split", **changes: object) -> ActionRecognizer:
@@ -62,37 +63,39 @@ def clips(count: int = 2) -> Tensor:
     return torch.rand(count, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_membership_is_the_sum_of_the_gates_of_the_wanted_prompts() -> None:
+def test_membership_is_the_sum_of_the_wanted_prompts_gates_for_which_all_compete() -> None:
     x = torch.tensor([[0.2, 0.0, 0.0, 0.0], [0.1, 0.3, 0.0, 0.0]]).view(1, 1, 2, C)
     wishes = torch.tensor([[[1.0, 0, 0], [1, 1, 0], [0, 0, 0]]])
-    parts = toy_split()(x, torch.zeros(1, 1, 2, 2), wishes)
+    parts = parts_of(toy_split(), x, torch.zeros(1, 1, 2, 2), wishes)
     e = math.exp
-    first = [e(2) / (1 + e(2)), e(1) / (1 + e(1))]
-    both = [(e(2) + 1) / (2 + e(2)), (e(1) + e(3)) / (1 + e(1) + e(3))]
-    expected = torch.tensor([first, both, [0.0, 0.0]]).view(1, 3, 1, 2)
+    # Evidence times 10, of three classes and of none, which has 0.
+    first, second = e(2) + 1 + 1 + 1, e(1) + e(3) + 1 + 1
+    expected = torch.tensor(
+        [[e(2) / first, e(1) / second], [(e(2) + 1) / first, (e(1) + e(3)) / second], [0.0, 0.0]]
+    ).view(1, 3, 1, 2)
     torch.testing.assert_close(parts.membership, expected)
 
 
 def test_inside_the_specified_part_a_region_hears_members_only() -> None:
     split = toy_split()
-    x = torch.tensor([[5.0, 0, 0, 0], [-5, 1, 0, 0], [0, 0, 0, 1]]).view(1, 1, 3, C)
+    x = torch.tensor([[5.0, -5, -5, 0], [-5, 5, -5, 0], [0, -5, -5, 1]]).view(1, 1, 3, C)
     adjacency = torch.tensor([[0, 0.5, 0.5], [1, 0, 0], [1, 0, 0]]).view(1, 1, 3, 3)
-    parts = split(x, adjacency, torch.tensor([[[1.0, 0, 0]]]))
-    # Region 0 is in (exp 50), region 1 is not (exp -50), region 2 is half in (exp 0).
+    parts = parts_of(split, x, adjacency, torch.tensor([[[1.0, 0, 0]]]))
+    # Region 0 is in (exp 50), region 1 another class' (exp -50), region 2 half in (exp 0).
     torch.testing.assert_close(parts.membership[0, 0, 0], torch.tensor([1.0, 0.0, 0.5]))
     heard = parts.code[0, 0, 0] - x[0, 0]
-    # Region 0 hears region 2 only: prior 3 * 0.5 * 0.5, against none: 0.75 / 1.75 of (0, 0, 0, 1).
+    # Region 0 hears region 2 only: prior 3 * 0.5 * 0.5, against none.
     gelu = torch.nn.functional.gelu
-    torch.testing.assert_close(heard[0], gelu(torch.tensor([0, 0, 0, 0.75 / 1.75])))
-    # Region 1 hears region 0: prior 3 * 1 * 1, 3 / 4 of (5, 0, 0, 0).
-    torch.testing.assert_close(heard[1], gelu(torch.tensor([5 * 0.75, 0, 0, 0])))
+    torch.testing.assert_close(heard[0], gelu(0.75 / 1.75 * x[0, 0, 2]))
+    # Region 1 hears region 0: prior 3 * 1 * 1.
+    torch.testing.assert_close(heard[1], gelu(0.75 * x[0, 0, 0]))
 
 
 def test_temporal_edges_reach_the_neighbouring_frames_and_stop_at_the_ends() -> None:
     split = toy_split()
     x = torch.zeros(1, 3, 1, C)
     x[0, 0, 0] = torch.tensor([5.0, 0, 0, 0])
-    parts = split(x, torch.zeros(1, 3, 1, 1), torch.tensor([[[1.0, 0, 0]]]))
+    parts = parts_of(split, x, torch.zeros(1, 3, 1, 1), torch.tensor([[[1.0, 0, 0]]]))
     heard = parts.code[0, 0, :, 0, 0] - x[0, :, 0, 0]
     # Frame 1 hears frame 0 with prior 1 against none: half of 5. Others hear zeros.
     expected = torch.nn.functional.gelu(torch.tensor([0.0, 2.5, 0.0]))
@@ -101,13 +104,14 @@ def test_temporal_edges_reach_the_neighbouring_frames_and_stop_at_the_ends() -> 
 
 def test_padding_changes_nothing() -> None:
     torch.manual_seed(0)
-    split = GraphSplit(code_width=C, classes=Y, gate_width=2)
+    split = GraphSplit(code_width=C, gate_width=2)
     x, adjacency = torch.randn(1, 2, 3, C), torch.rand(1, 2, 3, 3)
     mask = torch.tensor([True, True, False]).expand(1, 2, 3)
     adjacency = adjacency * mask.unsqueeze(-2)
     wish = torch.tensor([[[1.0, 0, 1]]])
-    padded = split(x, adjacency, wish, mask)
-    bare = split(x[:, :, :2], adjacency[:, :, :2, :2], wish)
+    evidence, prompts = torch.randn(1, 2, 3, Y), torch.randn(Y, C)
+    padded = split(x, adjacency, evidence, prompts, wish, mask)
+    bare = split(x[:, :, :2], adjacency[:, :, :2, :2], evidence[:, :, :2], prompts, wish)
     torch.testing.assert_close(padded.membership[..., :2], bare.membership)
     torch.testing.assert_close(padded.code[..., :2, :], bare.code)
     assert bool((padded.membership[..., 2] == 0).all())
@@ -185,6 +189,25 @@ def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
     )
     several = made(clips(), wanted=["wave", "punch"]).logits[:, [0, 2]].amax(1)
     torch.testing.assert_close(found.logits[:, 2], several, atol=1e-5, rtol=0)
+
+
+def test_a_region_is_asked_for_as_much_as_it_speaks_for_the_wanted_class_and_no_other() -> None:
+    made = model()
+    output = made(clips(), wanted="punch")
+    said = made.head.evidence(output.action_code, made.dynamic_prompts.guide(
+        output.action_code, output.prompts).classifier)  # fmt: skip
+    torch.testing.assert_close(output.parts["membership"], F.pad(said, (0, 1)).softmax(-1)[..., 2])
+
+
+def test_in_training_every_class_is_asked_alone_too() -> None:
+    made = model().train()
+    output = made(clips(), torch.tensor([[1.0, 0, 0], [0, 1, 1]]))
+    made.eval()
+    assert "alone" not in made(clips(), torch.ones(2, Y)).parts
+    made.train()
+    tokens, grid = made.encode(clips())
+    expected = made.score_wishes(tokens, grid, torch.eye(Y)).logits
+    torch.testing.assert_close(output.parts["alone"], expected, atol=1e-5, rtol=0)
 
 
 def test_every_parameter_of_the_split_learns_from_a_wish() -> None:

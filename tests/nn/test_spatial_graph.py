@@ -7,6 +7,7 @@ import torch
 
 from whyact.nn.spatial_graph import (
     GridSpatialGraph,
+    LearnedSpatialGraph,
     RegionAdjacency,
     cell_positions,
     dynamics,
@@ -99,3 +100,38 @@ def test_the_nuisance_code_sees_no_dynamics():
 def test_unknown_dynamics_list_the_choices():
     with pytest.raises(WhyactError, match=r"dynamics 'all'; choose from .*'region'"):
         GridSpatialGraph(token_width=8, dynamics="all")
+
+
+def test_compact_regions_of_equal_cells_are_the_blocks_around_their_homes():
+    torch.manual_seed(0)
+    graph = LearnedSpatialGraph(token_width=3, code_width=8, regions=4, compact=1)
+    with torch.no_grad():
+        graph.place.weight.zero_()
+    tokens = torch.ones(1, 2, 16, 3)
+    found = graph(tokens, (4, 4))
+    assert found.assignment.argmax(2)[0, 0].view(4, 4).tolist() == [
+        [0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3],
+    ]  # fmt: skip
+    assert torch.allclose(found.position[0, 0].sign(), graph.homes.sign())
+
+
+def test_two_actors_that_look_alike_are_two_compact_regions_and_the_scene_is_in_others():
+    graph = LearnedSpatialGraph(token_width=2, code_width=2, regions=4, compact=2)
+    with torch.no_grad():
+        graph.place.weight.zero_()
+        graph.place.bias.zero_()
+        graph.refine[1].weight.zero_()
+        graph.refine[1].bias.zero_()
+        graph.queries.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))  # actor, scene
+        graph.embed.weight.copy_(torch.eye(2))
+        graph.embed.bias.zero_()
+    tokens = torch.tensor([0.0, 1.0]).expand(1, 1, 8, 2).clone()
+    tokens[0, 0, [1, 6]] = torch.tensor([1.0, 0.0])  # two alike, one near each home
+    share = graph(tokens, (1, 8)).assignment[0, 0]
+    assert share[:, [1, 6, 0, 7]].argmax(0).tolist() == [0, 2, 1, 3]
+    assert share[0, 1] > 0.99 and share[2, 6] > 0.99
+
+
+def test_regions_that_do_not_fill_their_homes_are_refused():
+    with pytest.raises(WhyactError, match=r"compact is 3.*divide model.spatial_graph.regions, 8"):
+        LearnedSpatialGraph(token_width=2, regions=8, compact=3)

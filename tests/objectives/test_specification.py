@@ -53,14 +53,17 @@ def test_wishes_come_from_the_generator_and_change_with_it() -> None:
     assert not torch.equal(first, draw_specification(label, torch.Generator().manual_seed(2)))
 
 
-def test_each_part_is_told_its_own_actions() -> None:
+def test_each_part_is_told_its_own_actions_and_every_class_alone_whether_it_is_there() -> None:
     logits = torch.tensor([[[2.0, -1.0, 0.5], [0.3, 1.0, -2.0]]])
+    alone = torch.tensor([[0.7, -0.2, 3.0]])
     wish = torch.tensor([[1.0, 0.0, 1.0]])
     batch = labelled([[1.0, 1.0, 0.0]])
-    outputs = asked(toy_output(count=1), logits=logits, specification=wish)
+    outputs = asked(toy_output(count=1), logits=logits, specification=wish, alone=alone)
     value = SpecifiedActions().loss(outputs, batch, {})
     told = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-    torch.testing.assert_close(value, F.binary_cross_entropy_with_logits(logits, told))
+    parts = F.binary_cross_entropy_with_logits(logits, told)
+    each = F.binary_cross_entropy_with_logits(alone, batch.label)
+    torch.testing.assert_close(value, (parts + each) / 2)
 
 
 def test_overlap_is_the_squared_cosine_of_one_direction_without_a_dead_zone() -> None:
@@ -115,9 +118,9 @@ def test_the_set_asks_the_model_anew_in_every_step() -> None:
     def network(video: Tensor, specification: Tensor) -> ActionOutput:
         wishes.append(specification)
         output = toy_output(count=len(video))
-        return replace(
-            output, parts={"logits": torch.zeros(len(video), 2, 3), "specification": specification}
-        )
+        count = len(video)
+        said = {"logits": torch.zeros(count, 2, 3), "alone": torch.zeros(count, 3)}
+        return replace(output, parts={**said, "specification": specification})
 
     batch = labelled([[1.0, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 0]])
     objectives = ObjectiveSet(terms=[(SpecifiedActions(), 1.0)])

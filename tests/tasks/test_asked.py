@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS
 from whyact.ops.encode import write_video
 from whyact.tasks.evaluation_record import read_predictions, read_record
+from whyact.tasks.explain import explain
+from whyact.tasks.inputs import clips_of
 from whyact.tasks.localise import METHODS, localise
 from whyact.tasks.named import measure_named
 from whyact.tasks.timeline import timeline
@@ -35,7 +38,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     made.data.clip.frames, made.data.transform.size = 4, 32
     made.data.backdrop.clips, made.data.backdrop.eval_clips = 8, 6
     made.model.backbone.width, made.model.backbone.top_down = 16, False
-    made.training.epochs, made.training.batch_size = 1, 4
+    made.objectives.part_decorrelation, made.objectives.part_reconstruction = 0.01, 0.1
+    made.training.start, made.training.epochs, made.training.batch_size = "", 1, 4
     return made
 
 
@@ -69,6 +73,32 @@ def test_a_loaded_model_knows_its_classes_by_name(run: Path) -> None:
     by_name, by_index = loaded.model(clip, wanted="punch"), loaded.model(clip, wanted=number)
     assert torch.equal(by_name.logits, by_index.logits)
     assert by_name.parts["specification"][0].nonzero().item() == number
+
+
+def test_the_action_to_explain_is_asked_for_in_the_explanation_and_its_tests(
+    run: Path, tmp_path: Path
+) -> None:
+    clip = generate_clip(split="multi", index=0, frames=4, size=32).video
+    write_video(tmp_path / "clip.mp4", clip, 4.0)
+    found = explain(
+        run,
+        [str(tmp_path / "clip.mp4")],
+        action="punch",
+        output=tmp_path / "made",
+        html=True,
+        test_steps=2,
+    )
+    assert found[0].explanation is not None
+    loaded = load_model(run)
+    video = clips_of(
+        replace(loaded.config.data, protocol="1x1"), [tmp_path / "clip.mp4"], loaded.classes
+    )[(0, 0)].video[None].float() / 255  # fmt: skip
+    with torch.no_grad():
+        asked, plain = loaded.model(video, wanted="punch"), loaded.model(video)
+    number = loaded.classes.index("punch")
+    score = found[0].explanation.score
+    assert score == pytest.approx(float(asked.logits[0, number]), abs=1e-4)
+    assert abs(float(asked.logits[0, number] - plain.logits[0, number])) > 1e-3
 
 
 def test_named_actions_are_measured_clip_by_clip(run: Path, config: Config) -> None:

@@ -16,6 +16,7 @@ from whyact.training.checkpoint import (
     load_weights,
     save_checkpoint,
     settle,
+    start_from,
 )
 from whyact.types import WhyactError
 
@@ -95,6 +96,28 @@ def test_another_combination_is_refused_by_setting_and_tensor(tmp_path, slot, tw
     text = rf"model\.{slot}\.type \(checkpoint \w+, here {twin}\).*Tensors that differ: [1-9]"
     with pytest.raises(WhyactError, match=text):
         load_weights(model, tmp_path / "best", other)
+
+
+def test_a_model_starts_from_what_fits_and_with_its_own_classifier_for_other_classes(tmp_path):
+    write(tmp_path)
+    saved = load_model(tmp_path).model.state_dict()
+    config = toy_config().model
+    config.spatial_graph.regions += 1
+    for classes in (CLASSES, ("cyan", "pink", "grey")):
+        model = build_model(config, classes=3, scenes=2, seed=7)
+        fresh = {k: v.clone() for k, v in model.state_dict().items()}
+        start_from(model, tmp_path, classes)
+        made = model.state_dict()
+        assert torch.equal(made["head.attend.0.weight"], saved["head.attend.0.weight"])
+        assert torch.equal(made["spatial_graph.queries"], fresh["spatial_graph.queries"])
+        source = saved if classes == CLASSES else fresh
+        assert torch.equal(made["head.classify.weight"], source["head.classify.weight"])
+
+
+def test_a_start_without_anything_that_fits_is_refused(tmp_path):
+    write(tmp_path)
+    with pytest.raises(WhyactError, match="no weight has the name and size"):
+        start_from(torch.nn.Linear(2, 2), tmp_path, CLASSES)
 
 
 def test_a_setting_without_tensors_is_refused_too(tmp_path):

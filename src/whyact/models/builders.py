@@ -64,6 +64,7 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         fusion=c.fusion,
         temperature=c.temperature,
         dynamics=c.dynamics,
+        compact=c.compact,
     )
 
 
@@ -104,11 +105,11 @@ def _no_graph(c: GraphPromptGnnConfig, code: int) -> nn.Module:
     return NoGraph()
 
 
-def _split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
-    return GraphSplit(code_width=code, classes=classes, window=c.window)
+def _split(c: SpecificationConfig, code: int) -> nn.Module:
+    return GraphSplit(code_width=code, window=c.window)
 
 
-def _no_split(c: SpecificationConfig, code: int, classes: int) -> nn.Module:
+def _no_split(c: SpecificationConfig, code: int) -> nn.Module:
     return NoSplit()
 
 
@@ -135,7 +136,7 @@ GRAPH_PROMPT_GNNS: Mapping[str, Callable[[GraphPromptGnnConfig, int], nn.Module]
     "gated": _gated,
     "none": _no_graph,
 }
-SPECIFICATIONS: Mapping[str, Callable[[SpecificationConfig, int, int], nn.Module]] = {
+SPECIFICATIONS: Mapping[str, Callable[[SpecificationConfig, int], nn.Module]] = {
     "split": _split,
     "prompts": _no_split,
 }
@@ -176,7 +177,7 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
             code_width=code, classes=classes, dropout=c.dropout, noise=c.code_noise
         ),
         "nuisance_head": lambda: NuisanceHead(code_width=code, scenes=scenes),
-        "specification": lambda: split(c.specification, code, classes),
+        "specification": lambda: split(c.specification, code),
     }
     built: dict[str, Any] = {name: _seeded(seed, name, make) for name, make in slots.items()}
     return ActionRecognizer(backbone=backbone, frozen=c.backbone.frozen, **built)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from whyact.models.recognizer import ActionRecognizer
+from whyact.models.recognizer import ActionRecognizer, VideoModel, Wanted
 from whyact.nn.contracts import Prompts
 from whyact.types import WhyactError
 
@@ -46,6 +46,11 @@ def intervened(model: ActionRecognizer, change: Intervention) -> ActionRecognize
     if change.keep:
         changed.graph_prompt_gnn = _calling(graph, partial(graph.forward, keep=change.keep))
     return changed
+
+
+def wishing(model: VideoModel, wanted: Wanted) -> VideoModel:
+    """A model with the same weights that is asked for this in every forward pass."""
+    return _calling(model, partial(model.forward, wanted=wanted))
 
 
 def _edited(make: Callable[..., Prompts], change: Intervention, *args: Any, **how: Any) -> Prompts:

@@ -15,7 +15,7 @@ from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
-from whyact.nn.graph_split import GraphSplit, NoSplit, read_parts
+from whyact.nn.graph_split import GraphSplit, NoSplit, Parts, read_parts
 from whyact.nn.head import AdditiveHead, NuisanceHead, best_wished
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.ops.motion_field import frame_changes
@@ -205,13 +205,14 @@ class ActionRecognizer(VideoModel):
         reach = self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach
         if specification is not None and isinstance(self.specification, GraphSplit):
             nodes = made.refined.action_code
-            split = self.specification(
-                nodes, regions.adjacency, specification.unsqueeze(1), regions.mask
-            )
+            split = self._split(self.specification, made, specification.unsqueeze(1))
             scores, parts = read_parts(
                 self.head, split, made.last, nodes, whole, specification,
                 self.specification.rebuild,
             )  # fmt: skip
+            if self.training:
+                alone = torch.eye(specification.shape[1]).to(specification)
+                parts["alone"] = self._score_wishes(self.specification, made, alone).logits
             reach += self.specification.reach
         return ActionOutput(
             logits=scores.logits,
@@ -242,13 +243,12 @@ class ActionRecognizer(VideoModel):
         """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
         if not isinstance(self.specification, GraphSplit):
             return super().score_wishes(tokens, grid, wished, boxes)
-        made = self._read(tokens, grid, None, boxes)
+        return self._score_wishes(self.specification, self._read(tokens, grid, None, boxes), wished)
+
+    def _score_wishes(self, split: GraphSplit, made: _Read, wished: Tensor) -> WishScores:
         found = []
         for some in wished.split(WISHES_AT_ONCE):
-            parts = self.specification(
-                made.refined.action_code, made.regions.adjacency,
-                some.expand(len(tokens), -1, -1), made.regions.mask,
-            )  # fmt: skip
+            parts = self._split(split, made, some.expand(len(made.guided), -1, -1))
             found.append(
                 self.head.score_wishes(
                     parts.code, made.last.regions, made.last.classifier, parts.membership, some
@@ -257,6 +257,14 @@ class ActionRecognizer(VideoModel):
         return WishScores(
             torch.cat([f.logits for f in found], 1), torch.cat([f.frame_logits for f in found], 1)
         )
+
+    def _split(self, split: GraphSplit, made: _Read, specification: Tensor) -> Parts:
+        """The parts under n wishes a clip, (B, n, Y)."""
+        nodes = made.refined.action_code
+        evidence = self.head.evidence(nodes, made.last.classifier)
+        prompts = self.head.classify.weight
+        adjacency, mask = made.regions.adjacency, made.regions.mask
+        return split(nodes, adjacency, evidence, prompts, specification, mask)
 
     def _read(
         self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None

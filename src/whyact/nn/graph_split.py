@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -30,35 +29,40 @@ class Parts:
 
 
 class GraphSplit(nn.Module):
-    """Splits the refined clip graph by one prompt a class.
+    """Splits the refined clip graph by one prompt a class: the classifier's own row of it.
 
-    The prompts of the wanted classes join the graph; a region's membership is the sum of its gates
-    from them, ``sum_y s_y exp(r_y) / (1 + sum_y s_y exp(r_y))`` with the specification s as prior
-    of the edges (`GatedEdges`): 0 without a wish, and never less for wishing more. Inside the
-    specified part regions then hear the wanted prompts, which scale what a region holds and add
-    nothing of their own, so that a wish is no evidence; and, along spatial and temporal edges, each
-    other; an edge's prior is the membership of its sender. The remaining part is the unprompted
-    graph, each node weighted by what the specified part leaves of it, so that no wish at all gives
-    exactly the unprompted scores.
+    A region fits prompt y as much as it speaks for class y, ``r_y = scale * evidence_y + bias``
+    with the head's evidence of the region, and the prompts of all classes compete for it, wanted or
+    not, with the choice of none: gates ``exp(r_y) / (1 + sum_z exp(r_z))``. Its membership in the
+    specified part is the sum of the gates from wanted prompts: 0 without a wish, and never less for
+    wishing more. So membership depends on the wish from the first step (prompts that are learnt
+    apart from the classifier hardened on one region whatever the wish), a wish for one class reads
+    the clip by an attention of that class' own, and who does something else is not asked for.
+    Inside the specified part regions then hear the wanted prompts, which scale what a region holds
+    and add nothing of their own, so that a wish is no evidence; and, along spatial and temporal
+    edges, each other; an edge's prior is the membership of its sender. The remaining part is the
+    unprompted graph, each node weighted by what the specified part leaves of it, so that no wish at
+    all gives exactly the unprompted scores.
 
     That prompts name the wanted actions and split a graph in two is the idea of ProDA (NeurIPS
     2025); gates, parts and objectives (`whyact.objectives.specification`) are this project's.
-    Backbone, assignment, region codes and the unprompted graph are the same for every wish.
+    Attention by a class' own evidence is known from weakly supervised localisation (W-TALC, Paul et
+    al., ECCV 2018). Backbone, assignment, region codes and the unprompted graph are the same for
+    every wish.
 
     Args:
-        code_width: C. classes: Y. gate_width: of queries and keys. window: of temporal edges.
+        code_width: C. gate_width: of queries and keys. window: of temporal edges.
     """
 
-    def __init__(
-        self, *, code_width: int, classes: int, gate_width: int = 32, window: int = 1
-    ) -> None:
+    def __init__(self, *, code_width: int, gate_width: int = 32, window: int = 1) -> None:
         super().__init__()
         if window < 0:
             raise WhyactError(f"model.specification.window must be at least 0, got {window}.")
         self.reach = window
-        self.prompts = nn.Parameter(torch.randn(classes, code_width))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.scaling = nn.Linear(code_width, code_width, bias=False)
         self.norm = nn.LayerNorm(code_width)
-        self.ask = GatedEdges(code_width, gate_width)
         self.spatial = GatedEdges(code_width, gate_width)
         self.offsets = [o for o in range(-window, window + 1) if o]
         self.temporal = nn.ModuleList(GatedEdges(code_width, gate_width) for _ in self.offsets)
@@ -69,17 +73,22 @@ class GraphSplit(nn.Module):
         return None
 
     def forward(
-        self, nodes: Tensor, adjacency: Tensor, specification: Tensor, mask: Tensor | None = None
-    ) -> Parts:
+        self, nodes: Tensor, adjacency: Tensor, evidence: Tensor, prompts: Tensor,
+        specification: Tensor, mask: Tensor | None = None,
+    ) -> Parts:  # fmt: skip
         """Split.
 
         Args:
             nodes: (B, T', K, C), refined region nodes. adjacency: (B, T', K, K).
+            evidence: (B, T', K, Y), what each node says for each class.
+            prompts: (Y, C), one a class.
             specification: (B, n, Y) in [0, 1], n wishes a clip.
             mask: (B, T', K) bool, False for padding; None where every node is real.
         """
         x = self.norm(nodes)
-        membership, said = self._ask(x, specification.to(x))
+        fit = F.pad(self.log_scale.exp() * evidence + self.bias, (0, 1))  # the last is none
+        gates = fit.softmax(-1)[..., :-1].unsqueeze(1) * specification[:, :, None, None].to(x)
+        membership, said = gates.sum(-1), gates @ self.scaling(prompts)
         if mask is not None:
             membership = membership * mask.unsqueeze(1)
         x = x.unsqueeze(1)
@@ -91,20 +100,8 @@ class GraphSplit(nn.Module):
             # Axis 1 is frames for `shift_frames`; outside the clip membership is 0.
             sender = shift_frames(x.squeeze(1), offset).unsqueeze(1)
             there = shift_frames(membership.transpose(1, 2), offset).transpose(1, 2)
-            gates = edges.gates(x, sender, there.unsqueeze(-2))
-            heard = heard + edges.messages(gates, sender)
+            heard = heard + edges.messages(edges.gates(x, sender, there.unsqueeze(-2)), sender)
         return Parts(membership, nodes.unsqueeze(1) + F.gelu(heard))
-
-    def _ask(self, x: Tensor, specification: Tensor) -> tuple[Tensor, Tensor]:
-        """Membership (B, n, T', K) and what prompts scale nodes x by, (B, n, T', K, C)."""
-        key = self.ask.sender(self.prompts)
-        score = self.ask.receiver(x) @ key.T / math.sqrt(key.shape[-1]) + self.ask.bias
-        top = score.amax(-1, keepdim=True).clamp_min(0)
-        wanted = (score - top).exp().unsqueeze(1) * specification[:, :, None, None]
-        total = wanted.sum(-1, keepdim=True)
-        none = (-top).exp().unsqueeze(1)
-        gates = wanted / (none + total).clamp_min(1e-30)
-        return gates.sum(-1), gates @ self.ask.message(self.prompts)
 
 
 class NoSplit(nn.Module):

@@ -57,10 +57,13 @@ class AdditiveHead(nn.Module):
         if self.training and self.noise:
             code = code + self.noise * torch.randn_like(code)
         weights = self.weigh(code, region_guide, membership, mask)
-        read = self.dropout(code) * (1 + classifier_guide)
-        contributions = weights.unsqueeze(-1) * (read @ self.classify.weight.T)
+        contributions = weights.unsqueeze(-1) * self.evidence(self.dropout(code), classifier_guide)
         frame_logits = contributions.sum(2) * code.shape[1] + self.bias
         return Scores(frame_logits.mean(1), frame_logits, contributions, weights)
+
+    def evidence(self, code: Tensor, classifier_guide: Tensor) -> Tensor:
+        """What each node of codes (..., C) says for each class, before it is weighted, (..., Y)."""
+        return (code * (1 + classifier_guide)) @ self.classify.weight.T
 
     def weigh(
         self, code: Tensor, region_guide: Tensor, membership: Tensor | None = None,

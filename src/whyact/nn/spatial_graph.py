@@ -17,6 +17,8 @@ FUSIONS = ("attention", "addition")
 DYNAMICS = ("none", "region", "frame")
 STRETCH = 0.1
 """How far the share of action goes beyond [0, 1] before it is cut: a region can be none at all."""
+COMPACT_REACH = 0.15
+"""Of compact regions at first, where the frame is 2 wide: it parts four actors side by side."""
 MOTION_GAIN = 4.0
 """Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
 
@@ -33,6 +35,12 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     """Mean token of each region, (..., K, D), from assignment (..., K, N), tokens (..., N, D)."""
     share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-6)
     return share @ tokens
+
+
+def most_square(count: int) -> tuple[int, int]:
+    """(rows, columns) with that product, as nearly the same as can be, and no more rows."""
+    rows = max(r for r in range(1, math.isqrt(count) + 1) if count % r == 0)
+    return rows, count // rows
 
 
 class RegionAdjacency(nn.Module):
@@ -171,9 +179,16 @@ class LearnedSpatialGraph(nn.Module):
     al., NeurIPS 2020). Unlike there, the queries are refined once, by what each gathered over *all*
     frames, and then serve every frame: region k is the same thing from the first frame to the last.
 
+    Regions found by content alone are parts of every actor, all heads in one. With ``compact`` n
+    they share homes on a grid over the frame, n regions each, and the fit of a cell falls with its
+    squared distance to where a region is, as in SLIC (Achanta et al., PAMI 2012): to its home at
+    first, then to the centre of what it gathered in that frame. All homes have the same n queries,
+    so that none draws all actors to itself: content tells the actor of a place from its scene, and
+    place alone tells actors apart, which a region can follow.
+
     Args:
         token_width: D. code_width: C.
-        regions: K.
+        regions: K. compact: n, which divides K; 0 leaves regions anywhere.
         layers: graph convolutions.
         cues: see `RegionAdjacency`.
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
@@ -193,6 +208,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: str = "attention",
         temperature: float = 1.0,
         dynamics: str = "none",
+        compact: int = 0,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -202,6 +218,11 @@ class LearnedSpatialGraph(nn.Module):
                 "model.spatial_graph needs at least 1 region, 0 layers and a temperature above 0, "
                 f"got regions {regions}, layers {layers}, temperature {temperature}."
             )
+        if compact < 0 or (compact and regions % compact):
+            raise WhyactError(
+                f"model.spatial_graph.compact is {compact}, regions at each home: it must be 0 or "
+                f"divide model.spatial_graph.regions, {regions}."
+            )
         width = code_width
         self.fusion = fusion
         self.temperature = temperature
@@ -209,9 +230,14 @@ class LearnedSpatialGraph(nn.Module):
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, width)
         self.place = nn.Linear(2, width)
-        self.queries = nn.Parameter(torch.randn(regions, width))
+        self.queries = nn.Parameter(torch.randn(compact or regions, width))
         self.refine = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.log_scale = nn.Parameter(torch.tensor(math.log(12.0)))
+        self.compact = compact
+        if compact:
+            grid = most_square(regions // compact)
+            self.homes = nn.Parameter(cell_positions(grid, self.queries.detach()))
+            self.log_reach = nn.Parameter(torch.tensor(math.log(COMPACT_REACH)))
         self.adjacency = RegionAdjacency(cues=cues)
         self.convolutions = nn.ModuleList(
             nn.Linear(width, width, bias=False) for _ in range(layers)
@@ -251,15 +277,29 @@ class LearnedSpatialGraph(nn.Module):
         keys = values + self.place(cells)
         # Over the norm: the cosine, without a normalised copy of every cell.
         sharpness = self.log_scale.exp() / self.temperature / keys.norm(dim=-1).clamp_min(1e-6)
-        first = self._compete(self.queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        queries: Tensor = self.queries
+        if self.compact:
+            queries = queries.repeat(len(self.homes), 1)
+        first = self._fit(queries.expand(len(values), 1, -1, -1), keys, sharpness)
+        if self.compact:
+            homes = self.homes.repeat_interleave(self.compact, 0)
+            first = first - self._distance(homes, cells)
+        first = first.softmax(-2)
         gathered = pool(first.transpose(1, 2).flatten(2), values.flatten(1, 2))
-        refined = self.queries + self.refine(gathered)
-        return self._compete(refined.unsqueeze(1), keys, sharpness)
+        refined = queries + self.refine(gathered)
+        fit = self._fit(refined.unsqueeze(1), keys, sharpness)
+        if self.compact:
+            fit = fit - self._distance(pool(first, cells.expand(*keys.shape[:-1], 2)), cells)
+        return fit.softmax(-2)
 
     @staticmethod
-    def _compete(queries: Tensor, keys: Tensor, sharpness: Tensor) -> Tensor:
-        fit = F.normalize(queries, dim=-1) @ keys.transpose(-1, -2)
-        return (fit * sharpness.unsqueeze(-2)).softmax(dim=-2)
+    def _fit(queries: Tensor, keys: Tensor, sharpness: Tensor) -> Tensor:
+        return F.normalize(queries, dim=-1) @ keys.transpose(-1, -2) * sharpness.unsqueeze(-2)
+
+    def _distance(self, centres: Tensor, cells: Tensor) -> Tensor:
+        """Squared distance of cells (N, 2) to centres (..., K, 2) over twice the squared reach."""
+        square = (centres.unsqueeze(-2) - cells).square().sum(-1)
+        return square / (2 * (2 * self.log_reach).exp())
 
     def _fuse(self, values: Tensor, regions: Tensor, assignment: Tensor) -> Tensor:
         """Mean over each region's cells of what the fusion adds to them, (B, T', K, C).
@@ -290,8 +330,7 @@ class GridSpatialGraph(nn.Module):
         super().__init__()
         if regions < 1:
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
-        self.rows = max(r for r in range(1, math.isqrt(regions) + 1) if regions % r == 0)
-        self.columns = regions // self.rows
+        self.rows, self.columns = most_square(regions)
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, code_width)
         self.codes = RegionCodes(

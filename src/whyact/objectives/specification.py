@@ -50,8 +50,9 @@ class SpecifiedActions(Objective):
 
     With the specification s and the labels y, the specified part has to say ``s * y`` and the
     remaining part ``(1 - s) * y``: binary cross-entropy over all classes, so that a part is told
-    off for an action that it should have left to the other. The unprompted scores are trained by
-    ``deep_supervision``, which reads the whole graph.
+    off for an action that it should have left to the other. To this comes the label-free protocol
+    itself: every class asked for alone, the same list for every clip, against the labels. The
+    unprompted scores are trained by ``deep_supervision``, which reads the whole graph.
     """
 
     name = "specification"
@@ -69,13 +70,14 @@ class SpecifiedActions(Objective):
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
     ) -> Tensor:
-        """Mean over clips, parts and classes."""
+        """Mean over clips and classes, half of both parts and half of every class alone."""
         parts = _parts(outputs["clip"])
         wish = parts["specification"]
         told = torch.stack([wish * batch.label, (1 - wish) * batch.label], 1)
         # Undefined labels stay undefined in both parts.
         told = told.masked_fill((batch.label < 0).unsqueeze(1), -1.0)
-        return label_loss(parts["logits"].flatten(0, 1), told.flatten(0, 1))
+        both = label_loss(parts["logits"].flatten(0, 1), told.flatten(0, 1))
+        return (both + label_loss(parts["alone"], batch.label)) / 2
 
 
 class PartDecorrelation(Objective):

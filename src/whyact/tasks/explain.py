@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from whyact.config_io import nearest
 from whyact.explainers.native import explain_output
+from whyact.models.interventions import wishing
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
+from whyact.tasks.asked import can_be_asked
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
 from whyact.tasks.explanation_tests import STEPS, add_tests
@@ -204,7 +206,8 @@ def explain(
 
     Args:
         checkpoint: of a run. paths: files, folders, globs.
-        action: class to explain; each clip's predicted one if None.
+        action: class to explain; each clip's predicted one if None. A model that splits its graph
+            is asked for it in every forward pass, those of the tests included.
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
         html: write a page a clip, and ``index.html``, which sorts them.
@@ -220,6 +223,8 @@ def explain(
             f"The model has no class '{action}'. Did you mean '{nearest(action, loaded.classes)}'?"
         )
     targets = [] if action is None else [loaded.classes.index(action)]
+    if action is not None and can_be_asked(loaded):
+        loaded = replace(loaded, model=wishing(loaded.model, action))
     results = []
     stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")

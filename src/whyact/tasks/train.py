@@ -32,6 +32,7 @@ from whyact.training.checkpoint import (
     load_weights,
     read_metadata,
     settle,
+    start_from,
 )
 from whyact.training.loop import Loop
 from whyact.training.predictions import predict_dataset
@@ -176,6 +177,8 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     )  # fmt: skip
     if config.data.transform.normalize == "measured":
         model.normalize_by(*channel_statistics(dataset))
+    if config.training.start:
+        start_from(model, find_checkpoint(config.training.start), dataset.classes)
     device = accelerator.device
     wrap: Callable[[VideoModel], nn.Module] | None = None
     if config.training.cache_tokens:

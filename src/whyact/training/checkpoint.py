@@ -165,6 +165,27 @@ def load_weights(model: VideoModel, folder: Path, config: ModelConfig) -> None:
     model.load_state_dict(tensors)
 
 
+def start_from(model: VideoModel, folder: Path, classes: Sequence[str]) -> None:
+    """Give a model the weights of a checkpoint where both have one of that name and shape.
+
+    The classifier is left as it is where the checkpoint knows other classes.
+
+    Raises:
+        WhyactError: none fits.
+    """
+    _, known, _ = read_metadata(folder)
+    own = model.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+        if name in own and own[name].shape == tensor.shape
+        and (known == tuple(classes) or not name.startswith("head.classify."))
+    }  # fmt: skip
+    if not fitting:
+        raise WhyactError(f"training.start {folder}: no weight has the name and size of a model's.")
+    model.load_state_dict(fitting, strict=False)
+
+
 def _differences(saved: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
     found = []
     for key, value in saved.items():

@@ -1,0 +1,153 @@
+"""Is asking learnt, does it help, and does it show who acts and when? Backdrop multi and untrimmed.
+
+    python benchmarks/asking.py --start runs/demo_full --seeds 42 43 --output docs/results/asking
+
+Trains what is not there yet in ``--runs``: one model of ``multi`` that is never asked, from it for
+each seed one that is asked, one that is not (the twin of the same cost) and one that is asked and
+never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
+measures them on the test splits, copies the records and writes ``summary.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whyact.config import Config
+from whyact.config_io import load_config
+from whyact.metrics.seeds import Resamples, contrast, resample_map
+from whyact.models.asking import PROTOCOLS
+from whyact.tasks.evaluate import evaluate
+from whyact.tasks.evaluation_record import read_predictions
+from whyact.tasks.localise import METHODS, localise
+from whyact.tasks.named import measure_named
+from whyact.tasks.train import train
+from whyact.training.checkpoint import settle
+from whyact.training.record import environment
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+PLAIN = [
+    "--model.specification.type", "prompts", "--objectives.specification", "0",
+    "--objectives.binary_cross_entropy", "1.0",
+]  # fmt: skip
+BLIND = ["--model.backbone.type", "blind", "--training.start", "", "--training.epochs", "1"]
+NAMED_CLIPS = 200
+
+
+def trained(args: argparse.Namespace, name: str, kind: str, seed: int, *changes: str) -> Path:
+    """The folder of a run, which is trained if it is not there."""
+    folder = Path(args.runs) / name
+    if not settle(folder / "checkpoints" / "last"):
+        flags = ["--name", name, "--seed", str(seed), "--output", args.runs, "--data.test", "[]"]
+        flags += ["--data.root", args.data, "--training.threads", str(args.threads), *changes]
+        config: Config = load_config([CONFIGS / f"backdrop_{kind}.yaml"], flags)
+        train(config, resume=True)
+    return folder
+
+
+def evaluated(folder: Path, output: Path) -> Path:
+    """The evaluation of a run on multi, copied without pictures."""
+    evaluate(folder, splits=["multi"])
+    found = folder / "evaluation" / "multi"
+    shutil.copytree(found, output / folder.name, dirs_exist_ok=True)
+    for name in ("config.yaml", "metrics.jsonl", "record.json"):
+        shutil.copy(folder / name, output / folder.name)
+    return found
+
+
+def maps(folders: list[Path], seeds: list[int]) -> Resamples:
+    """Mean average precision of an evaluation a seed, and on resampled clips."""
+    found = [read_predictions(folder) for folder in folders]
+    return resample_map(torch.stack([f.logits for f in found]), found[0].labels, seeds)
+
+
+def recognition(args: argparse.Namespace) -> dict[str, Any]:
+    """Scores of every protocol, with the leak of each and of the models that never see a video."""
+    base = trained(
+        args, "multi_base", "multi", args.seeds[0], "--training.start", args.start,
+        "--training.epochs", "4", *PLAIN,
+    )  # fmt: skip
+    start = ["--training.start", str(base)]
+    folders: dict[str, list[Path]] = {"asked": [], "plain": [], "blind": []}
+    for seed in args.seeds:
+        for kind, changes in (("asked", start), ("plain", [*start, *PLAIN]), ("blind", BLIND)):
+            run = trained(args, f"{kind}-{seed}", "multi", seed, *changes)
+            folders[kind].append(evaluated(run, args.output))
+    twin = maps(folders["plain"], args.seeds)
+    rows: dict[str, Any] = {"plain": {"map": asdict(contrast([(1, twin)]))}}
+    for protocol in PROTOCOLS:
+        asked, blind = (
+            [folder / "asked" / protocol.name for folder in folders[kind]]
+            for kind in ("asked", "blind")
+        )
+        own = maps(asked, args.seeds)
+        leaks = [json.loads((f / "scores.json").read_text())["asked"]["leak"]["map"] for f in asked]
+        rows[protocol.name] = {
+            "map": asdict(contrast([(1, own)])),
+            "above_plain": asdict(contrast([(1, own), (-1, twin)])),
+            "leak_without_video": leaks,
+            "leak_of_blind_model": asdict(contrast([(1, maps(blind, args.seeds))])),
+        }
+    seconds = {
+        kind: [json.loads((f.parents[1] / "record.json").read_text())["seconds"] for f in found]
+        for kind, found in folders.items()
+    }
+    return {"protocols": rows, "training_seconds": seconds}
+
+
+def names(args: argparse.Namespace) -> dict[str, Any]:
+    """Explanations of named actions, a record a seed."""
+    found = {}
+    for seed in args.seeds:
+        run = Path(args.runs) / f"asked-{seed}"
+        record = measure_named(run, clips=NAMED_CLIPS)
+        name = f"named-{seed}.json"
+        shutil.copy(run / "named" / "multi" / "named.json", args.output / name)
+        found[str(seed)] = {"threshold": record["threshold"], **record["scores"]}
+    return found
+
+
+def times(args: argparse.Namespace) -> dict[str, Any]:
+    """Localisation in time on untrimmed, a record a seed."""
+    found = {}
+    for seed in args.time_seeds:
+        run = trained(
+            args, f"untrimmed-{seed}", "untrimmed", seed, "--training.start", args.start
+        )  # fmt: skip
+        record = localise(run, split="untrimmed")
+        folder = run / "localisation" / "untrimmed"
+        shutil.copy(folder / "localisation.json", args.output / f"localisation-{seed}.json")
+        shutil.copy(run / "config.yaml", args.output / f"localisation-{seed}.yaml")
+        found[str(seed)] = {m: record["scores"][m] for m in METHODS}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--start", default="runs/demo_full", help="run of configs/demo.yaml")
+    parser.add_argument("--runs", default="runs")
+    parser.add_argument("--data", default="data")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--time-seeds", type=int, nargs="+", default=[42])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("docs/results/asking"))
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    parts = {"recognition": recognition, "named": names, "localisation": times}
+    summary: dict[str, Any] = {"seeds": args.seeds, **environment(torch.device("cpu"), [])}
+    for name, measure in parts.items():
+        summary[name] = measure(args)
+        (args.output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -43,6 +43,15 @@ def test_what_is_not_action_is_nuisance(logit: float, expected: float) -> None:
     assert torch.allclose(nuisance, (1 - expected) * whole_nuisance)
 
 
+def test_without_a_gate_regions_are_all_of_both() -> None:
+    codes = RegionCodes(token_width=3, inputs=4, code_width=2, motion="none", gate=False)
+    regions, assignment = torch.randn(2, 5, 3, 4), torch.ones(2, 5, 3, 6) / 3
+    action, nuisance, share = codes(regions, assignment, torch.zeros(2, 5, 6, 3))
+    looks = codes.norm(regions)
+    assert torch.equal(action, codes.action(looks)) and share.eq(1).all()
+    assert torch.equal(nuisance, codes.nuisance(looks))
+
+
 def test_a_region_of_the_background_says_nothing_whatever_prompts_and_graph_add() -> None:
     model = build_model(ModelConfig(), classes=3, seed=0).eval()
     make = model.spatial_graph.codes.share.forward

@@ -65,18 +65,20 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         temperature=c.temperature,
         dynamics=c.dynamics,
         compact=c.compact,
+        gate=c.gate,
     )
 
 
 def _boxes(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
     return BoxSpatialGraph(
-        token_width=width, code_width=code, kinds=c.kinds, layers=c.layers, cues=c.cues
-    )
+        token_width=width, code_width=code, kinds=c.kinds, layers=c.layers, cues=c.cues,
+        gate=c.gate,
+    )  # fmt: skip
 
 
 def _grid(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
     return GridSpatialGraph(
-        token_width=width, code_width=code, regions=c.regions, dynamics=c.dynamics
+        token_width=width, code_width=code, regions=c.regions, dynamics=c.dynamics, gate=c.gate
     )
 
 

@@ -98,7 +98,7 @@ class BoxSpatialGraph(nn.Module):
 
     def __init__(
         self, *, token_width: int, code_width: int = 64, kinds: int = 1, layers: int = 1,
-        cues: Sequence[str] = CUES,
+        cues: Sequence[str] = CUES, gate: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         if kinds < 1 or layers < 0:
@@ -115,8 +115,9 @@ class BoxSpatialGraph(nn.Module):
             nn.Linear(code_width, code_width, bias=False) for _ in range(layers)
         )
         self.codes = RegionCodes(
-            token_width=token_width, inputs=code_width, code_width=code_width, motion="none"
-        )
+            token_width=token_width, inputs=code_width, code_width=code_width, motion="none",
+            gate=gate,
+        )  # fmt: skip
         self.reach = self.codes.reach
 
     def forward(

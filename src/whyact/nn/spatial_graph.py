@@ -132,9 +132,12 @@ class RegionCodes(nn.Module):
     Args:
         token_width: D. inputs: width of a region after the graph. code_width: C.
         motion: one of `DYNAMICS`: whose dynamics the action code reads.
+        gate: without it every region is all action and all nuisance, with a share of 1.
     """
 
-    def __init__(self, *, token_width: int, inputs: int, code_width: int, motion: str) -> None:
+    def __init__(
+        self, *, token_width: int, inputs: int, code_width: int, motion: str, gate: bool = True
+    ) -> None:
         super().__init__()
         if motion not in DYNAMICS:
             raise WhyactError(
@@ -145,7 +148,7 @@ class RegionCodes(nn.Module):
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
         self.nuisance = nn.Linear(inputs, code_width)
-        self.share = nn.Linear(inputs, 1)
+        self.share = nn.Linear(inputs, 1) if gate else None
         if motion != "none":
             self.motion = nn.Linear(3 * token_width, code_width, bias=False)
 
@@ -168,6 +171,8 @@ class RegionCodes(nn.Module):
             pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
             pooled = F.layer_norm(pooled, pooled.shape[-1:])
             action = action + self.motion(MOTION_GAIN * dynamics(pooled))
+        if self.share is None:
+            return action, self.nuisance(looks), torch.ones_like(assignment[..., 0])
         share = hard_share(self.share(looks))
         return share * action, (1 - share) * self.nuisance(looks), share.squeeze(-1)
 
@@ -194,7 +199,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
             cell its own regions.
         temperature: of the assignment; lower is harder.
-        dynamics: see `RegionCodes`.
+        dynamics, gate: see `RegionCodes`.
     """
 
     def __init__(
@@ -209,6 +214,7 @@ class LearnedSpatialGraph(nn.Module):
         temperature: float = 1.0,
         dynamics: str = "none",
         compact: int = 0,
+        gate: bool = True,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -246,8 +252,9 @@ class LearnedSpatialGraph(nn.Module):
         if fusion == "attention":
             self.fuse_key = nn.Linear(width, width, bias=False)
         self.codes = RegionCodes(
-            token_width=token_width, inputs=width, code_width=code_width, motion=dynamics
-        )
+            token_width=token_width, inputs=width, code_width=code_width, motion=dynamics,
+            gate=gate,
+        )  # fmt: skip
         self.reach = self.codes.reach
 
     def forward(
@@ -321,12 +328,13 @@ class GridSpatialGraph(nn.Module):
     Args:
         token_width: D. code_width: C.
         regions: K; the blocks form the most square ``rows x columns`` with that product.
-        dynamics: see `RegionCodes`.
+        dynamics, gate: see `RegionCodes`.
     """
 
     def __init__(
-        self, *, token_width: int, code_width: int = 64, regions: int = 8, dynamics: str = "none"
-    ) -> None:
+        self, *, token_width: int, code_width: int = 64, regions: int = 8, dynamics: str = "none",
+        gate: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         if regions < 1:
             raise WhyactError(f"model.spatial_graph.regions must be at least 1, got {regions}.")
@@ -334,8 +342,9 @@ class GridSpatialGraph(nn.Module):
         self.norm = nn.LayerNorm(token_width, elementwise_affine=False)
         self.embed = nn.Linear(token_width, code_width)
         self.codes = RegionCodes(
-            token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics
-        )
+            token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics,
+            gate=gate,
+        )  # fmt: skip
         self.reach = self.codes.reach
 
     def forward(

@@ -86,6 +86,8 @@ class ObjectiveSettings:
             gets an extra view; a view costs as much as a clip.
         foreground_paste_mask: ``motion`` (label-free), ``regions`` (motion and the model's own
             attention, label-free too) or ``true`` (upper bound; needs masks).
+        foreground_paste_gaps: share of pasted actors that the new background covers in part.
+        foreground_paste_tempo: pasted actors are up to this many times as fast or slow; 1 is off.
         foreground_paste_blend: share of the attention in ``regions``.
         background_mix_alpha: λ is drawn from Beta(alpha, alpha).
         static_entropy_pan: largest simulated camera pan of the static clip, in pixels a frame.
@@ -100,6 +102,8 @@ class ObjectiveSettings:
     cross_entropy_smoothing: float = 0.0
     foreground_paste_share: float = 0.5
     foreground_paste_mask: Literal["motion", "regions", "true"] = "motion"
+    foreground_paste_gaps: float = 0.0
+    foreground_paste_tempo: float = 1.0
     foreground_paste_blend: float = 0.6
     background_mix_share: float = 0.5
     background_mix_alpha: float = 200.0

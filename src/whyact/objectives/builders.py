@@ -49,6 +49,8 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
         share=s.foreground_paste_share,
         mask=s.foreground_paste_mask,
         blend=s.foreground_paste_blend,
+        gaps=s.foreground_paste_gaps,
+        tempo=s.foreground_paste_tempo,
         smoothing=s.cross_entropy_smoothing,
     ),
     "temporal_consistency": lambda s: TemporalConsistency(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from whyact.types import ActionOutput, Batch, WhyactError
 MASKS = ("motion", "regions", "true")
 MIN_AREA, MAX_AREA = 0.005, 0.6
 """Share of the clip that an actor covers; beyond these the mask has failed."""
+GAP_WIDTH = 0.05, 0.15
+"""Width of a gap, as a share of the frame's."""
 
 
 class ForegroundPaste(Objective):
@@ -35,14 +38,24 @@ class ForegroundPaste(Objective):
         blend: share of the attention in ``regions``, in [0, 1]. Above one half, a part that never
             moves is pasted if it is looked at enough, and what moves is left if it isn't.
         smoothing: label smoothing.
+        gaps: share of the pasted actors that the new background covers in one or two upright
+            stripes, `GAP_WIDTH` of the frame wide each: an actor half hidden does the same.
+        tempo: actors move up to this many times as fast or as slow, drawn log-uniformly; a slow one
+            shows a part of its clip, a fast one stands still when it has done. 1 is off. Both are
+            this project's; the action code learns to stand them with `swap_consistency`.
     """
 
     name = "foreground_paste"
 
     def __init__(
         self, *, share: float = 0.5, mask: str = "motion", blend: float = 0.6,
-        smoothing: float = 0.0,
+        smoothing: float = 0.0, gaps: float = 0.0, tempo: float = 1.0,
     ) -> None:  # fmt: skip
+        if not 0 <= gaps <= 1 or not tempo >= 1:
+            raise WhyactError(
+                "foreground_paste_gaps must be in [0, 1] and foreground_paste_tempo at least 1, "
+                f"got {gaps} and {tempo}."
+            )
         if not 0 < share <= 1:
             raise WhyactError(f"foreground_paste_share must be above 0 and at most 1, got {share}.")
         if mask not in MASKS:
@@ -50,6 +63,7 @@ class ForegroundPaste(Objective):
         if not 0 <= blend <= 1:
             raise WhyactError(f"foreground_paste_blend must be in [0, 1], got {blend}.")
         self.share, self.mask, self.blend, self.smoothing = share, mask, blend, smoothing
+        self.gaps, self.tempo = gaps, tempo
         self.needs_foreground = mask != "true"
         self.needs_attention = mask == "regions"
 
@@ -71,9 +85,36 @@ class ForegroundPaste(Objective):
             behind = batch.background[partners]
         else:
             behind = remove_actor(batch.video[partners], mask[partners], dilation=rim)
-        video = paste_foreground(kept.video, mask[rows], behind)
+        kept, actor = self._disturbed(kept, mask[rows], generator)
+        video = paste_foreground(kept.video, actor, behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
         return {"pasted": View(pasted, rows, partners)}
+
+    def _disturbed(
+        self, batch: Batch, actor: Tensor, generator: torch.Generator
+    ) -> tuple[Batch, Tensor]:
+        """Clips and actor masks (n, T, H, W) at another tempo, and with gaps in all masks."""
+        count, frames, _, width = actor.shape
+        if self.tempo > 1:
+            speed = self.tempo ** (2 * torch.rand(count, 1, generator=generator) - 1)
+            start = torch.rand(count, 1, generator=generator) * (1 - speed).clamp_min(0)
+            times = (start * (frames - 1) + speed * torch.arange(frames)).round().long()
+            at = torch.arange(count)[:, None], times.clamp(max=frames - 1)
+            batch = replace(
+                batch, video=batch.video.transpose(1, 2)[at].transpose(1, 2), **_known(batch, at)
+            )
+            actor = actor[at]
+        if self.gaps:
+            centre, wide, draw = torch.rand(3, count, 2, 1, generator=generator)
+            wide = GAP_WIDTH[0] + wide * (GAP_WIDTH[1] - GAP_WIDTH[0])
+            # One or two stripes, or none.
+            wide = wide * torch.stack([draw[:, 0] < self.gaps, draw[:, 0] < self.gaps / 2], 1)
+            place = (torch.arange(width) + 0.5) / width
+            left = ((place - (0.25 + 0.5 * centre)).abs() > wide / 2).all(1)[:, None, None]
+            left = left.to(actor.device)
+            actor = actor * left
+            batch = replace(batch, **{k: v * left.to(v) for k, v in _known(batch).items()})
+        return batch, actor
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
@@ -98,3 +139,9 @@ class ForegroundPaste(Objective):
             mask = (1 - self.blend) * mask + self.blend * batch.attention
         # Hard: a half-pasted pixel would show both scenes.
         return (mask > 0.5).to(batch.video)
+
+
+def _known(batch: Batch, at: Any = ...) -> dict[str, Any]:
+    """What a batch knows of where actors are, (n, T, H, W) each, at an index."""
+    names = ("mask", "foreground", "attention")
+    return {k: v[at] for k in names if (v := getattr(batch, k)) is not None}

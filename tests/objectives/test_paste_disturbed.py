@@ -1,0 +1,75 @@
+"""Pasted actors that are cut by gaps and move at another tempo, on bars that can be counted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from whyact.objectives.base import View
+from whyact.objectives.foreground_paste import GAP_WIDTH, ForegroundPaste
+from whyact.types import Batch, WhyactError
+
+COUNT, FRAMES, WIDTH = 40, 9, 100
+LEFT, RIGHT = 20, 80
+
+
+def batch() -> Batch:
+    """A wide actor whose red tells the frame, before black; backgrounds are white."""
+    video = torch.zeros(COUNT, 3, FRAMES, 8, WIDTH)
+    actor = torch.zeros(COUNT, FRAMES, 8, WIDTH)
+    actor[:, :, 2:6, LEFT:RIGHT] = 1
+    video[:, 0] = torch.arange(FRAMES).view(1, -1, 1, 1) / FRAMES * 0.9
+    return Batch(
+        video=video, label=torch.arange(COUNT), ids=tuple(map(str, range(COUNT))),
+        nuisance=torch.arange(COUNT), foreground=actor, mask=actor > 0,
+        background=torch.ones_like(video),
+    )  # fmt: skip
+
+
+def pasted(**settings: float) -> View:
+    views = ForegroundPaste(share=1.0, **settings).views(batch(), torch.Generator().manual_seed(0))
+    return views["pasted"]
+
+
+def frames_seen(view: View) -> Tensor:
+    """(n, T), the frame of the clip that each frame shows in the middle of the actor."""
+    inside = view.batch.video[:, 0, :, 4, LEFT + 25 : RIGHT - 25].amin(-1)
+    return (inside / 0.9 * FRAMES).round().long()
+
+
+def test_without_them_the_actor_is_as_it_was() -> None:
+    view = pasted()
+    assert frames_seen(view).eq(torch.arange(FRAMES)).all()
+    assert view.batch.mask[:, :, 4, LEFT:RIGHT].all()
+
+
+def test_tempo_keeps_the_order_and_its_bounds() -> None:
+    seen = frames_seen(pasted(tempo=2.0))
+    steps = seen.diff(dim=1)
+    assert steps.min() >= 0 and steps.max() <= 2  # no faster than asked for, never backwards
+    moved = seen[:, -1] - seen[:, 0]
+    assert moved.min() >= FRAMES // 2 and moved.max() == FRAMES - 1  # at least half the clip
+    slow, fast = (moved < FRAMES - 1).float().mean(), (steps[:, 0] == 2).float().mean()
+    assert slow > 0.25 and fast > 0.1
+    assert len({tuple(row) for row in seen.tolist()}) > COUNT // 4  # each has its own
+
+
+def test_gaps_hide_the_actor_in_pixels_and_masks_alike() -> None:
+    view = pasted(gaps=0.8)
+    masked = view.batch.mask[:, 0, 4, LEFT:RIGHT]
+    assert torch.equal(masked, view.batch.foreground[:, 0, 4, LEFT:RIGHT] > 0.5)
+    assert (view.batch.mask[:, :1] == view.batch.mask).all()  # a post stands still
+    hidden = (~masked).sum(1)
+    largest = 2 * (GAP_WIDTH[1] * WIDTH + 1)
+    assert hidden.max() <= largest and 0.1 < (hidden == 0).float().mean() < 0.35
+    assert hidden[hidden > 0].min() >= GAP_WIDTH[0] * WIDTH - 1
+    # White of the background where the gap is at least a rim wide, and the actor's own red beside.
+    shown = view.batch.video[:, 1, 0, 4, LEFT:RIGHT]
+    assert shown[~masked].mean() > 0.8 and shown[masked].mean() < 0.2
+
+
+@pytest.mark.parametrize("settings", [{"gaps": 1.1}, {"gaps": -0.1}, {"tempo": 0.9}])
+def test_what_cannot_be(settings: dict[str, float]) -> None:
+    with pytest.raises(WhyactError, match=r"gaps must be in \[0, 1\].*tempo at least 1"):
+        ForegroundPaste(**settings)

@@ -121,8 +121,6 @@ class TrainingConfig:
     """The loop.
 
     Attributes:
-        start: a run, or a checkpoint, whose weights the model starts from, where it has any of the
-            same name and size; from random ones if empty.
         epochs: passes over the training split.
         batch_size: global, over all processes and accumulation steps.
         device_batch_size: per process and step; 0 takes ``batch_size / processes``.
@@ -143,9 +141,10 @@ class TrainingConfig:
         threads: torch threads; 0 leaves the default.
         cache_tokens: compute a frozen backbone's tokens once for this many augmented views of
             each training clip, and train the modules on them; 0 is off.
+        start: a run, or a checkpoint, whose weights the model starts from, where it has any of the
+            same name and size; from random ones if empty.
     """
 
-    start: str = ""
     epochs: int = 100
     batch_size: int = 256
     device_batch_size: int = 0
@@ -165,6 +164,7 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     cache_tokens: int = 0
+    start: str = ""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Is asking learnt, does it help, and does it show who acts and when? Backdrop multi and untrimmed.
 
-    python benchmarks/asking.py --start runs/demo_full --seeds 42 43 --output docs/results/asking
+    python benchmarks/asking.py --start runs/demo/full --seeds 42 43 --output docs/results/asking
 
 Trains what is not there yet in ``--runs``: one model of ``multi`` that is never asked, from it for
 each seed one that is asked, one that is not (the twin of the same cost) and one that is asked and
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--start", default="runs/demo_full", help="run of configs/demo.yaml")
+    parser.add_argument("--start", default="runs/demo/full", help="run of configs/demo.yaml")
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--data", default="data")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])

@@ -55,7 +55,7 @@ def test_a_model_that_believes_its_wishes_scores_by_the_oracle_without_seeing() 
     with torch.no_grad():  # every region joins, and the head says yes to what the parts hold
         seen = made.decode(tokens, (4, 4)).action_code.mean((0, 1, 2))
         made.head.classify.weight.copy_(seen.expand(Y, -1))
-        made.specification.ask.bias.fill_(9.0)
+        made.specification.bias.fill_(9.0)
     blind = asked_logits(made, batch())[:, 1]
     leak = recognition_scores(blind[:, NAMES.index("oracle")], LABELS, intervals=False)
     chance = recognition_scores(blind[:, NAMES.index("label_free")], LABELS, intervals=False)

@@ -28,7 +28,7 @@ from whyact.models.builders import build_model
 from whyact.training.checkpoint import save_checkpoint
 from whyact.training.record import environment
 
-RATE = 8
+RATE = 4
 
 
 def write_film(file: Path, minutes: float, size: int) -> None:
@@ -49,7 +49,7 @@ def write_model(folder: Path, size: int) -> None:
     config = Config(model=ModelConfig(
         backbone=BackboneConfig(width=32), specification=SpecificationConfig(type="split")
     ))  # fmt: skip
-    config.data.clip.frames, config.data.transform.size = 16, size
+    config.data.clip.frames, config.data.transform.size = 8, size
     config.data.transform.short_side = size
     config.objectives.binary_cross_entropy = 1.0
     model = build_model(config.model, classes=len(ACTIONS))

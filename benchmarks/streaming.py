@@ -96,7 +96,7 @@ def one(minutes: float, size: int) -> None:
             "seconds": time.perf_counter() - start,
             "resident_megabytes_by_tenth": memory.tenths(),
             "film_megabytes": (folder / "film.mp4").stat().st_size / 1e6,
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         }))  # fmt: skip
 
 

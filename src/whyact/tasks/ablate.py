@@ -126,7 +126,10 @@ def ablate(
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
     latency = _latency(done, Path(output), failed, devices)
-    table = tabulate(plan, _variants(runs, done, matches), latency)
+    variants = _variants(runs, done, matches)
+    if only:
+        variants = {n: v for n, v in variants.items() if v.runs or n in only}
+    table = tabulate(plan, variants, latency)
     table |= {"grid": str(grid), "quick": quick, "workers": workers, "failed": failed}
     table |= environment(torch.device("cpu"), [])
     return Ablation(Path(output), write_ablation(Path(output), table), failed)

@@ -1,6 +1,7 @@
 """What holds for every combination of modules, every variant and every baseline."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -178,10 +179,7 @@ def test_prompts_see_no_later_frame():
     regions = model.spatial_graph(*model.encode(video))
     codes = regions.action_code.clone()
     codes[:, -1, :, 0] += 1  # not all channels alike: the layer norm would take that away
-    changed = type(regions)(
-        regions.assignment, codes, regions.nuisance_code, regions.adjacency, regions.position,
-        regions.mass,
-    )  # fmt: skip
+    changed = replace(regions, action_code=codes)
     first, second = model.dynamic_prompts(regions), model.dynamic_prompts(changed)
     assert torch.equal(first.prompts[:, :-1], second.prompts[:, :-1])
     assert not torch.allclose(first.prompts[:, -1], second.prompts[:, -1])

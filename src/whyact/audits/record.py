@@ -60,7 +60,7 @@ def masks_row(clips: AuditClips) -> dict[str, Any]:
 
 def leakage_row(found: Leakage | str, layer: str) -> dict[str, Any]:
     """The probes' accuracies with their floors, or why there are none."""
-    return {"layer": layer, **({"why": found} if isinstance(found, str) else asdict(found))}
+    return {"layer": layer, **({"why": found} if isinstance(found, str) else found.record())}
 
 
 def class_rows(

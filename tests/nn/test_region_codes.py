@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyact.config import ModelConfig
 from whyact.models.builders import build_model
-from whyact.nn.spatial_graph import RegionCodes, hard_share
+from whyact.nn.region_codes import RegionCodes, hard_share
 
 
 def test_the_share_reaches_both_ends_and_can_come_back() -> None:

@@ -5,13 +5,12 @@ import math
 import pytest
 import torch
 
+from whyact.nn.region_codes import dynamics, pool
 from whyact.nn.spatial_graph import (
     GridSpatialGraph,
     LearnedSpatialGraph,
     RegionAdjacency,
     cell_positions,
-    dynamics,
-    pool,
 )
 from whyact.types import WhyactError
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyact.nn.contracts import Regions
-from whyact.nn.spatial_graph import CUES, RegionAdjacency, RegionCodes, cell_positions, pool
+from whyact.nn.region_codes import RegionCodes, pool
+from whyact.nn.spatial_graph import CUES, RegionAdjacency, cell_positions
 from whyact.types import WhyactError
 
 PERSON = 0

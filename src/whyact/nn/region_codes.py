@@ -1,0 +1,104 @@
+"""The split of regions into action and nuisance codes, and what regions are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from whyact.types import WhyactError
+
+DYNAMICS = ("none", "region", "frame")
+STRETCH = 0.1
+"""How far the share of action goes beyond [0, 1] before it is cut: a region can be none at all."""
+MOTION_GAIN = 4.0
+"""Features of neighbouring frames differ by a fraction of their spread; this makes up for it."""
+
+
+def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
+    """Mean token of each region, (..., K, D), from assignment (..., K, N), tokens (..., N, D)."""
+    share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-6)
+    return share @ tokens
+
+
+def dynamics(regions: Tensor) -> Tensor:
+    """How regions (B, T', K, C) change, (B, T', K, 3 * C): what a sum over time cannot tell.
+
+    Rises and falls since the frame before (zero in the first), and the distance from the clip's
+    mean. Action recognition by differences of features at neighbouring times goes back to TDN (Wang
+    et al., CVPR 2021) and STM (Jiang et al., ICCV 2019); here the same region is compared.
+    """
+    change = F.pad(regions[:, 1:] - regions[:, :-1], (0, 0, 0, 0, 1, 0))
+    distance = (regions - regions.mean(1, keepdim=True)).abs()
+    return torch.cat([change.relu(), (-change).relu(), distance], dim=-1)
+
+
+def hard_share(logit: Tensor) -> Tensor:
+    """A sigmoid that reaches 0 and 1, as in hard concrete gates (Louizos et al., ICLR 2018).
+
+    Beyond the cut the gradient is that of the sigmoid, so what was shut can open again.
+    """
+    soft = logit.sigmoid() * (1 + 2 * STRETCH) - STRETCH
+    return soft + (soft.clamp(0, 1) - soft).detach()
+
+
+class RegionCodes(nn.Module):
+    """Splits every region into an action code and a nuisance code, (..., C) each.
+
+    A gate says which share of the region is action; what is not is nuisance. The action code is
+    scaled by the share and the nuisance code by the rest, so a region of the background has nothing
+    to say about the action, and one on the actor nothing about the scene. Without the gate, the
+    codes of regions that the head ignores keep all that is to be seen there.
+
+    The action code reads what the graph made of the region and, by choice, `dynamics` of the
+    tokens; the nuisance code the former only, as a scene does not act. The dynamics are those of
+    the tokens and not of their embedding, in which rises and falls of many features are mixed, and
+    tokens are averaged before they are normalised: a cell where little is to be seen would
+    otherwise weigh as much as one where all happens.
+
+    Args:
+        token_width: D. inputs: width of a region after the graph. code_width: C.
+        motion: one of `DYNAMICS`: whose dynamics the action code reads.
+        gate: without it every region is all action and all nuisance, with a share of 1.
+    """
+
+    def __init__(
+        self, *, token_width: int, inputs: int, code_width: int, motion: str, gate: bool = True
+    ) -> None:
+        super().__init__()
+        if motion not in DYNAMICS:
+            raise WhyactError(
+                f"Unknown model.spatial_graph.dynamics '{motion}'; choose from {list(DYNAMICS)}."
+            )
+        self.dynamics = motion
+        self.reach = int(motion != "none")
+        self.norm = nn.LayerNorm(inputs)
+        self.action = nn.Linear(inputs, code_width)
+        self.nuisance = nn.Linear(inputs, code_width)
+        self.share = nn.Linear(inputs, 1) if gate else None
+        if motion != "none":
+            self.motion = nn.Linear(3 * token_width, code_width, bias=False)
+
+    def forward(
+        self, regions: Tensor, assignment: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Split.
+
+        Args:
+            regions: (B, T', K, inputs), after the graph.
+            assignment: (B, T', K, N). tokens: (B, T', N, D), as the backbone made them.
+
+        Returns:
+            Action code and nuisance code, (B, T', K, C) each, and the share of action (B, T', K).
+        """
+        looks = self.norm(regions)
+        action = self.action(looks)
+        if self.dynamics != "none":
+            whole = self.dynamics == "frame"
+            pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
+            pooled = F.layer_norm(pooled, pooled.shape[-1:])
+            action = action + self.motion(MOTION_GAIN * dynamics(pooled))
+        if self.share is None:
+            return action, self.nuisance(looks), torch.ones_like(assignment[..., 0])
+        share = hard_share(self.share(looks))
+        return share * action, (1 - share) * self.nuisance(looks), share.squeeze(-1)

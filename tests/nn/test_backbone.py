@@ -159,3 +159,12 @@ def test_the_narrow_r3d_is_narrow() -> None:
     assert features.shape == (2, 20, 1, 2, 2)
     with pytest.raises(WhyactError, match=r"narrow_r3d_18 is at least 8, got 7"):
         narrow_r3d_18(width=7)
+
+
+def test_3d_convolutions_train_in_full_precision_on_a_cpu() -> None:
+    """Else bf16 gives NaN for 32 to 32 channels at 2x6x6 where memory is not clean."""
+    network = narrow_r3d_18(width=64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network(torch.rand(2, 3, 8, 48, 48)).dtype == torch.float32
+        with torch.no_grad():
+            assert network(torch.rand(2, 3, 8, 48, 48)).dtype == torch.bfloat16

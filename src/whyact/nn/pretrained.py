@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -118,7 +119,11 @@ class Volumetric(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """(B, D, T', h, w) from a normalised video (B, 3, T, H, W)."""
-        return cast(Tensor, self.features(video))
+        # On a CPU that computes bf16, oneDNN's gradient for the weights of some 3-D convolutions
+        # reads memory that was never written (32 to 32 channels at 2x6x6, torch 2.14.1): NaN.
+        full = video.device.type == "cpu" and torch.is_grad_enabled()
+        with torch.autocast(video.device.type, enabled=False) if full else nullcontext():
+            return cast(Tensor, self.features(video.float() if full else video))
 
 
 class _FeatureMap(nn.Module):

@@ -82,7 +82,8 @@ COMMANDS = {
         "score a checkpoint on its test splits", run_evaluate, add_evaluate_options, True),
     "compare": Command("compare two evaluations clip by clip", run_compare, add_compare_options),
     "predict": Command("name the action in videos", run_predict, add_predict_options),
-    "explain": Command("show why", run_explain, add_explain_options),
+    "explain": Command(
+        "show which regions, frames and prompts decided", run_explain, add_explain_options),
     "ablate": Command(
         "train a grid of settings x seeds and tabulate it", run_ablate, add_ablate_options, True),
     "audit": Command(
@@ -102,6 +103,16 @@ COMMANDS = {
 }  # fmt: skip
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the default of an option that has one and does not say it in words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        plain = action.default in ("", False, None) or action.default == []
+        if plain or "default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The parser of everything, and that of each command by its name."""
     top = argparse.ArgumentParser(
@@ -112,8 +123,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         one = commands.add_parser(
-            name, help=command.text, description=command.text, allow_abbrev=False
-        )
+            name, help=command.text, description=command.text, allow_abbrev=False,
+            formatter_class=_Help,
+        )  # fmt: skip
         # Suppressed, so that it does not undo a --debug before the command.
         one.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS

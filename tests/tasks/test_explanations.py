@@ -299,7 +299,8 @@ def test_an_interrupted_table_goes_on_and_folds_are_put_together(
         == (first["values"]["rows"]["native"]["entropy"])
     )
     for fold in (0, 1):
-        (tmp_path / "folds").mkdir(exist_ok=True)
-        (tmp_path / "folds" / f"fold_{fold}").symlink_to(run)
+        checkpoints = tmp_path / "folds" / f"fold_{fold}" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        (checkpoints / "best").symlink_to(run)
     both = measure(tmp_path / "folds", 4)
     assert both["clips"] == 4 and len(both["about"]["checkpoints"]) == 2

@@ -183,14 +183,14 @@ class ShardStore:
 
 
 def read_shards(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0, kept: int = 8
+    *, root: str, annotations: str = "", split: str = "train", kept: int = 8
 ) -> Listing:
     """The listing of a split of shards, with its store.
 
     Args:
         root: folder or fsspec URL that `write_shards` wrote the splits below.
         annotations: local folder for unpacked shards; the system's temporary folder if empty.
-        split: its name. fold: unused. kept: see `ShardStore`.
+        split: its name. kept: see `ShardStore`.
 
     Raises:
         WhyactError: no index there.

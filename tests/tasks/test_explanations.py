@@ -13,7 +13,7 @@ from tests.toys import ToyModel
 from torch import Tensor, nn
 
 from whyact.config import Config
-from whyact.metrics.quality import CONTROLS, METRICS, RERUN
+from whyact.metrics.quality import CONTROLS, METRICS
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method
@@ -23,6 +23,7 @@ from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, WhyactError
 
 METHODS = ("native", "grad_cam")
+RERUN = ("sensitivity", "randomisation", "random_logit")
 FAST = {"tube": (4, 8, 8), "steps": 2, "parts": 8, "fractions": (0.25, 0.5)}
 
 

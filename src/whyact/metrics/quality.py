@@ -63,8 +63,6 @@ METRICS: Mapping[str, Metric] = {
     "justification": Metric("score: justification", "higher", "composite"),
     "score": Metric("explainability score", "higher", "composite"),
 }
-RERUN = ("sensitivity", "randomisation", "random_logit")
-"""Metrics that run the explainer again."""
 CONTROLS = ("random", "constant", "centre_prior", "motion_magnitude")
 THRESHOLDS = tuple(i / 10 for i in range(1, 10))
 """Of the IoU curve, as shares of a clip's largest heat."""

@@ -11,14 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyact.explainers.base import (
-    Model,
-    check_clips,
-    choose_targets,
-    from_heat,
-    logits_of,
-    picked,
-)
+from whyact.explainers.base import Model, from_heat, scored
 from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.warp import blur
 from whyact.types import Explanation
@@ -43,10 +36,8 @@ class Control(ABC):
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass, for the scores; arguments as in `Explainer`."""
-        check_clips(clips)
-        logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
-        return from_heat(self.name, self.heat(clips), targets, picked(logits, targets))
+        targets, scores = scored(self.model, clips, targets)
+        return from_heat(self.name, self.heat(clips), targets, scores)
 
 
 class RandomMap(Control):

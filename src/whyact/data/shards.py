@@ -22,18 +22,14 @@ from whyact.data.content import content_hash
 from whyact.data.errors import VideoError
 from whyact.data.frame_folder import frame_files
 from whyact.data.listing import Listing, Record
+from whyact.extras import needed
 from whyact.types import WhyactError
 
 INDEX = "index.json"
 
 
 def _library(name: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise WhyactError(
-            f"data.type 'shards' needs {name}: pip install 'whyact[shards]'."
-        ) from error
+    return needed(name, "shards", "data.type 'shards'")
 
 
 @dataclass(frozen=True)

@@ -210,8 +210,7 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     asked, clips, answers = ready.asked, ready.clips, ready.answers
     found = values(answers, clips)
     drops = where.deletion(answers)
-    t, h, w = clips.video.shape[2:]
-    method = where.build_explainer(asked.explainer, ready.model, (t, h, w))
+    method = where.build_explainer(asked.explainer, ready.model, clips.video.shape[2:])
     heat, why = torch.full((len(clips),), NAN, dtype=torch.float64), "no explainer was asked for"
     if method is not None:
         why = ""

@@ -115,6 +115,14 @@ def test_help_lists_the_commands(capsys):
         assert f"\n    {command} " in shown
 
 
+def test_help_of_a_command_names_defaults_once(capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "of each split, at most (default: 200)" in shown
+    assert "default: data.test of the config --output" in shown
+
+
 @pytest.mark.parametrize("argv", ["--debug evaluate absent", "evaluate absent --debug"])
 def test_debug_shows_the_traceback(argv):
     with pytest.raises(WhyactError, match="absent: no checkpoint here"):

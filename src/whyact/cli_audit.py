@@ -26,8 +26,12 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("--split", default="", help="default: the first of data.test")
     one.add_argument("--clips", type=int, default=200, help="drawn from the split, at most")
-    one.add_argument("--seed", type=int, default=0, dest="audit_seed", help="of all that is drawn")
-    one.add_argument("--output", default="", metavar="DIR", help="default: audits/<model>")
+    one.add_argument(
+        "--seed", type=int, default=0, dest="audit_seed", metavar="N", help="of all that is drawn"
+    )
+    one.add_argument(
+        "--output", default="", metavar="DIR", help="of page and record; default: audits/<model>"
+    )
     one.add_argument(
         "--masks", default="auto",
         help="given, motion, auto (given, else motion), none, or the TorchScript file of a "
@@ -46,10 +50,12 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--weights", default="", help="state dict for torchvision and timm models")
     one.add_argument("--frames", type=int, default=0, help="that the model takes; default: its own")
     one.add_argument("--size", type=int, default=0, help="side in pixels; default: its own")
-    one.add_argument("--mean", type=float, nargs=3, default=[], help="of the colours it expects")
-    one.add_argument("--std", type=float, nargs=3, default=[])
+    one.add_argument(
+        "--mean", type=float, nargs=3, default=[], help="of red, green and blue that it expects"
+    )
+    one.add_argument("--std", type=float, nargs=3, default=[], help="see --mean")
     one.add_argument("--batch-size", type=int, default=16, help="clips a forward pass")
-    one.add_argument("--device", default="cpu")
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
 
 
 def run_audit(args: argparse.Namespace, config: Config) -> int:

@@ -25,9 +25,11 @@ def add_codes_options(one: argparse.ArgumentParser) -> None:
         help="in the picture of where the models look; 0 writes none",
     )  # fmt: skip
     one.add_argument("--format", default="svg", choices=("svg", "pdf", "png"), help="of figures")
-    one.add_argument("--output", default="codes", metavar="DIR")
-    one.add_argument("--seed", type=int, default=0, dest="codes_seed", help="of all that is drawn")
-    one.add_argument("--device", default="cpu")
+    one.add_argument("--output", default="codes", metavar="DIR", help="of everything")
+    one.add_argument(
+        "--seed", type=int, default=0, dest="codes_seed", metavar="N", help="of all that is drawn"
+    )
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
 
 
 def run_codes(args: argparse.Namespace, config: Config) -> int:

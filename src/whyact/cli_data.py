@@ -26,13 +26,13 @@ def add_data_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--out", default="", metavar="DIR", help="folder of the result")
     one.add_argument(
         "--splits", nargs="+", default=[],
-        help="of backdrop and shard; default: train val iid swap, or those of the config",
+        help="default of backdrop: train val iid swap; of shard: those of the config",
     )  # fmt: skip
     one.add_argument("--workers", type=int, default=0, help="processes; default: data.workers")
     one.add_argument("--deep", action="store_true", help="check: decode every frame")
     one.add_argument("--form", default="video", help="prepare: video or frames")
-    one.add_argument("--short-side", type=int, default=256, help="prepare: in pixels")
-    one.add_argument("--shard-size", type=int, default=256, help="shard: megabytes")
+    one.add_argument("--short-side", type=int, default=256, help="prepare: pixels of the copies")
+    one.add_argument("--shard-size", type=int, default=256, help="shard: megabytes of a file")
 
 
 def run_data(args: argparse.Namespace, config: Config) -> int:

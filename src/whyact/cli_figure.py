@@ -14,7 +14,7 @@ def add_figure_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", help="JSON of whyact explain; for 'ablation' the folder of whyact ablate"
     )
-    parser.add_argument("--kind", choices=KINDS, default="strip")
+    parser.add_argument("--kind", choices=KINDS, default="strip", help="of figure")
     parser.add_argument("--output", required=True, metavar="FILE", help=".pdf, .svg or .png")
 
 

@@ -20,7 +20,7 @@ def add_serve_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--port", type=int, default=8321, help="0 for any free one")
     one.add_argument("--max-megabytes", type=float, default=64, help="of an uploaded file")
     one.add_argument("--max-seconds", type=float, default=60, help="of a film")
-    one.add_argument("--device", default="cpu")
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
 
 
 def run_serve(args: argparse.Namespace, config: Config) -> int:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.ops.scenes import panned, texture
 
-from whyact.ops.camera import camera_motion, camera_shift, chunk_size
+from whyact.ops.camera import camera_motion, chunk_size
 from whyact.ops.warp import sample, similarity_grid
 
 PATH = [(-9, 4), (-6, 3), (-3, 1), (-1, 1), (0, 0), (3, -1), (5, -2), (8, -2)]
@@ -13,7 +13,7 @@ PATH = [(-9, 4), (-6, 3), (-3, 1), (-1, 1), (0, 0), (3, -1), (5, -2), (8, -2)]
 @pytest.mark.parametrize("actor", [0, 12])
 def test_whole_pixel_pan_is_found(actor: int) -> None:
     video, _, _ = panned(PATH, actor=actor)
-    found = camera_shift(video)[0]
+    found = camera_motion(video).shift[0]
     assert (found - torch.tensor(PATH).float()).abs().max() < 0.3
 
 
@@ -22,7 +22,7 @@ def test_repeating_texture_keeps_the_shift() -> None:
     stripes = 0.4 + 0.2 * torch.sin(x * 2 * torch.pi / 12) + 0.02 * texture(120, 120)
     path = [0, 1, 2, 3, 4, 5]
     video = torch.stack([stripes[:, 20:68, 30 - s : 78 - s] for s in path], 1)[None]
-    found = camera_shift(video)[0, :, 0]
+    found = camera_motion(video).shift[0, :, 0]
     assert (found - (torch.tensor(path) - 3).float()).abs().max() < 0.3
 
 

@@ -47,7 +47,9 @@ def test_umap_keeps_neighbours_together() -> None:
 
 def test_what_cannot_be_projected_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(WhyactError, match=r"needs umap-learn; .*whyact\[umap\].*, or take pca"):
+    with pytest.raises(
+        WhyactError, match=r"\(pca does not\) needs the package umap: .*whyact\[umap\]"
+    ):
         project(torch.zeros(5, 2), "umap")
     with pytest.raises(WhyactError, match=r"no projection 'tsne'; choose from \['pca', 'umap'\]"):
         project(torch.zeros(5, 2), "tsne")

@@ -16,7 +16,6 @@ from whyact.ops.encode import write_video
 from whyact.report.schema import validate
 from whyact.tasks.explain import (
     explain,
-    explain_batch,
     explain_classes,
     explain_clips,
     graph_rounds,
@@ -24,7 +23,7 @@ from whyact.tasks.explain import (
 from whyact.tasks.predict import predict
 from whyact.tasks.shares import measure_shares
 from whyact.training.checkpoint import load_model, save_checkpoint
-from whyact.types import ActionOutput, Batch, WhyactError
+from whyact.types import ActionOutput, WhyactError
 
 CLASSES = ("wave", "push left", "push right")
 
@@ -120,15 +119,9 @@ def test_a_batch_with_masks(checkpoint: Path, tmp_path: Path) -> None:
     video = torch.rand(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
     mask = torch.zeros(2, 8, 32, 32, dtype=torch.bool)
     mask[0, :, 8:24, 8:24] = True
-    batch = Batch(
-        video=video, label=torch.tensor([2, 0]), ids=("x/1", "x/2"), nuisance=torch.zeros(2).long(),
-        mask=mask,
-    )  # fmt: skip
-    first, second = explain_batch(model, batch, classes=CLASSES, output=tmp_path)
-    assert first.picture == tmp_path / "000-push right.png"
-    assert first.source == "x/1 (true: push right)"
-    assert second.data and json.loads(second.data.read_text())["mask"] == "given"
-    assert second.explanation and second.explanation.action_share is None  # no actor there
+    (first, second), chances = explain_clips(model, video, mask=mask)
+    assert first.extra["mask"] == second.extra["mask"] == "given" and chances.shape == (2, 3)
+    assert first.extra["drops"]["actor"] != 0 and second.action_share is None  # no actor there
     assert graph_rounds(model) == 2 and graph_rounds(nn.Linear(1, 1)) == 0
 
 

@@ -13,7 +13,7 @@ from tests.toys import ToyModel
 from torch import Tensor, nn
 
 from whyact.config import Config
-from whyact.metrics.quality import CONTROLS, METRICS, RERUN
+from whyact.metrics.quality import CONTROLS, METRICS
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method
@@ -23,6 +23,7 @@ from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, WhyactError
 
 METHODS = ("native", "grad_cam")
+RERUN = ("sensitivity", "randomisation", "random_logit")
 FAST = {"tube": (4, 8, 8), "steps": 2, "parts": 8, "fractions": (0.25, 0.5)}
 
 
@@ -299,7 +300,8 @@ def test_an_interrupted_table_goes_on_and_folds_are_put_together(
         == (first["values"]["rows"]["native"]["entropy"])
     )
     for fold in (0, 1):
-        (tmp_path / "folds").mkdir(exist_ok=True)
-        (tmp_path / "folds" / f"fold_{fold}").symlink_to(run)
+        checkpoints = tmp_path / "folds" / f"fold_{fold}" / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        (checkpoints / "best").symlink_to(run)
     both = measure(tmp_path / "folds", 4)
     assert both["clips"] == 4 and len(both["about"]["checkpoints"]) == 2

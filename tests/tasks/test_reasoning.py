@@ -12,7 +12,7 @@ from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.dynamic_prompts import NoPrompts
 from whyact.tasks.counterfactual import add_counterfactual, in_words
-from whyact.tasks.explain import explain_clip
+from whyact.tasks.explain import explain_classes
 from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
 from whyact.types import WhyactError
 
@@ -121,7 +121,7 @@ def test_all_reasons_are_measured_and_counted() -> None:
 def test_a_counterfactual_is_added_and_told() -> None:
     made = model()
     video: Tensor = clips(1)[0]
-    explanation, _ = explain_clip(made, video, shares=False)
+    (explanation,), _ = explain_classes(made, video, count=1, shares=False)
     assert in_words(explanation, ("a", "b", "c")) == ""
     found = add_counterfactual(made, video, explanation)
     values = found.extra["counterfactual"]

@@ -126,4 +126,6 @@ def test_several_threads_change_one_model_at_once(loaded: LoadedModel) -> None:
     alone = [what_if(loaded, film(), c)[0]["logit"] for c in asked]
     with ThreadPoolExecutor(3) as pool:
         together = list(pool.map(lambda c: what_if(loaded, film(), c)[0]["logit"], asked * 4))
-    assert together == alone * 4
+    # Libraries that other tests load may change the last bit in the main thread.
+    assert together == pytest.approx(alone * 4, rel=1e-6)
+    assert len({round(logit, 5) for logit in alone}) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -32,7 +33,7 @@ MEASURES: dict[str, str] = {
 }
 
 
-def build_explainer(method: str, model: Model, size: tuple[int, int, int]) -> Explainer | None:
+def build_explainer(method: str, model: Model, size: Sequence[int]) -> Explainer | None:
     """An explainer that works for any callable; None for ``none``.
 
     Args:

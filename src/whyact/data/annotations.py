@@ -14,11 +14,11 @@ SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
 UT_INTERACTION = ("handshake", "hug", "kick", "point", "punch", "push")
 
 
-def read_folder(*, root: str, annotations: str = "", split: str = "", fold: int = 0) -> Listing:
+def read_folder(*, root: str, annotations: str = "", split: str = "") -> Listing:
     """``<root>/[<split>/]<class>/<clip>``: classes are the folders' names, sorted.
 
     Args:
-        root: folder. split: subfolder, used where it exists. annotations, fold: unused.
+        root: folder. split: subfolder, used where it exists. annotations: unused.
 
     Raises:
         WhyactError: no class folders, or no videos in them; other splits exist, but not this one.
@@ -52,7 +52,7 @@ def _split_row(line: str) -> list[str]:
     return [f for f in next(csv.reader([line], delimiter=" ", skipinitialspace=True)) if f]
 
 
-def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 0) -> Listing:
+def read_list(*, root: str, annotations: str = "", split: str = "") -> Listing:
     """A list file with rows ``path label [label …]``, blank- or comma-separated, paths quotable.
 
     For a folder of frames the row is ``dir total_frames label``. Labels are 0-based indices; class
@@ -60,7 +60,7 @@ def read_list(*, root: str, annotations: str = "", split: str = "", fold: int = 
 
     Args:
         root: that paths are relative to. annotations: the list file, or a folder with
-            ``<split>.txt`` or ``<split>.csv``. split: its name there. fold: unused.
+            ``<split>.txt`` or ``<split>.csv``. split: its name there.
 
     Raises:
         WhyactError: names the file, the row and the value.
@@ -135,16 +135,14 @@ def _class_names(file: Path, least: int) -> tuple[str, ...]:
     return names
 
 
-def read_ut_interaction(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+def read_ut_interaction(*, root: str, annotations: str = "", split: str = "all") -> Listing:
     """UT-Interaction set 1, files ``N_sequence_class.avi``; the sequence is a clip's group.
 
     Ryoo and Aggarwal, SDHA 2010. The protocol leaves one sequence out, see `group_fold` for the
     splits that makes. Choose settings on ``fit`` and ``val`` only.
 
     Args:
-        root: folder. annotations, fold: unused. split: all clips, whatever it is.
+        root: folder. annotations: unused. split: all clips, whatever it is.
 
     Raises:
         WhyactError: no such files.

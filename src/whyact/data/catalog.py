@@ -24,7 +24,8 @@ class VideoSet:
 
     Attributes:
         title: its name in prose.
-        read: makes the listing of a split from ``root, annotations, split, fold``.
+        read: makes the listing of a split from ``root, annotations, split``, and ``fold`` where
+            there are several.
         folds: official ones; 1 where there is a single official split.
         classes: official number; None where users bring their own.
         counts: official number of clips by split, one for each fold or one for all.
@@ -42,6 +43,11 @@ class VideoSet:
     releases: bool = False
     grouped: bool = False
     carved: bool = False
+
+    def listing(self, config: DataConfig, split: str, fold: int = 0) -> Listing:
+        """The listing of an official split."""
+        own = {"fold": fold} if self.folds > 1 else {}
+        return self.read(root=config.root, annotations=config.annotations, split=split, **own)
 
     def official(self, split: str, fold: int) -> int | None:
         """Official number of clips of a split, where there is one."""
@@ -112,20 +118,16 @@ def listing_of(config: DataConfig, split: str) -> Listing:
         WhyactError: files, lists, folds or splits that do not fit.
     """
     chosen = video_set(config)
-
-    def read(part: str, fold: int = config.fold) -> Listing:
-        return chosen.read(root=config.root, annotations=config.annotations, split=part, fold=fold)
-
     if config.folding == "group" or (config.folding == "official" and chosen.grouped):
-        return group_fold(read("all", 0), fold=config.fold, split=split)
+        return group_fold(chosen.listing(config, "all"), fold=config.fold, split=split)
     if config.folding == "random":
         return random_fold(
-            read("all", 0), count=config.fold_count, seed=config.fold_seed, fold=config.fold,
-            split=split,
+            chosen.listing(config, "all"), count=config.fold_count, seed=config.fold_seed,
+            fold=config.fold, split=split,
         )  # fmt: skip
     if chosen.carved and split in CARVED:
-        return carve(read("train"), split)
-    return read(split)
+        return carve(chosen.listing(config, "train", config.fold), split)
+    return chosen.listing(config, split, config.fold)
 
 
 def folds(config: DataConfig) -> int:
@@ -136,8 +138,7 @@ def folds(config: DataConfig) -> int:
         return config.fold_count
     chosen = video_set(config)
     if config.folding == "group" or chosen.grouped:
-        whole = chosen.read(root=config.root, annotations=config.annotations, split="all", fold=0)
-        return len(groups_of(whole))
+        return len(groups_of(chosen.listing(config, "all")))
     return chosen.folds
 
 

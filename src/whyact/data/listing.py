@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Protocol
 
@@ -149,36 +150,72 @@ def list_folder(root: str, annotations: str) -> Path:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a published set lies.
+    """Where a published set lies, and what of it is asked for.
 
     Attributes:
-        lists, videos: folders. parts: the official lists that make up the split.
-        media: finds the videos.
+        lists, videos: folders. split: its name. parts: the official lists that make it up.
+        fold: of the official splits, from 0. media: finds the videos.
     """
 
     lists: Path
     videos: Path
+    split: str
     parts: tuple[str, ...]
+    fold: int
     media: Media
 
 
-def open_set(
-    title: str, *, root: str, annotations: str, split: str, parts: tuple[str, ...],
-    hidden: tuple[str, ...] = (),
-) -> Places:  # fmt: skip
-    """What the reader of every published set begins with.
+class Reader(Protocol):
+    """Makes the listing of a published set's split."""
+
+    def __call__(
+        self, *, root: str, annotations: str = "", split: str = "train", fold: int = 0
+    ) -> Listing:
+        """Read the official lists.
+
+        Args:
+            root: of the videos or frame folders. annotations: of the lists; the root if empty.
+            split: an official list, or ``all`` of those with labels.
+            fold: of the official splits, from 0.
+
+        Raises:
+            WhyactError: no such folder, list, split or fold, or a row that does not fit.
+        """
+        ...
+
+
+def published(
+    title: str, *, parts: tuple[str, ...], hidden: tuple[str, ...] = (), folds: int = 1
+) -> Callable[[Callable[[Places], Listing]], Reader]:
+    """Make a `Reader` of what reads the lists of a set once its places are known.
 
     Args:
-        title: of the set. root, annotations, split: of the reader.
-        parts: official lists, which ``all`` takes together. hidden: those without labels.
-
-    Raises:
-        WhyactError: no such folder or split.
+        title: of the set. parts: official lists, which ``all`` takes together.
+        hidden: those without labels. folds: official splits.
     """
-    if split not in (known := [*parts, *hidden, "all"]):
-        raise WhyactError(f"{title} has no split '{split}'; choose from {known}.")
-    chosen = parts if split == "all" else (split,)
-    return Places(list_folder(root, annotations), existing(root), chosen, Media())
+
+    def decorate(read: Callable[[Places], Listing]) -> Reader:
+        @wraps(read)
+        def reader(
+            *, root: str, annotations: str = "", split: str = "train", fold: int = 0
+        ) -> Listing:
+            if not 0 <= fold < folds and folds > 1:
+                raise WhyactError(
+                    f"data.fold is {fold}; {title} has {folds} official splits, data.fold 0 to "
+                    f"{folds - 1} (-1 runs them all)."
+                )
+            if split not in (known := [*parts, *hidden, "all"]):
+                raise WhyactError(f"{title} has no split '{split}'; choose from {known}.")
+            chosen = parts if split == "all" else (split,)
+            lists = list_folder(root, annotations)
+            found = read(Places(lists, existing(root), split, chosen, fold, Media()))
+            number = f" {fold + 1}" if folds > 1 else ""
+            _refuse_twice(found.records, f"{title}, {split} list{number}")
+            return found
+
+        return reader
+
+    return decorate
 
 
 def list_file(folder: Path, names: Sequence[str]) -> Path:
@@ -191,7 +228,7 @@ def list_file(folder: Path, names: Sequence[str]) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise WhyactError(
-        f"{folder}: expected {' or '.join(names)} there (data.annotations), found neither."
+        f"{folder}: expected {' or '.join(names)} there (data.annotations), found none."
         if len(names) > 1
         else f"{folder}: expected {names[0]} there (data.annotations)."
     )
@@ -212,7 +249,7 @@ def read_rows(file: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def refuse_twice(records: Iterable[Record], source: str) -> None:
+def _refuse_twice(records: Iterable[Record], source: str) -> None:
     """Fail where a list names a clip twice: it would count twice in every score."""
     seen: set[str] = set()
     for record in records:

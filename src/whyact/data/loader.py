@@ -86,15 +86,14 @@ def epoch_batches(
 
 
 def view_batches(
-    length: int, *, views: int, batch_size: int, processes: int = 1, rank: int = 0,
-    blocks: Sequence[int] = (),
-) -> list[list[Request]]:  # fmt: skip
-    """This process's batches of an evaluation: every view of every clip once, in order.
+    length: int, *, views: int, batch_size: int, blocks: Sequence[int] = ()
+) -> list[list[Request]]:
+    """The batches of an evaluation: every view of every clip once, in order.
 
     With ``blocks`` (see `epoch_batches`), shard after shard.
     """
     order = sorted(range(length), key=blocks.__getitem__) if blocks else range(length)
-    requests = [(i, v) for i in order for v in range(views)][rank::processes]
+    requests = [(i, v) for i in order for v in range(views)]
     return [requests[i : i + batch_size] for i in range(0, len(requests), batch_size)]
 
 

@@ -64,11 +64,6 @@ class MotionStream:
         """Whether fields are read rather than made from the pixels."""
         return self.source == "images"
 
-    @property
-    def directed(self) -> bool:
-        """Whether a mirror turns the field's x the other way."""
-        return self.source != "difference"
-
     def make(self, video: Tensor) -> Tensor:
         """The field (2, T, H, W) uint8 of a clip (3, T, H, W) uint8."""
         if self.source == "difference":

@@ -22,18 +22,14 @@ from whyact.data.content import content_hash
 from whyact.data.errors import VideoError
 from whyact.data.frame_folder import frame_files
 from whyact.data.listing import Listing, Record
+from whyact.extras import needed
 from whyact.types import WhyactError
 
 INDEX = "index.json"
 
 
 def _library(name: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise WhyactError(
-            f"data.type 'shards' needs {name}: pip install 'whyact[shards]'."
-        ) from error
+    return needed(name, "shards", "data.type 'shards'")
 
 
 @dataclass(frozen=True)
@@ -183,14 +179,14 @@ class ShardStore:
 
 
 def read_shards(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0, kept: int = 8
+    *, root: str, annotations: str = "", split: str = "train", kept: int = 8
 ) -> Listing:
     """The listing of a split of shards, with its store.
 
     Args:
         root: folder or fsspec URL that `write_shards` wrote the splits below.
         annotations: local folder for unpacked shards; the system's temporary folder if empty.
-        split: its name. fold: unused. kept: see `ShardStore`.
+        split: its name. kept: see `ShardStore`.
 
     Raises:
         WhyactError: no index there.

@@ -82,6 +82,15 @@ def picked(logits: Tensor, targets: Tensor) -> Tensor:
     return logits.gather(1, targets[:, None]).squeeze(1)
 
 
+@torch.no_grad()
+def scored(model: Model, clips: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The classes (B,) to explain, the predicted ones if None, and their logits (B,)."""
+    check_clips(clips)
+    logits = logits_of(model, clips)
+    targets = choose_targets(logits, targets)
+    return targets, picked(logits, targets)
+
+
 def from_heat(
     method: str,
     heat: Tensor,

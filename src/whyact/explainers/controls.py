@@ -6,21 +6,12 @@ They take the model only for the scores that an `Explanation` holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyact.explainers.base import (
-    Explainer,
-    Model,
-    check_clips,
-    choose_targets,
-    from_heat,
-    logits_of,
-    picked,
-)
+from whyact.explainers.base import Model, from_heat, scored
 from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.warp import blur
 from whyact.types import Explanation
@@ -45,10 +36,8 @@ class Control(ABC):
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass, for the scores; arguments as in `Explainer`."""
-        check_clips(clips)
-        logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
-        return from_heat(self.name, self.heat(clips), targets, picked(logits, targets))
+        targets, scores = scored(self.model, clips, targets)
+        return from_heat(self.name, self.heat(clips), targets, scores)
 
 
 class RandomMap(Control):
@@ -132,24 +121,3 @@ class MotionMagnitude(Control):
 def blurred(heat: Tensor, sigma: float = 1 / 8) -> Tensor:
     """Maps (..., H, W) blurred by ``sigma`` of their short side: their detail is taken away."""
     return blur(heat, sigma * min(heat.shape[-2:]))
-
-
-class BlurredCopy:
-    """Another explainer's map, blurred: what remains when its detail is taken away.
-
-    Args:
-        explainer: whose map. sigma: of the blur, as a share of the short side.
-    """
-
-    def __init__(self, *, explainer: Explainer, sigma: float = 1 / 8) -> None:
-        self.explainer, self.sigma = explainer, sigma
-        self.name = f"{explainer.name}_blurred"
-
-    def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
-        """Cost and arguments of the explainer; only heat, target and score are kept."""
-        found = self.explainer(clips, targets)
-        empty = Explanation(method=self.name, target=0, heat=torch.empty(0), score=0.0)
-        return [
-            replace(empty, target=e.target, score=e.score, heat=blurred(e.heat, self.sigma))
-            for e in found
-        ]

@@ -16,6 +16,7 @@ from whyact.explainers.base import (
     from_heat,
     logits_of,
     picked,
+    scored,
 )
 from whyact.ops.fill import Fill, filling
 from whyact.types import Explanation, WhyactError
@@ -172,18 +173,13 @@ class IntegratedGradients:
 
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """``steps`` forward and backward passes; arguments as in `Explainer`."""
-        check_clips(clips)
-        whole = torch.ones_like(clips[:, 0])
-        baselines = filling(clips, whole, self.baseline)
-        with torch.no_grad():
-            logits = logits_of(self.model, clips)
-            targets = choose_targets(logits, targets)
-            start = picked(logits_of(self.model, baselines), targets)
+        targets, scores = scored(self.model, clips, targets)
+        baselines = filling(clips, torch.ones_like(clips[:, 0]), self.baseline)
+        _, start = scored(self.model, baselines, targets)
         signed = CaptumIntegratedGradients(lambda x: logits_of(self.model, x)).attribute(
             clips, baselines, target=targets, n_steps=self.steps,
             internal_batch_size=max(self.batch_size, len(clips)),
         )  # fmt: skip
-        scores = picked(logits, targets)
         difference = scores - start
         gaps = (signed.sum((1, 2, 3, 4)) - difference).abs() / difference.abs().clamp_min(1)
         extra = [{"completeness_gap": float(gap)} for gap in gaps]

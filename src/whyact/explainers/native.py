@@ -59,16 +59,16 @@ def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
     return output.over_cells(shared).unflatten(-1, output.grid)
 
 
-def upsample(cells: Tensor, size: tuple[int, int, int]) -> Tensor:
+def upsample(cells: Tensor, size: Sequence[int]) -> Tensor:
     """Heat (B, T, H, W) from cells (B, T', h, w), trilinear, with the same sum for every clip."""
-    heat = F.interpolate(cells.unsqueeze(1), size=size, mode="trilinear").squeeze(1).clamp_min(0)
+    heat = F.interpolate(cells.unsqueeze(1), tuple(size), mode="trilinear").squeeze(1).clamp_min(0)
     total = cells.sum((1, 2, 3), keepdim=True)
     return heat * total / heat.sum((1, 2, 3), keepdim=True).clamp_min(1e-12)
 
 
 def explain_output(
     output: ActionOutput,
-    size: tuple[int, int, int],
+    size: Sequence[int],
     targets: Tensor | None = None,
     *,
     path_length: int = 2,
@@ -127,8 +127,9 @@ class Native:
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass; arguments as in `whyact.explainers.base.Explainer`."""
         check_clips(clips)
-        t, h, w = clips.shape[2:]
-        return explain_output(self.model(clips), (t, h, w), targets, path_length=self.path_length)
+        return explain_output(
+            self.model(clips), clips.shape[2:], targets, path_length=self.path_length
+        )
 
 
 def region_tracks(explanation: Explanation) -> list[dict[str, object]]:

@@ -6,14 +6,7 @@ import torch
 from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
 
-from whyact.explainers.base import (
-    Model,
-    check_clips,
-    choose_targets,
-    from_heat,
-    logits_of,
-    picked,
-)
+from whyact.explainers.base import Model, from_heat, logits_of, scored
 from whyact.ops.fill import Fill, filling
 from whyact.types import Explanation
 
@@ -50,9 +43,7 @@ class Occlusion:
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass a tube; arguments as in `Explainer`."""
-        check_clips(clips)
-        logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
+        targets, scores = scored(self.model, clips, targets)
         size = tuple(clips.shape[2:])
         tube = tuple(min(a, b) for a, b in zip(self.tube, size, strict=True))
         stride = tuple(min(a, b) for a, b in zip(self.stride, tube, strict=True))
@@ -62,4 +53,4 @@ class Occlusion:
             perturbations_per_eval=max(1, self.batch_size // len(clips)),
         )  # fmt: skip
         # A tube covers all colours, so all have its value.
-        return from_heat(self.name, drops[:, 0], targets, picked(logits, targets))
+        return from_heat(self.name, drops[:, 0], targets, scores)

@@ -10,14 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyact.explainers.base import (
-    Model,
-    check_clips,
-    choose_targets,
-    from_heat,
-    logits_of,
-    picked,
-)
+from whyact.explainers.base import Model, from_heat, scored
 from whyact.types import Explanation, WhyactError
 
 
@@ -58,10 +51,8 @@ class AttentionRollout:
             WhyactError: a layer that runs more or less than once, or attention of another shape
                 than the grid's.
         """
-        check_clips(clips)
         with _listen(self.layers) as heard:
-            logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
+            targets, scores = scored(self.model, clips, targets)
         flow: Tensor | None = None
         for layer, found in zip(self.layers, heard, strict=True):
             if len(found) != 1:
@@ -74,7 +65,7 @@ class AttentionRollout:
         assert flow is not None
         cells = self._cells(flow, len(clips))
         heat = F.interpolate(cells[:, None], tuple(clips.shape[2:]), mode="trilinear")[:, 0]
-        return from_heat(self.name, heat, targets, picked(logits, targets))
+        return from_heat(self.name, heat, targets, scores)
 
     def _step(self, attention: Tensor) -> Tensor:
         tokens = self.prefix + torch.Size(self.grid).numel()

@@ -12,14 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyact.explainers.base import (
-    Model,
-    check_clips,
-    choose_targets,
-    from_heat,
-    logits_of,
-    picked,
-)
+from whyact.explainers.base import Model, from_heat, logits_of, picked, scored
 from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.fill import Fill, filling
 from whyact.types import Explanation, WhyactError
@@ -76,10 +69,7 @@ class SmoothGrad:
 
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """``samples`` forward and backward passes, and a forward pass for the score."""
-        check_clips(clips)
-        with torch.no_grad():
-            logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
+        targets, scores = scored(self.model, clips, targets)
         seeds = clip_generators(clips, self.seed)
         noise = clip_rand(seeds, (self.samples, *clips.shape[1:]), clips, normal=True)
 
@@ -89,7 +79,7 @@ class SmoothGrad:
         mean = _mean_gradients(
             self.model, targets, self.samples, self.batch_size, clips.shape, point
         )
-        return from_heat(self.name, mean.abs().sum(1), targets, picked(logits, targets))
+        return from_heat(self.name, mean.abs().sum(1), targets, scores)
 
 
 class GradientShap:
@@ -122,10 +112,7 @@ class GradientShap:
 
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """``samples`` forward and backward passes, and a forward pass for the score."""
-        check_clips(clips)
-        with torch.no_grad():
-            logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
+        targets, scores = scored(self.model, clips, targets)
         whole = torch.ones_like(clips[:, 0])
         starts = torch.stack([filling(clips, whole, fill) for fill in self.baselines])
         place = clip_rand(clip_generators(clips, self.seed), (self.samples,), clips)
@@ -138,7 +125,7 @@ class GradientShap:
         mean = _mean_gradients(
             self.model, targets, self.samples, self.batch_size, clips.shape, point
         )
-        return from_heat(self.name, mean.sum(1), targets, picked(logits, targets))
+        return from_heat(self.name, mean.sum(1), targets, scores)
 
 
 class Rise:
@@ -171,9 +158,7 @@ class Rise:
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
         """One forward pass a mask, and one for the score; arguments as in `Explainer`."""
-        check_clips(clips)
-        logits = logits_of(self.model, clips)
-        targets = choose_targets(logits, targets)
+        targets, logits = scored(self.model, clips, targets)
         size = (clips.shape[2], clips.shape[3], clips.shape[4])
         fills = filling(clips, torch.ones_like(clips[:, 0]), self.fill)
         generator = torch.Generator().manual_seed(self.seed)
@@ -195,7 +180,7 @@ class Rise:
         mean = total / self.masks
         spread = (square / self.masks - mean.square()).clamp_min(1e-6)
         heat = with_score / self.masks - (scores / self.masks)[:, None, None, None] * mean
-        return from_heat(self.name, (heat / spread).float(), targets, picked(logits, targets))
+        return from_heat(self.name, (heat / spread).float(), targets, logits)
 
     def _draw(self, count: int, size: tuple[int, int, int], generator: torch.Generator) -> Tensor:
         """(count, T, H, W) in [0, 1]: coarse tubes, enlarged, cut out at a random shift."""

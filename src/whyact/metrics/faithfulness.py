@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -124,7 +124,7 @@ def deletion_insertion(
         )
     check_clips_and_heat(clips, heat, targets)
     ranks = tube_ranks(heat.to(clips.device), tube, seed)
-    tubes = ranks[0].numel()
+    tubes, ends = ranks[0].numel(), {} if ends is None else ends
     if not 1 <= steps <= tubes:
         raise WhyactError(
             f"steps must be 1 to the number of tubes ({tubes}), got {steps}; take smaller tubes."
@@ -133,7 +133,6 @@ def deletion_insertion(
     middle = [int(c) for c in counts[1:-1]]
     # Tubes whose rank is in [low, high) are filled; the last deletion is the first insertion.
     inner = [(0, c) for c in middle] + [(c, tubes) for c in middle]
-    ends = {} if ends is None else ends
     made = []
     for fill in fills:
         outer = [] if fill in ends else [(0, 0), (0, tubes)]
@@ -165,18 +164,33 @@ def _scores(
     tube: tuple[int, int, int], batch_size: int,
 ) -> Tensor:  # fmt: skip
     """Scores (B, n) of the clips without the tubes whose rank is in [low, high), n such bounds."""
-    jobs = [(b, bound) for b in range(len(clips)) for bound in bounds]
     found = [clips.new_zeros(0)]
-    for start in range(0, len(jobs), batch_size):
-        part = jobs[start : start + batch_size]
-        rows = torch.tensor([b for b, _ in part], device=clips.device)
-        low, high = torch.tensor([r for _, r in part], device=clips.device).T[..., None, None, None]
-        masks = enlarge((ranks[rows] >= low) & (ranks[rows] < high), tube, clips)
+    for rows, masks in cuts(clips, ranks, bounds, tube=tube, batch_size=batch_size):
         video = clips[rows]
         new = filling(video, masks, fill) if fixed is None else fixed[rows]
         edited = torch.lerp(video, new, masks[:, None])
         found.append(score(edited).gather(1, targets.to(clips.device)[rows, None]).squeeze(1))
     return torch.cat(found).double().view(len(clips), len(bounds))
+
+
+def cuts(
+    clips: Tensor, ranks: Tensor, bounds: Sequence[tuple[int, int]], *,
+    tube: tuple[int, int, int], batch_size: int,
+) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+    """Batches of n clips with the tubes whose rank is in [low, high), for each clip all bounds.
+
+    Args:
+        clips: (B, 3, T, H, W). ranks: (B, T', H', W'), see `tube_ranks`. bounds: (low, high) each.
+
+    Yields:
+        Rows of the clips (n,), and the tubes as pixels (n, T, H, W).
+    """
+    jobs = [(b, bound) for b in range(len(clips)) for bound in bounds]
+    for start in range(0, len(jobs), batch_size):
+        part = jobs[start : start + batch_size]
+        rows = torch.tensor([b for b, _ in part], device=clips.device)
+        low, high = torch.tensor([r for _, r in part], device=clips.device).T[..., None, None, None]
+        yield rows, enlarge((ranks[rows] >= low) & (ranks[rows] < high), tube, clips)
 
 
 def check_clips_and_heat(clips: Tensor, heat: Tensor, targets: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -63,11 +63,21 @@ METRICS: Mapping[str, Metric] = {
     "justification": Metric("score: justification", "higher", "composite"),
     "score": Metric("explainability score", "higher", "composite"),
 }
-RERUN = ("sensitivity", "randomisation", "random_logit")
-"""Metrics that run the explainer again."""
 CONTROLS = ("random", "constant", "centre_prior", "motion_magnitude")
 THRESHOLDS = tuple(i / 10 for i in range(1, 10))
 """Of the IoU curve, as shares of a clip's largest heat."""
+
+
+def in_steps(steps: int) -> dict[str, Any]:
+    """Settings of a `Judge` by the cost of its faithfulness; none for the usual 8 steps.
+
+    Parts of infidelity grow with the steps; with fewer than 8, ROAD takes one share of the tubes,
+    with fewer than 4 none.
+    """
+    if steps == 8:
+        return {}
+    fewer = {} if steps > 8 else {"fractions": (0.5,) if steps >= 4 else ()}
+    return {"steps": steps, "parts": 4 * steps} | fewer
 
 
 class Judge:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyact.metrics.faithfulness import check_clips_and_heat, enlarge, tube_ranks
+from whyact.metrics.faithfulness import check_clips_and_heat, cuts, tube_ranks
 from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.impute import impute
 from whyact.types import WhyactError
@@ -74,13 +74,8 @@ def road(
     counts = [round(f * tubes) for f in fractions]
     bounds = [(0, c) for c in counts] + [(tubes - c, tubes) for c in counts]
     grain = noise * clip_rand(clip_generators(clips, seed), clips.shape[1:], clips, normal=True)
-    jobs = [(b, bound) for b in range(len(clips)) for bound in bounds]
     found = []
-    for start in range(0, len(jobs), batch_size):
-        part = jobs[start : start + batch_size]
-        rows = torch.tensor([b for b, _ in part], device=clips.device)
-        low, high = torch.tensor([r for _, r in part], device=clips.device).T[..., None, None, None]
-        masks = enlarge((order[rows] >= low) & (order[rows] < high), tube, clips)
+    for rows, masks in cuts(clips, order, bounds, tube=tube, batch_size=batch_size):
         filled, _ = impute(clips[rows], masks > 0.5, tolerance=tolerance)
         edited = (filled + masks[:, None] * grain[rows]).clamp(0, 1)
         found.append(score(edited).argmax(1) == targets.to(clips.device)[rows])

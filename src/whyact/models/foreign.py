@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torchvision import models as tv
 
 from whyact.config_io import nearest
+from whyact.extras import needed
 from whyact.models.clip_callable import ClipCallable, Layout, OpenedModel
 from whyact.nn.pretrained import IMAGENET_MEAN, IMAGENET_STD, KINETICS_MEAN, KINETICS_STD
 from whyact.types import WhyactError
@@ -119,7 +120,7 @@ def _torchvision(spec: str, name: str, wanted: Wanted) -> OpenedModel:
 
 
 def _timm(spec: str, name: str, wanted: Wanted) -> OpenedModel:
-    timm = _needed("timm", "timm")
+    timm = needed("timm", "timm", "This model")
     if not timm.is_model(name):
         raise WhyactError(
             f"timm has no model '{name}'. Did you mean '{nearest(name, timm.list_models())}'?"
@@ -177,7 +178,7 @@ def _hugging_face(spec: str, name: str, wanted: Wanted) -> OpenedModel:
     folder = Path(name)
     if not (folder / "config.json").is_file():
         raise WhyactError(f"{folder}: no config.json there; hf: takes the folder of a saved model.")
-    transformers = _needed("transformers", "transformers")
+    transformers = needed("transformers", "transformers", "This model")
     try:
         network = transformers.AutoModelForVideoClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
@@ -250,7 +251,7 @@ class _Onnx:
 
 
 def _onnx(spec: str, name: str, wanted: Wanted) -> OpenedModel:
-    runtime = _needed("onnxruntime", "onnx")
+    runtime = needed("onnxruntime", "onnx", "This model")
     try:
         session = runtime.InferenceSession(name, providers=["CPUExecutionProvider"])
     except Exception as error:  # the package's errors share no base but this
@@ -267,15 +268,6 @@ def _onnx(spec: str, name: str, wanted: Wanted) -> OpenedModel:
         size=shape[3:] if all(shape[3:]) else (),
         source="the file's input shape; colours: ImageNet, the default",
     )  # fmt: skip
-
-
-def _needed(module: str, extra: str) -> Any:
-    try:
-        return __import__(module)
-    except ImportError as error:
-        raise WhyactError(
-            f"This model needs the package {module}: pip install 'whyact[{extra}]'."
-        ) from error
 
 
 def file_hash(*files: Path) -> str:

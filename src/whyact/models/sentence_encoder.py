@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from whyact.extras import needed
 from whyact.models.vocabulary import Encoder
 from whyact.types import WhyactError
 
@@ -28,15 +29,10 @@ def load_encoder(folder: str | Path) -> Encoder:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise WhyactError(f"{folder}: no config.json; give the folder of a sentence encoder.")
-    try:
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise WhyactError(
-            "Wishes in free text need transformers: pip install 'whyact[transformers]'."
-        ) from error
+    library = needed("transformers", "transformers", "A wish in free text")
     first = _first_token(folder / "1_Pooling" / "config.json")
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    model = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
+    tokenizer = library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    model = library.AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
 
     @torch.no_grad()
     def encode(sentences: Sequence[str]) -> Tensor:

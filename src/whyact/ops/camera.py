@@ -98,11 +98,6 @@ def camera_motion(video: Tensor) -> Camera:
     return Camera(state[..., :2], state[..., 2], gain)
 
 
-def camera_shift(video: Tensor) -> Tensor:
-    """(B, T, 2), pixels (x, y) by which the middle frame's centre has moved in every frame."""
-    return camera_motion(video).shift
-
-
 def _neighbour_shifts(grey: Tensor) -> Tensor:
     """(B, T - 1, 2) int64: the pixel at p in frame t lies at p + shift in frame t + 1."""
     b, t, h, w = grey.shape

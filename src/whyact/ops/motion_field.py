@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyact.extras import needed
 from whyact.types import WhyactError
 
 Flow = Callable[[Tensor], Tensor]
@@ -75,12 +76,7 @@ def opencv_flow(method: str) -> Flow:
     Raises:
         WhyactError: OpenCV is not installed.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise WhyactError(
-            f"data.motion.source '{method}' needs OpenCV: pip install 'whyact[opencv]'."
-        ) from error
+    cv2 = needed("cv2", "opencv", f"data.motion.source '{method}'")
     cv2.setNumThreads(1)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) if method == "dis" else None
 

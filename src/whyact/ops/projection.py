@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from whyact.extras import needed
 from whyact.types import WhyactError
 
 PROJECTIONS = ("pca", "umap")
@@ -43,15 +44,9 @@ def pca(codes: Tensor) -> Tensor:
 
 
 def _umap(codes: Tensor, seed: int) -> Tensor:
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise WhyactError(
-            "The projection 'umap' needs umap-learn; install it with pip install 'whyact[umap]', "
-            "or take pca."
-        ) from error
+    umap = needed("umap", "umap", "The projection 'umap' (pca does not)")
     neighbours = min(15, len(codes) - 1)
-    made = UMAP(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1)
+    made = umap.UMAP(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1)
     return torch.from_numpy(made.fit_transform(codes.numpy())).float()
 
 

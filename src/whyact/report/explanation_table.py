@@ -31,7 +31,8 @@ DRAWN = (
 def write_table(folder: Path, table: Mapping[str, Any]) -> None:
     """Write ``table.json``, ``table.md`` and ``table.png`` into a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.json").write_text(json.dumps(table, allow_nan=False, ensure_ascii=False))
+    text = json.dumps(table, allow_nan=False, ensure_ascii=False)
+    (folder / "table.json").write_text(text, encoding="utf-8")
     (folder / "table.md").write_text(markdown(table), encoding="utf-8")
     draw(folder / "table.png", table)
 

@@ -80,10 +80,13 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Ready:
-    """The clips, the model on them, and what it answered."""
+    """The clips, the model on them, and what it answered; ``matched`` says how classes were."""
 
     asked: _Asked
     model: Model
+    outputs: int
+    dataset: ClipDataset
+    matched: str
     clips: AuditClips
     answers: Answers
 
@@ -134,29 +137,20 @@ def audit(
     bounds = [*parse_bounds(fail_below, below=True), *parse_bounds(fail_above, below=False)]
     opened = named(as_opened(model), name)
     kind, segmenter = open_segmenter(masks)
-    asked = _Asked(
-        clips, seed, str(masks), explainer, explained, layer, batch_size, device
-    )  # fmt: skip
+    asked = _Asked(clips, seed, str(masks), explainer, explained, layer, batch_size, device)
     with evaluating(opened):
         hooked = find_layer(opened.module, layer) if layer else None
         _check_explainer(explainer, opened)
-        outputs = first_logits(opened, dataset, device).shape[1]
-        dataset, columns, matched = match_classes(dataset, opened.classes, outputs, class_map)
-        read = collect(
-            dataset, clips=clips, seed=seed, masks=kind, segmenter=segmenter, workers=workers
-        )
-        call = _in_order(opened.call, columns)
-        answers = ask(call, read, seed=seed, batch_size=batch_size, device=device)
-        ready = _Ready(asked, call, read, answers)
+        ready = _answer(opened, dataset, asked, kind, segmenter, class_map, workers)
         measured, found = _measure(ready)
         leakage = leakage_row(_leak(ready, hooked), layer)
     failed = failed_bounds(bounds, found)
     record = {
         "schema": SCHEMA,
         "model": {"name": opened.name, "sha256": opened.sha256 or None, "form": opened.form,
-                  "outputs": outputs, "classes_matched": matched},
-        "data": _data_row(dataset, read, source),
-        "masks": masks_row(read),
+                  "outputs": ready.outputs, "classes_matched": ready.matched},
+        "data": _data_row(ready.dataset, ready.clips, source),
+        "masks": masks_row(ready.clips),
         "settings": asdict(asked),
         **measured,
         "leakage": leakage,
@@ -167,6 +161,22 @@ def audit(
     if output:
         _write(Path(output), record, ready)
     return Audit(record, tuple(failed), Path(output) if output else None)
+
+
+def _answer(
+    opened: OpenedModel, dataset: ClipDataset, asked: _Asked, masks: str,
+    segmenter: Segmenter | None, class_map: str | Path, workers: int,
+) -> _Ready:  # fmt: skip
+    """Match the classes, read the clips, and ask the model about them."""
+    outputs = first_logits(opened, dataset, asked.device).shape[1]
+    dataset, columns, matched = match_classes(dataset, opened.classes, outputs, class_map)
+    clips = collect(
+        dataset, clips=asked.clips, seed=asked.seed, masks=masks, segmenter=segmenter,
+        workers=workers,
+    )  # fmt: skip
+    call = _in_order(opened.call, columns)
+    answers = ask(call, clips, seed=asked.seed, batch_size=asked.batch_size, device=asked.device)
+    return _Ready(asked, call, outputs, dataset, matched, clips, answers)
 
 
 def _in_order(model: Model, columns: list[int] | None) -> Model:
@@ -200,8 +210,7 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     asked, clips, answers = ready.asked, ready.clips, ready.answers
     found = values(answers, clips)
     drops = where.deletion(answers)
-    t, h, w = clips.video.shape[2:]
-    method = where.build_explainer(asked.explainer, ready.model, (t, h, w))
+    method = where.build_explainer(asked.explainer, ready.model, clips.video.shape[2:])
     heat, why = torch.full((len(clips),), NAN, dtype=torch.float64), "no explainer was asked for"
     if method is not None:
         why = ""

@@ -18,7 +18,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import logits_of
 from whyact.models.clip_callable import ClipCallable, OpenedModel
 from whyact.models.foreign import FORMS, Wanted, file_hash, is_foreign, open_foreign
-from whyact.training.checkpoint import find_checkpoint, load_model
+from whyact.training.checkpoint import find_checkpoint, load_model, read_metadata
 from whyact.types import Failure, WhyactError
 
 
@@ -37,9 +37,7 @@ def open_model(spec: str, wanted: Wanted, device: str = "cpu") -> OpenedModel:
         if isinstance(opened.call, nn.Module):
             opened.call.to(device)
         return opened
-    if not Path(spec).exists():
-        raise WhyactError(f"{spec}: no such model; expected {FORMS}.")
-    loaded = load_model(spec, device)
+    loaded = load_model(_own_checkpoint(spec), device)
     size = wanted.size or loaded.config.data.transform.size
     frames = wanted.frames or loaded.config.data.clip.frames
     call = ClipCallable(network=loaded.model, frames=frames, size=(size, size))
@@ -65,12 +63,18 @@ def as_opened(model: Any) -> OpenedModel:
 
 
 def own_config(spec: str) -> Config | None:
-    """The config of a run of this project; None for other models."""
-    if is_foreign(spec) or not Path(spec).exists():
-        return None
-    from whyact.training.checkpoint import read_metadata
+    """The config of a run of this project; None for models of others.
 
-    return read_metadata(find_checkpoint(spec))[0]
+    Raises:
+        WhyactError: neither.
+    """
+    return None if is_foreign(spec) else read_metadata(_own_checkpoint(spec))[0]
+
+
+def _own_checkpoint(spec: str) -> Path:
+    if not Path(spec).exists():
+        raise WhyactError(f"{spec}: no such model; expected {FORMS}.")
+    return find_checkpoint(spec)
 
 
 def first_logits(opened: OpenedModel, dataset: ClipDataset, device: str) -> Tensor:

@@ -19,7 +19,8 @@ from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
 from whyact.data.builders import build_dataset
 from whyact.tasks.ablation.jobs import Job, run_jobs
-from whyact.tasks.explain import explain_to, write_gallery
+from whyact.tasks.explain import explain_to
+from whyact.tasks.explanation_files import write_gallery
 from whyact.tasks.train import finished
 from whyact.training.checkpoint import load_model
 from whyact.types import Clip, WhyactError

@@ -69,28 +69,9 @@ def evaluate(
     loaded = load_model(checkpoint, device)
     config = replace(loaded.config, data=(data or loaded.config).data)
     folder = Path(output) if output else run_folder(loaded.folder) / "evaluation"
-    results = {}
-    hits: dict[str, torch.Tensor] = {}
+    results, hits = {}, {}
     for split in splits or config.data.test:
-        source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
-        dataset, mapped = _mapped(source, loaded, class_map)
-        found = predict_dataset(
-            loaded.model, dataset, device=torch.device(device),
-            batch_size=min(32, loaded.config.training.batch_size), workers=config.data.workers,
-            pooling=views_of(config.data.protocol).pooling, title=f"Evaluate {split}",
-        )  # fmt: skip
-        if isinstance(dataset, MappedDataset):
-            found = _columns(found, dataset)
-        results[split] = write_record(
-            folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
-            found=found, device=torch.device(device), class_map=mapped,
-        )  # fmt: skip
-        if can_be_asked(loaded) and mapped is None and found.ids:
-            asked = evaluate_asked(
-                folder / split, split=split, config=config, loaded=loaded, dataset=dataset,
-                device=torch.device(device),
-            )  # fmt: skip
-            results[split]["asked"] = asked
+        results[split], found = _score(loaded, config, split, folder / split, class_map, device)
         if found.labels.ndim == 1:
             hits[split] = found.logits.argmax(1) == found.labels
     background = background_robustness(hits)
@@ -98,6 +79,32 @@ def evaluate(
         values = {name: asdict(summary) for name, summary in background.items()}
         (folder / "background.json").write_text(json.dumps(values, indent=1))
     return results
+
+
+def _score(
+    loaded: LoadedModel, config: Config, split: str, folder: Path, class_map: str | Path,
+    device: str,
+) -> tuple[dict[str, Any], Predictions]:  # fmt: skip
+    """Score one split and write its record."""
+    place = torch.device(device)
+    source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
+    dataset, mapped = _mapped(source, loaded, class_map)
+    found = predict_dataset(
+        loaded.model, dataset, device=place, batch_size=min(32, loaded.config.training.batch_size),
+        workers=config.data.workers, pooling=views_of(config.data.protocol).pooling,
+        title=f"Evaluate {split}",
+    )  # fmt: skip
+    if isinstance(dataset, MappedDataset) and found.ids:
+        found = replace(found, logits=found.logits[:, dataset.columns])
+    scores = write_record(
+        folder, split=split, config=config, loaded=loaded, dataset=dataset, found=found,
+        device=place, class_map=mapped,
+    )  # fmt: skip
+    if can_be_asked(loaded) and mapped is None and found.ids:
+        scores["asked"] = evaluate_asked(
+            folder, split=split, config=config, loaded=loaded, dataset=dataset, device=place
+        )
+    return scores, found
 
 
 def _evaluate_folds(
@@ -147,7 +154,3 @@ def _mapped(
         "clips_left_out": dataset.left_out,
         "pairs": pairs,
     }
-
-
-def _columns(found: Predictions, dataset: MappedDataset) -> Predictions:
-    return replace(found, logits=found.logits[:, dataset.columns]) if found.ids else found

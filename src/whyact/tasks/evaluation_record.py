@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from whyact.data.submissions import SCRIPTED, write_submission
 from whyact.data.video import decoder_version
 from whyact.data.views import views_of
 from whyact.metrics.recognition import confusion_matrix, per_class_scores, recognition_scores
+from whyact.models.foreign import file_hash
 from whyact.report.confusion import draw_confusion
 from whyact.training.checkpoint import LoadedModel
 from whyact.training.predictions import Predictions
@@ -94,19 +94,11 @@ def _provenance(
         "label_map": label_map_hash(dataset.classes),
         "classes": list(dataset.classes),
         "checkpoint": str(loaded.folder),
-        "checkpoint_sha256": _sha256(loaded.folder / "model.safetensors"),
+        "checkpoint_sha256": file_hash(loaded.folder / "model.safetensors"),
         "seed": loaded.config.seed,
         "config": asdict(config),
         **environment(device, []),
     }  # fmt: skip
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _write_clips(file: Path, found: Predictions) -> None:

@@ -22,12 +22,7 @@ from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
-from whyact.types import ActionOutput, Batch, Clip, Explanation, Failure, WhyactError
-
-__all__ = [
-    "explain", "explain_batch", "explain_classes", "explain_clip", "explain_clips", "explain_to",
-    "write_explanation", "write_gallery",
-]  # fmt: skip
+from whyact.types import ActionOutput, Clip, Explanation, Failure, WhyactError
 
 PAGE_CLASSES = 5
 """Classes that a page explains: the asked or predicted one, and the most probable others."""
@@ -64,8 +59,7 @@ def explain_clips(
     """
     clips = _as_float(clips)
     output = model(clips)
-    t, h, w = clips.shape[2:]
-    found = explain_output(output, (t, h, w), targets, path_length=graph_rounds(model))
+    found = explain_output(output, clips.shape[2:], targets, path_length=graph_rounds(model))
     if shares:
         chosen = torch.tensor([[e.target] for e in found], device=clips.device)
         measured = measure_shares(model, clips, chosen, output.logits.gather(1, chosen), mask)
@@ -101,11 +95,8 @@ def explain_classes(
     output = run(clip)
     order = output.logits[0].argsort(descending=True).tolist()
     chosen = list(dict.fromkeys([*targets, *order]))[:count]
-    t, h, w = clip.shape[2:]
-    rounds = graph_rounds(model)
-    found = [
-        explain_output(output, (t, h, w), torch.tensor([k]), path_length=rounds)[0] for k in chosen
-    ]
+    size, rounds = clip.shape[2:], graph_rounds(model)
+    found = [explain_output(output, size, torch.tensor([k]), path_length=rounds)[0] for k in chosen]
     if shares:
         picked = torch.tensor([chosen], device=clip.device)
         scores = output.logits.gather(1, picked)
@@ -114,23 +105,6 @@ def explain_classes(
         )
         found = [_with_share(e, s) for e, s in zip(found, measured, strict=True)]
     return found, _probabilities(output.logits, multi_label)[0].tolist()
-
-
-def explain_clip(
-    model: nn.Module,
-    video: Tensor,
-    *,
-    target: int | None = None,
-    mask: Tensor | None = None,
-    shares: bool = True,
-    multi_label: bool = False,
-) -> tuple[Explanation, list[float]]:
-    """Explain one clip for one class, the predicted one if None; otherwise as `explain_classes`."""
-    found, chances = explain_classes(
-        model, video, targets=[] if target is None else [target], count=1, mask=mask,
-        shares=shares, multi_label=multi_label,
-    )  # fmt: skip
-    return found[0], chances
 
 
 def _as_float(clips: Tensor) -> Tensor:
@@ -145,47 +119,6 @@ def _with_share(explanation: Explanation, share: Share) -> Explanation:
 def _probabilities(logits: Tensor, multi_label: bool) -> Tensor:
     logits = logits.float().cpu()
     return logits.sigmoid() if multi_label else logits.softmax(1)
-
-
-def explain_batch(
-    model: nn.Module,
-    batch: Batch,
-    *,
-    classes: Sequence[str],
-    output: str | Path,
-    targets: Tensor | None = None,
-    shares: bool = True,
-) -> list[Explained]:
-    """Explain clips of a data set, with their true masks where the batch has them.
-
-    The files of a clip are named by its place in the batch and its true class.
-
-    Args:
-        model: in evaluation mode. batch: on the model's device. classes: names in label order.
-        output: folder. targets: (B,) classes to explain; the predicted ones if None.
-        shares: measure the actor's and the scene's.
-    """
-    found, chances = explain_clips(
-        model, batch.video, targets=targets, mask=batch.mask, shares=shares
-    )
-    results = []
-    for b, explanation in enumerate(found):
-        label = batch.label[b]
-        truth = classes[int(label.argmax() if label.ndim else label)]
-        results.append(
-            write_explanation(
-                Path(output),
-                f"{b:03d}-{truth}",
-                source=f"{batch.ids[b]} (true: {truth})",
-                truth=truth,
-                video=batch.video[b].cpu(),
-                times=(),
-                explanation=explanation,
-                probabilities=chances[b].tolist(),
-                classes=classes,
-            )
-        )
-    return results
 
 
 def explain(

@@ -112,12 +112,10 @@ def _noise(
     model: Callable[[Tensor], ActionOutput], clip: Tensor, target: Tensor, explanation: Explanation
 ) -> Tensor:
     """Largest relative change of the map under noise that can hardly be seen."""
-    t, h, w = explanation.heat.shape
     near = neighbours(clip, radius=0.02, samples=NOISY)
     cells = torch.cat([cell_evidence(model(one), target) for one in near])
-    return largest_change(
-        explanation.heat[None].to(clip), list(upsample(cells, (t, h, w))[:, None])
-    )
+    moved = upsample(cells, explanation.heat.shape)
+    return largest_change(explanation.heat[None].to(clip), list(moved[:, None]))
 
 
 def _number(value: Tensor) -> float | None:

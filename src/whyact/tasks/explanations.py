@@ -8,7 +8,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from whyact.tasks.evaluate import run_folder
 from whyact.tasks.explain import graph_rounds
 from whyact.tasks.explainer_table import check_methods
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
+from whyact.tasks.folds import fold_runs
 from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
-from whyact.training.checkpoint import check_label_map, load_model
+from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
@@ -126,52 +127,55 @@ def measure_explanations(
     check_methods(methods)
     if clips < 1 or workers < 1:
         raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
+    run, settings = Path(checkpoint), dict(settings or {})
     made, reasons = Measured(), Reasons()
     about: dict[str, Any] = {"checkpoints": [], "data": [], "expected": 0}
-    for source in _folds(Path(checkpoint)):
+    for source in fold_runs(run) or [run]:
         done = about["expected"]
         if done >= clips:
             break
-        loaded = load_model(source)
-        given = None if data is None else copy.deepcopy(data)
-        if given is not None:
-            given.data.fold = loaded.config.data.fold
-        config = given or loaded.config
-        chosen = split or config.data.test[0]
-        dataset = _dataset(config, chosen, loaded.config.seed)
-        check_label_map(loaded.folder, loaded.classes, dataset.classes)
-        if not about["checkpoints"]:
-            place = run_folder(loaded.folder) if source == Path(checkpoint) else Path(checkpoint)
-            folder = Path(output) if output else place / "explanations" / chosen
+        one = _open(source, data, split)
+        place = run_folder(one.loaded.folder) if source == run else run
+        folder = Path(output) if output else place / "explanations" / one.split
         job = partial(
-            _job, checkpoint=str(loaded.folder), data=given, split=chosen, methods=tuple(methods),
-            clips=min(clips - done, len(dataset)), rerun=rerun - done,
-            settings=dict(settings or {}), bf16=bf16,
+            _job, checkpoint=str(one.loaded.folder), data=one.data, split=one.split,
+            methods=tuple(methods), clips=min(clips - done, len(one.dataset)), rerun=rerun - done,
+            settings=settings, bf16=bf16,
         )  # fmt: skip
-        key = _key(
-            loaded.folder, dataset.fingerprint, tuple(methods), sorted((settings or {}).items()),
-            *(["bf16"] if bf16 else []),
-        )  # fmt: skip
-        for part, why in _run(job, _files(folder / "parts", job.keywords, key), workers):
+        for part, why in _run(job, _files(folder / "parts", job.keywords, _key(one, job)), workers):
             made.add(part)
             reasons.add(why)
-        about["checkpoints"].append(str(loaded.folder))
-        about["data"].append(dataset.fingerprint)
+        about["checkpoints"].append(str(one.loaded.folder))
+        about["data"].append(one.dataset.fingerprint)
         about["expected"] += job.keywords["clips"]
-    about |= {
-        "split": chosen, "rerun": rerun, "settings": dict(settings or {}), "bf16": bf16,
-    }  # fmt: skip
+    about |= {"split": one.split, "rerun": rerun, "settings": settings, "bf16": bf16}
     table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
-    if isinstance(loaded.model, ActionRecognizer):
-        table["reasons"] = summarise_reasons(loaded.model, reasons)
+    if isinstance(one.loaded.model, ActionRecognizer):
+        table["reasons"] = summarise_reasons(one.loaded.model, reasons)
     write_table(folder, table)
     return table
 
 
-def _folds(run: Path) -> list[Path]:
-    """The runs of all folds of a cross-validated one; any other run itself."""
-    found = sorted(run.glob("fold_*"), key=lambda f: int(f.name.removeprefix("fold_")))
-    return found or [run]
+@dataclass(frozen=True)
+class _Fold:
+    """A fold's model and its clips; ``data`` is the given config with the fold's own part."""
+
+    loaded: LoadedModel
+    data: Config | None
+    split: str
+    dataset: ClipDataset
+
+
+def _open(source: Path, data: Config | None, split: str) -> _Fold:
+    loaded = load_model(source)
+    data = copy.deepcopy(data)
+    if data is not None:
+        data.data.fold = loaded.config.data.fold
+    config = data or loaded.config
+    split = split or config.data.test[0]
+    dataset = _dataset(config, split, loaded.config.seed)
+    check_label_map(loaded.folder, loaded.classes, dataset.classes)
+    return _Fold(loaded, data, split, dataset)
 
 
 def _files(parts: Path, job: dict[str, Any], key: str) -> dict[int, Path]:
@@ -204,10 +208,12 @@ def _run(
         yield Measured(**values["measured"]), Reasons.from_json(values["reasons"])
 
 
-def _key(folder: Path, *settings: object) -> str:
+def _key(one: _Fold, job: partial[Any]) -> str:
     """Hash of everything that the values of a part depend on."""
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
-    digest.update(repr(settings).encode())
+    digest = hashlib.sha256((one.loaded.folder / "model.safetensors").read_bytes())
+    asked = job.keywords
+    settings = one.dataset.fingerprint, asked["methods"], sorted(asked["settings"].items())
+    digest.update(repr((*settings, "bf16") if asked["bf16"] else settings).encode())
     return digest.hexdigest()[:12]
 
 

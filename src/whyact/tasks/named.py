@@ -120,8 +120,7 @@ def _clip(
     def heat(ask: Callable[[Tensor], Tensor | None]) -> Tensor:
         clips = video.expand(len(actions), -1, -1, -1, -1)
         output = model(clips, ask(wishes))
-        t, h, w = video.shape[2:]
-        return upsample(cell_evidence(output, targets), (t, h, w)).cpu()
+        return upsample(cell_evidence(output, targets), video.shape[2:]).cpu()
 
     shares = actor_energy(heat(lambda wish: wish), masks)
     plain = actor_energy(heat(lambda wish: None), masks)

@@ -75,7 +75,8 @@ def prepare_data(
         if reason:
             failures[path] = reason
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "failures.json").write_text(json.dumps(failures, indent=1, ensure_ascii=False))
+    text = json.dumps(failures, indent=1, ensure_ascii=False)
+    (folder / "failures.json").write_text(text, encoding="utf-8")
     return Prepared(len(todo) - len(failures), len(jobs) - len(todo), failures)
 
 

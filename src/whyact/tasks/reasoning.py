@@ -87,8 +87,8 @@ def measure_reasons(
     tokens, grid = model.encode(clips)
     output = model.decode(tokens, grid)
     targets = output.logits.argmax(1)
-    heat = upsample(cell_evidence(output, targets), _size(clips))
-    gaps = [e.extra["completeness_gap"] for e in explain_output(output, _size(clips), targets)]
+    heat = upsample(cell_evidence(output, targets), clips.shape[2:])
+    gaps = [e.extra["completeness_gap"] for e in explain_output(output, clips.shape[2:], targets)]
     made.note(completeness_gap=torch.tensor(gaps))
     made.codes.setdefault("action", []).append(output.action_code)
     made.codes.setdefault("nuisance", []).append(output.nuisance_code)
@@ -107,10 +107,6 @@ def measure_reasons(
         agreement, fit = region_agreement(cells, mask)
         made.note(region_agreement=agreement, region_fit=fit)
     _frames(model, clips, output, targets, made, steps)
-
-
-def _size(clips: Tensor) -> tuple[int, int, int]:
-    return clips.shape[2], clips.shape[3], clips.shape[4]
 
 
 def _path_effects(
@@ -145,8 +141,7 @@ def _prompts(
 ) -> None:  # fmt: skip
     donor = torch.arange(len(tokens)).roll(1)
     swapped = intervened(model, Intervention(donor=donor)).decode(tokens, output.grid)
-    size = (heat.shape[1], heat.shape[2], heat.shape[3])
-    other = upsample(cell_evidence(swapped, targets), size)
+    other = upsample(cell_evidence(swapped, targets), heat.shape[1:])
     pick = targets[:, None]
     made.note(
         prompt_redundancy=prompt_redundancy(output.prompts),
@@ -162,7 +157,7 @@ def _frames(
     steps: int,
 ) -> None:  # fmt: skip
     """Deletion and insertion of whole frames, by the evidence of each."""
-    t, h, w = _size(clips)
+    t, h, w = clips.shape[2:]
     pick = targets[:, None, None].expand(-1, output.frame_logits.shape[1], 1)
     evidence = output.frame_logits.gather(2, pick)[..., 0]
     evidence = torch.nn.functional.interpolate(evidence[:, None], t, mode="linear")[:, 0]

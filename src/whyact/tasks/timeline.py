@@ -140,8 +140,7 @@ def _pictures(
         asked = wish[None].to(device) if loaded.multi_label else None
         output = loaded.model(clip[None].to(device), asked)
         target = output.logits[0].masked_fill(wish.to(device) <= 0, -torch.inf).argmax()
-        t, h, w = clip.shape[1:]
-        (why,) = explain_output(output, (t, h, w), target[None])
+        (why,) = explain_output(output, clip.shape[1:], target[None])
         frames = frames_of(clip)
         size = display_size(frames, PICTURE_SIDE)
         drawn = blend(enlarged(frames, size), scaled_heat(why.heat, size))

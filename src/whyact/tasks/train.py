@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import build_objectives
+from whyact.objectives.set import ObjectiveSet
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.folds import fold_configs, train_folds
 from whyact.training.checkpoint import (
@@ -66,16 +68,7 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     Raises:
         WhyactError: settings that do not fit, or a run of that name that is not to be resumed.
     """
-    if config.data.val in config.data.test:
-        raise WhyactError(
-            f"data.val '{config.data.val}' is also in data.test; a test split never selects "
-            "anything. Select on another split."
-        )
-    if config.training.select not in (*MEASURES, "last"):
-        raise WhyactError(
-            f"training.select '{config.training.select}' is no measure; choose from "
-            f"{', '.join(MEASURES)}, or last for the final weights."
-        )
+    _check_selection(config)
     if config.data.fold == -1:
 
         def one(part: Config) -> dict[str, dict[str, Any]]:
@@ -97,19 +90,8 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     accelerator = make_accelerator(config.training)
     loop = _prepare(config, accelerator, folder)
     if started:
-        _, classes, _ = read_metadata(checkpoint)
-        check_label_map(checkpoint, classes, loop.dataset.classes)
-        load_weights(loop.model, checkpoint, config.model)
-        check_same_run(checkpoint, config)
-        loop.resume(checkpoint)
-    made_by = environment(accelerator.device, nondeterministic)
-    made_by |= {
-        "processes": accelerator.num_processes, "mixed_precision": accelerator.mixed_precision,
-    }  # fmt: skip
-    record = _record(config, loop.dataset) | made_by
-    if started and (folder / "record.json").is_file():
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        record["resumed"] = [*record.get("resumed", []), made_by]
+        _go_on(loop, checkpoint)
+    record = _record(loop, environment(accelerator.device, nondeterministic), started)
     if accelerator.is_main_process:
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
         _write_json(folder / "record.json", record)
@@ -121,6 +103,46 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         _write_json(folder / "result.json", scores)
     accelerator.wait_for_everyone()
     return RunResult(folder, json.loads((folder / "result.json").read_text()))
+
+
+def _check_selection(config: Config) -> None:
+    if config.data.val in config.data.test:
+        raise WhyactError(
+            f"data.val '{config.data.val}' is also in data.test; a test split never selects "
+            "anything. Select on another split."
+        )
+    if config.training.select not in (*MEASURES, "last"):
+        raise WhyactError(
+            f"training.select '{config.training.select}' is no measure; choose from "
+            f"{', '.join(MEASURES)}, or last for the final weights."
+        )
+
+
+def _go_on(loop: Loop, checkpoint: Path) -> None:
+    _, classes, _ = read_metadata(checkpoint)
+    check_label_map(checkpoint, classes, loop.dataset.classes)
+    load_weights(loop.model, checkpoint, loop.config.model)
+    check_same_run(checkpoint, loop.config)
+    loop.resume(checkpoint)
+
+
+def _record(loop: Loop, made_by: dict[str, Any], started: bool) -> dict[str, Any]:
+    """What the run depends on besides its config; a run that goes on adds what makes it now."""
+    accelerator, dataset = loop.accelerator, loop.dataset
+    made_by |= {
+        "processes": accelerator.num_processes, "mixed_precision": accelerator.mixed_precision,
+    }  # fmt: skip
+    file = loop.folder / "record.json"
+    if started and file.is_file():
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return record | {"resumed": [*record.get("resumed", []), made_by]}
+    data = {
+        "clips": len(dataset),
+        "fingerprint": dataset.fingerprint,
+        "label_map": label_map_hash(dataset.classes),
+        "classes": list(dataset.classes),
+    }
+    return {"seed": loop.config.seed, "data": data, **made_by}
 
 
 def finished(config: Config) -> dict[str, dict[str, Any]]:
@@ -145,8 +167,32 @@ def _write_json(file: Path, value: object) -> None:
 
 
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
-    seed = config.seed
-    seed_everything(seed)
+    seed_everything(config.seed)
+    objectives = _objectives(config)
+    moving, device = objectives.needs_foreground, accelerator.device
+    # The first process makes what is missing; the others find it.
+    with accelerator.main_process_first():
+        dataset = _dataset(config, config.data.train, True, moving)
+        val = _dataset(config, config.data.val, False)
+        _check_test_splits(config, dataset, val)
+    model = _model(config, dataset)
+    wrap: Callable[[VideoModel], nn.Module] | None = None
+    if config.training.cache_tokens:
+        model.to(device)
+        with accelerator.main_process_first():
+            dataset, grid = _tokens(config, dataset, model, True, device, moving)
+            val, _ = _tokens(config, val, model, False, device)
+        wrap = partial(TokenDecoder, grid=grid)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Loop(
+        config=config, model=model, objectives=objectives, dataset=dataset, folder=folder,
+        validate=partial(_validate, config=config, val=val, device=device),
+        accelerator=accelerator, wrap=wrap,
+    )  # fmt: skip
+
+
+def _objectives(config: Config) -> ObjectiveSet:
+    """The objectives of a config, if everything that they need is there."""
     objectives = build_objectives(config.objectives, config.objective_settings)
     if config.training.cache_tokens:
         objectives.refuse_views(
@@ -166,53 +212,32 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
             f"data.motion.source '{source}' has no flow for new pixels",
             "data.motion.source to difference",
         )
-    # The first process makes what is missing; the others find it.
-    with accelerator.main_process_first():
-        dataset = _dataset(config, config.data.train, True, objectives.needs_foreground)
-        val = _dataset(config, config.data.val, False)
-        _check_test_splits(config, dataset, val)
+    return objectives
+
+
+def _model(config: Config, dataset: ClipDataset) -> VideoModel:
+    """The model with its initial weights, normalised as the config says."""
     model = build_model(
-        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=seed,
+        config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=config.seed,
         motion=config.data.motion.source,
     )  # fmt: skip
     if config.data.transform.normalize == "measured":
         model.normalize_by(*channel_statistics(dataset))
     if config.training.start:
         start_from(model, find_checkpoint(config.training.start), dataset.classes)
-    device = accelerator.device
-    wrap: Callable[[VideoModel], nn.Module] | None = None
-    if config.training.cache_tokens:
-        model.to(device)
-        with accelerator.main_process_first():
-            moving = objectives.needs_foreground
-            dataset, grid = _tokens(config, dataset, model, True, device, moving)
-            val, _ = _tokens(config, val, model, False, device)
+    return model
 
-        def wrap(m: VideoModel) -> nn.Module:
-            return TokenDecoder(m, grid)
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        ready = wrap(network) if wrap else network  # type: ignore[arg-type]
-        found = predict_dataset(
-            ready,
-            val,
-            device=device,
-            batch_size=_evaluation_batch(config),
-            workers=config.data.workers,
-            pooling=views_of(config.data.protocol).pooling,
-        )
-        scores = recognition_scores(found.logits, found.labels, intervals=False)
-        return {k: v for k, v in scores.items() if isinstance(v, float)}
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return Loop(
-        config=config, model=model, objectives=objectives, dataset=dataset, validate=validate,
-        folder=folder, accelerator=accelerator, wrap=wrap,
+def _validate(
+    network: nn.Module, *, config: Config, val: ClipDataset, device: torch.device
+) -> dict[str, float]:
+    batch_size = min(32, config.training.device_batch_size or config.training.batch_size)
+    found = predict_dataset(
+        network, val, device=device, batch_size=batch_size, workers=config.data.workers,
+        pooling=views_of(config.data.protocol).pooling,
     )  # fmt: skip
-
-
-def _evaluation_batch(config: Config) -> int:
-    return min(32, config.training.device_batch_size or config.training.batch_size)
+    scores = recognition_scores(found.logits, found.labels, intervals=False)
+    return {k: v for k, v in scores.items() if isinstance(v, float)}
 
 
 def _dataset(config: Config, split: str, train: bool, foreground: bool = False) -> ClipDataset:
@@ -249,15 +274,3 @@ def _tokens(
         root=Path(config.output) / ".cache", train=train, device=device, moving=moving,
     )  # fmt: skip
     return (cached.subset(dataset) if shared else cached), grid
-
-
-def _record(config: Config, dataset: ClipDataset) -> dict[str, Any]:
-    return {
-        "seed": config.seed,
-        "data": {
-            "clips": len(dataset),
-            "fingerprint": dataset.fingerprint,
-            "label_map": label_map_hash(dataset.classes),
-            "classes": list(dataset.classes),
-        },
-    }

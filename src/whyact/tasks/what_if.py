@@ -150,7 +150,9 @@ def _pixels(start: float, end: float, size: int) -> slice:
 
 def _before(clip: Tensor, config: ClipConfig, changes: Changes) -> Tensor:
     """The moving things of a clip before another background, as an audit puts them there."""
-    mask = _movers(clip, "this clip")
+    mask = (foreground(clip) > 0.5).to(clip)
+    if not mask.any():
+        raise WhyactError("Nothing was found that moves in this clip, so nothing can be cut out.")
     donors, donor_masks = clip, mask
     if changes.background == "swapped":
         if changes.donor is None:
@@ -159,13 +161,6 @@ def _before(clip: Tensor, config: ClipConfig, changes: Changes) -> Tensor:
         donor_masks = (foreground(donors) > 0.5).to(clip)
     scene = Scene(clip, mask, donors, donor_masks, torch.zeros(1, dtype=torch.int64))
     return CHANGES[changes.background].make(scene)
-
-
-def _movers(clip: Tensor, what: str) -> Tensor:
-    mask = (foreground(clip) > 0.5).to(clip)
-    if not mask.any():
-        raise WhyactError(f"Nothing was found that moves in {what}, so nothing can be cut out.")
-    return mask
 
 
 Whole = Callable[[Explanation], Explanation]
@@ -202,10 +197,8 @@ def _without(
         ends = {source[1:], to[1:]}
         apart = abs(to.step - source.step)
         fits = apart == 0 or (apart <= window and to.kind == source.kind == "region")
-        if not (fits and window >= 0 and max(source.step, to.step) < steps) or ends - {
-            *place,
-            *gone,
-        }:
+        fits = fits and window >= 0 and max(source.step, to.step) < steps
+        if not fits or ends - place.keys() - gone:
             raise WhyactError("The model has no such edge.")
         if not ends & gone:
             nodes = [to.step * width + place[to[1:]], source.step * width + place[source[1:]]]

@@ -74,8 +74,8 @@ class Loop:
         config: of the run. model: to train. objectives: the loss.
         dataset: training clips. validate: scores a model; its ``training.select`` picks the best.
         folder: of the run. accelerator: see `make_accelerator`.
-        wrap: turns the model into what reads the batches' first input (a token decoder for cached
-            tokens); the model itself by default.
+        wrap: turns the model into what reads the batches' first input, in training and validation
+            (a token decoder for cached tokens); the model itself by default.
     """
 
     def __init__(
@@ -99,7 +99,8 @@ class Loop:
                 "(processes x training.device_batch_size)."
             )
         model.to(accelerator.device)
-        self.network = wrap(model) if wrap else model
+        self.wrap = wrap or (lambda model: model)
+        self.network = self.wrap(model)
         self.attached = attach_networks(
             objectives, self.network, dataset, seed=config.seed, device=accelerator.device
         )
@@ -298,7 +299,8 @@ class Loop:
         improved = False
         if p.epoch == s.epochs or (s.eval_every and p.epoch % s.eval_every == 0):
             # Batch statistics are the first process' own, so the others take its word.
-            scores = self.validate(self.evaluated) if self.accelerator.is_main_process else {}
+            main = self.accelerator.is_main_process
+            scores = self.validate(self.wrap(self.evaluated)) if main else {}
             scores = broadcast_object_list([scores])[0]
             values.update({f"val/{k}": v for k, v in scores.items()})
             score = p.step if s.select == "last" else scores.get(s.select)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +55,12 @@ def predict_dataset(
         title: of the progress bar; empty shows none.
         score: makes logits (B, Y), or S of them (B, S, Y), of a batch; the model's own if None.
     """
+
+    def own(batch: Batch) -> Tensor:
+        given = {} if batch.boxes is None else {"boxes": batch.boxes}
+        logits: Tensor = model(batch.streams, **given).logits
+        return logits
+
     pool = {"mean": lambda views: views.mean(0), "max": lambda views: views.amax(0)}[pooling]
     was_training = model.training
     model.eval()
@@ -70,9 +76,7 @@ def predict_dataset(
         failures.update({f.id: f for f in batch.failures})
         if not len(batch):
             continue
-        ready = batch.to(device)
-        given = {} if ready.boxes is None else {"boxes": ready.boxes}
-        logits = (score(ready) if score else model(ready.streams, **given).logits).float().cpu()
+        logits = (score or own)(batch.to(device)).float().cpu()
         if batch.class_order is not None:
             order = batch.class_order if logits.ndim == 2 else batch.class_order.unsqueeze(1)
             logits = logits.gather(-1, order.expand_as(logits))
@@ -82,18 +86,12 @@ def predict_dataset(
             labels[i] = batch.label[row]
     model.train(was_training)
     done = sorted(i for i, found in scores.items() if len(found) == dataset.views)
-    classes = len(dataset.classes)
+    pooled = [pool(torch.stack(scores[i])) for i in done]
     return Predictions(
         ids=tuple(dataset.ids[i] for i in done),
         index=torch.tensor(done, dtype=torch.int64),
-        logits=_stack([pool(torch.stack(scores[i])) for i in done], (0, classes)),
-        labels=_stack([labels[i] for i in done], (0,)).long()
-        if not done or labels[done[0]].ndim == 0
-        else _stack([labels[i] for i in done], (0, classes)),
+        logits=torch.stack(pooled) if done else torch.zeros(0, len(dataset.classes)),
+        labels=torch.stack([labels[i] for i in done]) if done else torch.zeros(0).long(),
         expected=len(dataset),
         failures=tuple(failures.values()),
     )
-
-
-def _stack(rows: Sequence[Tensor], empty: tuple[int, ...]) -> Tensor:
-    return torch.stack(list(rows)) if rows else torch.zeros(empty)

@@ -91,7 +91,7 @@ def test_bad_rows_are_named(ucf: Path, tmp_path: Path) -> None:
         with pytest.raises(WhyactError, match=message):
             read()
     for fold in (-1, 3):
-        with pytest.raises(WhyactError, match=rf"fold is {fold}; UCF101 has three official"):
+        with pytest.raises(WhyactError, match=rf"fold is {fold}; UCF101 has 3 official"):
             read(fold=fold)
     with pytest.raises(WhyactError, match=r"nowhere: no such folder \(data\.root\)"):
         read_ucf101(root="/nowhere")

@@ -1,1 +1,1 @@
-"""Readers of the published sets' own lists, one module for each family."""
+"""Readers of the published sets' own lists, one module a family; `whyact.data.listing.Reader`s."""

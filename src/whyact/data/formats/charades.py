@@ -9,12 +9,12 @@ from pathlib import Path
 
 from whyact.data.listing import (
     Listing,
+    Places,
     Record,
     list_file,
-    open_set,
+    published,
     read_rows,
     read_text,
-    refuse_twice,
 )
 from whyact.types import WhyactError
 
@@ -30,24 +30,16 @@ def _classes(file: Path) -> dict[str, str]:
     return names
 
 
-def read_charades(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("Charades", parts=("train", "test"))
+def read_charades(places: Places) -> Listing:
     """``Charades_v1_{train,test}.csv``, ``Charades_v1_classes.txt``, clips ``<id>.mp4``.
 
     The column ``actions`` holds ``c092 11.90 21.20;c147 0.00 12.60``; a video has every class that
     it names, and may have none. The group of a video is its ``subject``.
 
-    Args:
-        root: of the videos. annotations: of the lists; the root if empty.
-        split: ``train``, ``test``, ``all``. fold: unused.
-
     Raises:
         WhyactError: a missing list or column, or an action that the classes file does not have.
     """
-    places = open_set(
-        "Charades", root=root, annotations=annotations, split=split, parts=("train", "test")
-    )
     source = list_file(places.lists, ["Charades_v1_classes.txt"])
     names = _classes(source)
     index = {code: i for i, code in enumerate(names)}
@@ -66,5 +58,4 @@ def read_charades(
             labels = tuple(sorted({index[code] for code in codes}))
             path = places.media.find([places.videos], f"{row['id']}.mp4")
             records.append(Record(path, row["id"], labels, row.get("subject") or row["id"]))
-    refuse_twice(records, f"Charades, {split} list")
     return Listing(tuple(names.values()), tuple(records), multi_label=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 from whyact.data.listing import (
     UNLABELLED,
     Listing,
+    Places,
     Record,
     list_file,
-    open_set,
+    published,
     read_text,
-    refuse_twice,
 )
 from whyact.types import WhyactError
 
@@ -51,26 +51,17 @@ def _list(folder: Path, part: str) -> Path:
     return list_file(folder, names)
 
 
-def read_kinetics(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("Kinetics", parts=("train", "validation"), hidden=("test",))
+def read_kinetics(places: Places) -> Listing:
     """Lists ``{train,validate,test}.csv``, clips ``{id}_{start:06d}_{end:06d}.mp4``.
 
     Rows are ``label,youtube_id,time_start,time_end[,split]``. Clips lie in a folder of their class
     (with blanks or underscores) or flat, below the root or below ``<root>/<split>``. Classes are
     the labels of the training list, sorted by name.
 
-    Args:
-        root: of the videos. annotations: of the lists; the root if empty.
-        split: ``train``, ``validation``, ``test``, ``all`` (the first two). fold: unused.
-
     Raises:
         WhyactError: a missing list, or a row with a label that the training list does not have.
     """
-    places = open_set(
-        "Kinetics", root=root, annotations=annotations, split=split,
-        parts=("train", "validation"), hidden=("test",),
-    )  # fmt: skip
     base, training = places.videos, _rows(_list(places.lists, "train"))
     classes = tuple(sorted({label for _, _, label in training if label}))
     index = {name: i for i, name in enumerate(classes)}
@@ -87,5 +78,4 @@ def read_kinetics(
             folders = [top / g for top in tops for g in groups] + tops
             path = places.media.look(folders, f"{name}.mp4") or base / label / f"{name}.mp4"
             records.append(Record(path, name, index.get(label, UNLABELLED), video))
-    refuse_twice(records, f"Kinetics, {split} list")
     return Listing(classes, tuple(records))

@@ -14,10 +14,9 @@ from whyact.data.listing import (
     Record,
     list_file,
     mirror_pairs,
-    open_set,
+    published,
     read_rows,
     read_text,
-    refuse_twice,
 )
 from whyact.types import WhyactError
 
@@ -25,41 +24,25 @@ Row = tuple[str, int]
 """Name of a clip and its label."""
 
 
-def _open(title: str, root: str, annotations: str, split: str) -> Places:
-    return open_set(
-        title, root=root, annotations=annotations, split=split,
-        parts=("train", "validation"), hidden=("test",),
-    )  # fmt: skip
-
-
 def _listing(
-    source: str, places: Places, classes: tuple[str, ...], rows: list[Row], suffix: str = ""
+    places: Places, classes: tuple[str, ...], rows: list[Row], suffix: str = ""
 ) -> Listing:
     records = tuple(
         Record(places.media.find([places.videos], name + suffix), name, label, name)
         for name, label in rows
     )
-    refuse_twice(records, source)
     return Listing(classes, records, flip_pairs=mirror_pairs(classes))
 
 
-def read_something_v1(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("Something-Something V1", parts=("train", "validation"), hidden=("test",))
+def read_something_v1(places: Places) -> Listing:
     """``something-something-v1-{labels,train,validation,test}.csv``, frames ``<id>/00001.jpg``.
 
     Rows are ``id;label``, in the test list ``id``; a class's index is its line in the labels file.
 
-    Args:
-        root: of the frame folders. annotations: of the lists; the root if empty.
-        split: ``train``, ``validation``, ``test`` (no labels), ``all`` (the first two).
-        fold: unused.
-
     Raises:
         WhyactError: a missing list, or a row with an unknown label.
     """
-    title = "Something-Something V1"
-    places = _open(title, root, annotations, split)
     names = list_file(places.lists, ["something-something-v1-labels.csv"])
     classes = tuple(line.strip() for _, line in read_rows(names))
     index = {name: i for i, name in enumerate(classes)}
@@ -72,7 +55,7 @@ def read_something_v1(
             if label and label not in index:
                 raise WhyactError(f"{file}, row {number}: '{label}' is no line of {names}.")
             rows.append((name, index[label] if label else UNLABELLED))
-    return _listing(f"{title}, {split} list", places, classes, rows)
+    return _listing(places, classes, rows)
 
 
 def _pairs(file: Path) -> Iterator[tuple[int, str, str]]:
@@ -115,9 +98,8 @@ def _answers(places: Places) -> dict[str, str]:
     return {name: label for file in found[:1] for _, name, label in _pairs(file)}
 
 
-def read_something_v2(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("Something-Something V2", parts=("train", "validation"), hidden=("test",))
+def read_something_v2(places: Places) -> Listing:
     """``something-something-v2-{train,validation,test,labels}.json``, clips ``<id>.webm``.
 
     The newer names ``train.json``, ``validation.json``, ``test.json`` and ``labels.json`` are read
@@ -125,21 +107,13 @@ def read_something_v2(
     is its class; the test list has none, but newer packages bring ``test-answers.csv`` beside it,
     with rows ``id;class``.
 
-    Args:
-        root: of the videos. annotations: of the lists; the root if empty.
-        split: ``train``, ``validation``, ``test`` (labelled if there are answers), ``all`` (the
-            first two).
-        fold: unused.
-
     Raises:
         WhyactError: a missing list, or a clip with an unknown template.
     """
-    title = "Something-Something V2"
-    places = _open(title, root, annotations, split)
     names = list_file(places.lists, ["something-something-v2-labels.json", "labels.json"])
     classes = _classes_v2(names)
     index = {name: i for i, name in enumerate(classes)}
-    answers = _answers(places) if split == "test" else {}
+    answers = _answers(places) if places.split == "test" else {}
     rows: list[Row] = []
     for part in places.parts:
         file = list_file(places.lists, [f"something-something-v2-{part}.json", f"{part}.json"])
@@ -154,4 +128,4 @@ def read_something_v2(
             if template and template not in index:
                 raise WhyactError(f"{file}, clip {name}: '{template}' is no class of {names}.")
             rows.append((name, index[template] if template else UNLABELLED))
-    return _listing(f"{title}, {split} list", places, classes, rows, ".webm")
+    return _listing(places, classes, rows, ".webm")

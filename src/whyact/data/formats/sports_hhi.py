@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from whyact.data.frame_folder import frame_files, frame_number
-from whyact.data.listing import Listing, Places, Record, list_file, open_set, read_rows, read_text
+from whyact.data.listing import Listing, Places, Record, list_file, published, read_rows, read_text
 from whyact.types import WhyactError
 
 REACH = 32
@@ -62,25 +62,18 @@ def _path(places: Places, video: str) -> Path:
     return places.media.find([places.videos / inside.parent], inside.name)
 
 
-def read_sports_hhi(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("SportsHHI", parts=("train", "validation"))
+def read_sports_hhi(places: Places) -> Listing:
     """``sports_{train,val}_v1.csv``, ``sports_action_list.pbtxt``, frames ``<video>/000001.jpg``.
+
+    A ``<video>.mp4`` will do, too.
 
     Rows are ``video,frame,x1,y1,x2,y2,x1,y1,x2,y2,class,person,person``: two boxes as shares of the
     frame's width and height, and a class numbered from 1. Groups are videos.
 
-    Args:
-        root: of the frame folders (or ``<video>.mp4``). annotations: of the lists; the root if
-            empty. split: ``train``, ``validation``, ``all``. fold: unused.
-
     Raises:
         WhyactError: a missing list, or a row that does not fit.
     """
-    places = open_set(
-        "SportsHHI", root=root, annotations=annotations, split=split,
-        parts=("train", "validation"),
-    )  # fmt: skip
     names = _classes(list_file(places.lists, ["sports_action_list.pbtxt"]))
     index = {number: i for i, number in enumerate(names)}
     records: list[Record] = []

@@ -10,20 +10,10 @@ from whyact.data.listing import (
     Places,
     Record,
     list_file,
-    open_set,
+    published,
     read_rows,
-    refuse_twice,
 )
 from whyact.types import WhyactError
-
-
-def _open(title: str, root: str, annotations: str, split: str, fold: int) -> Places:
-    if fold not in (0, 1, 2):
-        raise WhyactError(
-            f"data.fold is {fold}; {title} has three official splits, data.fold 0 to 2 "
-            "(-1 runs them all)."
-        )
-    return open_set(title, root=root, annotations=annotations, split=split, parts=("train", "test"))
 
 
 def _class_index(file: Path) -> tuple[str, ...]:
@@ -36,27 +26,21 @@ def _class_index(file: Path) -> tuple[str, ...]:
     return tuple(name for _, name in rows)
 
 
-def read_ucf101(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("UCF101", parts=("train", "test"), folds=3)
+def read_ucf101(places: Places) -> Listing:
     """``Class/v_Class_gXX_cYY.avi`` with ``classInd.txt`` and ``{train,test}list0{1,2,3}.txt``.
 
     The group of a clip is its ``gXX``: one of 25, whose clips share actor and place.
 
-    Args:
-        root: of the class folders. annotations: of the lists; the root if empty.
-        split: ``train``, ``test``, ``all``. fold: 0, 1 or 2 for the official split 1, 2 or 3.
-
     Raises:
         WhyactError: a missing list, or a row that does not fit.
     """
-    places = _open("UCF101", root, annotations, split, fold)
     classes = _class_index(list_file(places.lists, ["classInd.txt"]))
     index = {name: i for i, name in enumerate(classes)}
     records: list[Record] = []
     doubts: list[str] = []
     for part in places.parts:
-        file = list_file(places.lists, [f"{part}list0{fold + 1}.txt"])
+        file = list_file(places.lists, [f"{part}list0{places.fold + 1}.txt"])
         for number, line in read_rows(file):
             found = re.fullmatch(r"\s*(\S+)/(\S+?)(?:\s+(\d+))?\s*", line)
             if not found or found[1] not in index:
@@ -78,7 +62,6 @@ def read_ucf101(
             path = places.media.find([places.videos / found[1]], found[2])
             name = f"{found[1]}/{found[2]}"
             records.append(Record(path, name, label, group[1] if group else name))
-    refuse_twice(records, f"UCF101, {split} list {fold + 1}")
     return Listing(classes, tuple(records), doubts=tuple(doubts))
 
 
@@ -89,28 +72,21 @@ def _source(name: str, label: str) -> str:
     return before[1] if before else re.sub(r"_\d+$", "", stem)
 
 
-def read_hmdb51(
-    *, root: str, annotations: str = "", split: str = "train", fold: int = 0
-) -> Listing:
+@published("HMDB51", parts=("train", "test"), folds=3)
+def read_hmdb51(places: Places) -> Listing:
     """``<class>/video.avi`` with ``<class>_test_split{1,2,3}.txt``.
 
-    Rows are ``video.avi {0,1,2}``: unused, train, test. The group of a clip is the film that it
-    was cut from.
-
-    Args:
-        root: of the class folders. annotations: of the lists; the root if empty.
-        split: ``train``, ``test``, ``all`` (with the unused). fold: 0, 1 or 2 for the official
-            split 1, 2 or 3.
+    Rows are ``video.avi {0,1,2}``: unused, which ``all`` takes too, train, test. The group of a
+    clip is the film that it was cut from.
 
     Raises:
         WhyactError: missing lists, or a row that does not fit.
     """
-    places = _open("HMDB51", root, annotations, split, fold)
-    ending = f"_test_split{fold + 1}.txt"
+    ending = f"_test_split{places.fold + 1}.txt"
     files = sorted(places.lists.glob(f"*{ending}"))
     if not files:
         raise WhyactError(f"{places.lists}: expected <class>{ending} there (data.annotations).")
-    wanted = {"train": "1", "test": "2", "all": "012"}[split]
+    wanted = {"train": "1", "test": "2", "all": "012"}[places.split]
     classes = tuple(file.name.removesuffix(ending) for file in files)
     records: list[Record] = []
     for label, file in enumerate(files):
@@ -124,5 +100,4 @@ def read_hmdb51(
                 path = places.media.find([places.videos / classes[label]], name.strip())
                 group = _source(name.strip(), classes[label])
                 records.append(Record(path, f"{classes[label]}/{name.strip()}", label, group))
-    refuse_twice(records, f"HMDB51, {split} list {fold + 1}")
     return Listing(classes, tuple(records))

@@ -1,0 +1,142 @@
+"""The commands ``whyact evaluate`` and ``whyact compare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from whyact.cli_tables import print_comparison, print_record, print_scores
+from whyact.config import Config
+from whyact.config_io import load_config
+from whyact.types import WhyactError
+
+
+def add_evaluate_options(one: argparse.ArgumentParser) -> None:
+    """Declare what ``whyact evaluate`` takes."""
+    one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
+    one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
+    one.add_argument("--output", default="", help="folder of the record")
+    one.add_argument(
+        "--class-map", default="", metavar="FILE",
+        help="rows 'class of the data,class of the model', for a set with other classes",
+    )  # fmt: skip
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    instead = one.add_argument_group("measured instead of scores")
+    instead.add_argument(
+        "--explain", default="", metavar="METHOD[,METHOD…]",
+        help="explanations by these methods: native, grad_cam, occlusion, …",
+    )  # fmt: skip
+    instead.add_argument(
+        "--localise", action="store_true",
+        help="intervals in time, against baselines (splits with intervals)",
+    )  # fmt: skip
+    instead.add_argument(
+        "--named", action="store_true", help="explanations of named actions (Backdrop's multi)"
+    )
+    instead.add_argument("--clips", type=int, default=200, help="of each split, at most")
+    explain = one.add_argument_group("with --explain")
+    explain.add_argument(
+        "--rerun", type=int, default=50, metavar="CLIPS",
+        help="of --clips, for metrics that explain again",
+    )  # fmt: skip
+    explain.add_argument("--workers", type=int, default=1, help="processes that explain")
+    explain.add_argument(
+        "--metric-steps", type=int, default=8, metavar="N",
+        help="of deletion and insertion, with 4 N parts of infidelity; below 8 ROAD takes one "
+        "share of the clip, below 4 none; for slow models",
+    )  # fmt: skip
+    explain.add_argument(
+        "--bf16", action="store_true", help="explain with the backbone in bf16: faster, rounded"
+    )
+
+
+def run_evaluate(args: argparse.Namespace, config: Config) -> int:
+    """Run the command."""
+    from whyact.tasks.evaluate import evaluate
+    from whyact.tasks.folds import fold_runs
+    from whyact.training.checkpoint import find_checkpoint, read_metadata
+
+    other = [f for f in args.flags if f.startswith("--") and not f.startswith("--data.")]
+    if args.checkpoint and other:
+        raise WhyactError(
+            f"{other[0]}: a trained model keeps its settings; whyact evaluate changes data only."
+        )
+    target = args.checkpoint or f"{config.output}/{config.name}"
+    trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
+    data = load_config(args.config, args.flags, base=trained)
+    if args.localise or args.named:
+        return _measure(args, target, data)
+    if args.explain:
+        return _measure_explanations(args, target, data)
+    scores = evaluate(
+        target, splits=args.splits, data=data, output=args.output, class_map=args.class_map,
+        device=args.device,
+    )  # fmt: skip
+    print_scores(scores, target)
+    folder = Path(args.output or f"{target}/evaluation")
+    for split in scores:
+        print_record(split, folder / split)
+    return 0
+
+
+def _measure_explanations(args: argparse.Namespace, target: str, data: Config) -> int:
+    from whyact.metrics.quality import in_steps
+    from whyact.report.explanation_table import markdown
+    from whyact.tasks.explanations import measure_explanations
+
+    for split in args.splits or [""]:
+        folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
+        table = measure_explanations(
+            target, args.explain.split(","), split=split, clips=args.clips, rerun=args.rerun,
+            data=data, output=folder, workers=args.workers, settings=in_steps(args.metric_steps),
+            bf16=args.bf16,
+        )  # fmt: skip
+        print(markdown(table))
+    return 0
+
+
+def _measure(args: argparse.Namespace, target: str, data: Config) -> int:
+    """Print what ``--localise`` and ``--named`` measure of each split."""
+    from whyact.tasks.localise import localise
+    from whyact.tasks.named import measure_named
+
+    options = {"clips": args.clips, "data": data, "device": args.device}
+    for split in args.splits or data.data.test:
+        if args.localise:
+            record = localise(target, split=split, output=args.output, **options)
+            scores = record["scores"]
+            measures = {k: {m: scores[m][k] for m in scores} for k in scores["model"]}
+            _print_rows(f"{split}: localisation in time", measures)
+        if args.named:
+            record = measure_named(target, split=split, output=args.output, **options)
+            rows = {
+                name: {k: row[k] for k in ("mean", "low", "high")}
+                for name, row in record["scores"].items()
+            }
+            _print_rows(f"{split}: named actions, {args.clips} clips at most", rows)
+    return 0
+
+
+def _print_rows(title: str, rows: dict[str, dict[str, float | None]]) -> None:
+    table = Table("", *next(iter(rows.values())), title=title)
+    for name, row in rows.items():
+        table.add_row(name, *("N/A" if v is None else f"{v:.3f}" for v in row.values()))
+    Console().print(table)
+
+
+def add_compare_options(one: argparse.ArgumentParser) -> None:
+    """Declare what ``whyact compare`` takes."""
+    one.add_argument("first", help="folder of a split's evaluation, e.g. runs/a/evaluation/test")
+    one.add_argument("second", help="the other one; differences are second minus first")
+    one.add_argument("--output", default="", metavar="FILE", help="JSON to write")
+
+
+def run_compare(args: argparse.Namespace, config: Config) -> int:
+    """Run the command."""
+    from whyact.tasks.compare import compare
+
+    print_comparison(compare(args.first, args.second, output=args.output))
+    return 0

@@ -1,0 +1,109 @@
+"""The commands ``whyact predict`` and ``whyact explain``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from whyact.config import Config
+
+
+def add_predict_options(one: argparse.ArgumentParser) -> None:
+    """Declare what ``whyact predict`` takes."""
+    _add_inputs(one)
+    one.add_argument("--top", type=int, default=5, help="classes to list")
+
+
+def _add_inputs(one: argparse.ArgumentParser) -> None:
+    one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
+    one.add_argument("paths", nargs="+", help="video files, folders or globs")
+    one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+
+
+def run_predict(args: argparse.Namespace, config: Config) -> int:
+    """Print a line of JSON a video; 1 where one could not be read."""
+    from whyact.tasks.predict import predict
+
+    found = predict(args.checkpoint, args.paths, top_k=args.top, device=args.device)
+    for one in found:
+        print(json.dumps(vars(one), ensure_ascii=False))
+    return 1 if any(one.error for one in found) else 0
+
+
+def add_explain_options(one: argparse.ArgumentParser) -> None:
+    """Declare what ``whyact explain`` takes."""
+    _add_inputs(one)
+    one.add_argument("--action", default="", help="class to explain; default: the predicted one")
+    one.add_argument("--output", default="explanations", help="folder of the results")
+    one.add_argument(
+        "--counterfactual", action="store_true",
+        help="find the smallest set of regions whose removal changes the prediction",
+    )  # fmt: skip
+    one.add_argument(
+        "--html", action="store_true",
+        help="test each explanation; write a page a clip, and index.html over all",
+    )  # fmt: skip
+    one.add_argument(
+        "--test-steps", type=int, default=6, metavar="N",
+        help="with --html: steps of the tests, 20 forward passes a clip each; 0 leaves them out",
+    )  # fmt: skip
+    one.add_argument(
+        "--timeline", action="store_true",
+        help="with --action, instead: stream the whole video, say when it happens, write a page",
+    )  # fmt: skip
+    timeline = one.add_argument_group("with --timeline")
+    timeline.add_argument(
+        "--window", type=float, default=0.0, metavar="SECONDS",
+        help="that the model sees at once; default: as in training",
+    )  # fmt: skip
+    timeline.add_argument(
+        "--threshold", type=float, default=0.5, help="least evidence of an interval"
+    )
+    timeline.add_argument(
+        "--encoder", default="", metavar="FOLDER",
+        help="sentence encoder, so that --action may be free text",
+    )  # fmt: skip
+
+
+def run_explain(args: argparse.Namespace, config: Config) -> int:
+    """Explain clips, or with ``--timeline`` whole videos; 1 where one could not be read."""
+    if args.timeline:
+        return _timelines(args)
+    from whyact.tasks.explain import explain
+
+    found = explain(
+        args.checkpoint, args.paths, action=args.action or None, output=args.output,
+        device=args.device, counterfactual=args.counterfactual, html=args.html,
+        test_steps=args.test_steps,
+    )  # fmt: skip
+    for one in found:
+        print(one.error or f"{one.source}: {one.page or one.picture}")
+        if one.found:
+            print(f"  {one.found}")
+    return 1 if any(one.error for one in found) else 0
+
+
+def _timelines(args: argparse.Namespace) -> int:
+    """Make and print the timeline of every video; one that cannot be read costs no other."""
+    from whyact.data.errors import VideoError
+    from whyact.report.timeline import clock
+    from whyact.tasks.inputs import find_clips
+    from whyact.tasks.timeline import timeline
+
+    code = 0
+    for path in find_clips(args.paths):
+        try:
+            found = timeline(
+                args.checkpoint, path, [args.action] if args.action else [], window=args.window,
+                threshold=args.threshold, encoder=args.encoder, output=args.output,
+                device=args.device,
+            )  # fmt: skip
+        except VideoError as error:
+            print(error)
+            code = 1
+            continue
+        print(f"{found.source}: {found.page}")
+        for action, intervals in found.intervals.items():
+            spans = [f"{clock(i.start)} – {clock(i.stop)} ({i.score:.2f})" for i in intervals]
+            print(f"  {action}: {', '.join(spans) or 'not found'}")
+    return code

@@ -4,7 +4,9 @@
         --objectives.foreground 0.5
 
 A model that saw neither sequence a nor b may choose for fold a by its score on b, and for fold b by
-that on a. Sequences are paired with their neighbours, so each has two such scores.
+that on a. Sequences are paired with their neighbours, so each has two such scores; with --disjoint
+only every second pair is, so each has one. Several --seeds train as many models a pair, on the same
+tokens. With --training.average the last weights of the same training are scored too.
 """
 
 from __future__ import annotations
@@ -78,25 +80,39 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--record", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--disjoint", action="store_true", help="every second pair")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="of training")
     args, flags = parser.parse_known_args()
     config = load_config(["configs/ut_interaction.yaml"], ["--training.select", "last", *flags])
     config.data.fold = 0
     tokens = Tokens(config, listing_of(config.data, "all"))
     groups = groups_of(tokens.listing)
-    scores = {}
-    for i, a in enumerate(track(groups, "Pairs of sequences")):
-        b = groups[(i + 1) % len(groups)]
+    pairs = list(zip(groups, groups[1:] + groups[:1], strict=True))[:: 2 if args.disjoint else 1]
+    scores: dict[str, dict[str, list[float]]] = {}
+    jobs = [(a, b, seed) for seed in args.seeds or [config.seed] for a, b in pairs]
+    for a, b, seed in track(jobs, "Pairs of sequences"):
         fit = tokens.part(set(groups) - {a, b}, train=True)
-        loop = trained(config, fit, tokens.grid, Path(config.output) / "inner" / f"{a}-{b}")
-        network = TokenDecoder(loop.evaluated, tokens.grid)
-        found = [predict_dataset(network, tokens.part({g}, train=False), device=CPU)
-                 for g in (a, b)]  # fmt: skip
-        scores[f"{a},{b}"] = [float((f.logits.argmax(1) == f.labels).float().mean()) for f in found]
+        config.seed = seed
+        loop = trained(config, fit, tokens.grid, Path(config.output) / "inner" / f"{a}-{b}-{seed}")
+        networks = {"": loop.evaluated}
+        if loop.average is not None:
+            networks[" last"] = loop.model
+        for name, network in networks.items():
+            found = [
+                predict_dataset(
+                    TokenDecoder(network, tokens.grid), tokens.part({g}, train=False), device=CPU
+                )
+                for g in (a, b)
+            ]
+            scores.setdefault(f"seed {seed}{name}", {})[f"{a},{b}"] = [
+                float((f.logits.argmax(1) == f.labels).float().mean()) for f in found
+            ]
+        for name, of in scores.items():
+            print(f"{name} mean {sum(map(sum, of.values())) / (2 * len(of)):.3f}", flush=True)
     args.record.parent.mkdir(parents=True, exist_ok=True)
     args.record.write_text(
         json.dumps({"flags": flags, "scores": scores, **environment(CPU, [])}, indent=1)
     )
-    print(f"mean {sum(map(sum, scores.values())) / (2 * len(scores)):.3f}")
 
 
 if __name__ == "__main__":

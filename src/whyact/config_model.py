@@ -51,6 +51,7 @@ class SpatialGraphConfig:
         temperature: of the soft assignment; lower is harder.
         dynamics: whose changes over time the action codes read: of each ``region``, of the whole
             ``frame`` (steadier where clips are few, but not the region's own), or ``none``.
+        lags: of dynamics: how many frames apart what is compared lies, e.g. ``[1, 2, 4, 8]``.
         gate: a learned share says how much of each region is action; what is not is nuisance.
         compact: of ``learned``: regions at each of ``regions / compact`` homes, around which they
             keep together, so that those of several actors stay apart; 0 leaves them anywhere.
@@ -63,6 +64,7 @@ class SpatialGraphConfig:
     fusion: Literal["attention", "addition"] = "attention"
     temperature: float = 1.0
     dynamics: Literal["none", "region", "frame"] = "none"
+    lags: list[int] = field(default_factory=lambda: [1])
     gate: bool = True
     compact: int = 0
     kinds: int = 1

@@ -45,6 +45,7 @@ VARIANTS = {
     "window-2": config(gnn_={"window": 2, "layers": 1}),
     **{f"cue-{c}": config(graph_={"cues": [c]}) for c in ("proximity", "coactivation", "position")},
     **{f"dynamics-{d}": config(graph_={"dynamics": d}) for d in ("region", "frame")},
+    "dynamics-lags": config(graph_={"dynamics": "frame", "lags": [1, 2]}),
     "grid-dynamics-region": config("grid", graph_={"dynamics": "region"}),
     "no-cues": config(graph_={"cues": []}),
     **{

@@ -77,6 +77,22 @@ def test_dynamics_by_hand():
     assert rise == [0, 3, 0] and fall == [0, 0, 3] and distance == [1, 2, 1]
 
 
+def test_dynamics_over_longer_lags_by_hand():
+    regions = torch.tensor([1.0, 4.0, 2.0, 0.0]).view(1, 4, 1, 1)
+    found = dynamics(regions, (1, 2, 9)).view(4, 7).T.tolist()
+    assert found[:2] == [[0, 3, 0, 0], [0, 0, 2, 2]]
+    assert found[2:4] == [[0, 0, 1, 0], [0, 0, 0, 4]]
+    assert found[4:6] == [[0] * 4] * 2, "no frame is that far back"
+    assert torch.equal(dynamics(regions), dynamics(regions, (1, 2))[..., [0, 1, 4]])
+
+
+def test_a_model_reaches_as_far_as_its_longest_lag():
+    assert GridSpatialGraph(token_width=8, dynamics="frame", lags=(1, 4)).reach == 4
+    assert GridSpatialGraph(token_width=8, lags=(1, 4)).reach == 0
+    with pytest.raises(WhyactError, match=r"lags is \[0, 2\]"):
+        GridSpatialGraph(token_width=8, dynamics="frame", lags=(0, 2))
+
+
 @pytest.mark.parametrize("kind", ["region", "frame"])
 def test_dynamics_tell_a_clip_from_its_reverse_and_none_do_not(kind):
     tokens = torch.randn(1, 4, 16, 8, generator=torch.Generator().manual_seed(0))

@@ -66,6 +66,7 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
         dynamics=c.dynamics,
         compact=c.compact,
         gate=c.gate,
+        lags=c.lags,
     )
 
 
@@ -78,8 +79,9 @@ def _boxes(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
 
 def _grid(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
     return GridSpatialGraph(
-        token_width=width, code_width=code, regions=c.regions, dynamics=c.dynamics, gate=c.gate
-    )
+        token_width=width, code_width=code, regions=c.regions, dynamics=c.dynamics, gate=c.gate,
+        lags=c.lags,
+    )  # fmt: skip
 
 
 def _prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:

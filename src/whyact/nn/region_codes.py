@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,16 +23,22 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     return share @ tokens
 
 
-def dynamics(regions: Tensor) -> Tensor:
-    """How regions (B, T', K, C) change, (B, T', K, 3 * C): what a sum over time cannot tell.
+def dynamics(regions: Tensor, lags: Sequence[int] = (1,)) -> Tensor:
+    """How regions (B, T', K, C) change, (B, T', K, (2 * L + 1) * C): what no sum over time tells.
 
-    Rises and falls since the frame before (zero in the first), and the distance from the clip's
-    mean. Action recognition by differences of features at neighbouring times goes back to TDN (Wang
-    et al., CVPR 2021) and STM (Jiang et al., ICCV 2019); here the same region is compared.
+    Rises and falls since the frame that is each of L ``lags`` before (zero where there is none),
+    and the distance from the clip's mean. Action recognition by differences of features at
+    neighbouring times goes back to TDN (Wang et al., CVPR 2021) and STM (Jiang et al., ICCV 2019);
+    here the same region is compared.
     """
-    change = F.pad(regions[:, 1:] - regions[:, :-1], (0, 0, 0, 0, 1, 0))
+    parts = []
+    for lag in lags:
+        shift = min(lag, regions.shape[1])
+        change = regions[:, shift:] - regions[:, : regions.shape[1] - shift]
+        change = F.pad(change, (0, 0, 0, 0, shift, 0))
+        parts += [change.relu(), (-change).relu()]
     distance = (regions - regions.mean(1, keepdim=True)).abs()
-    return torch.cat([change.relu(), (-change).relu(), distance], dim=-1)
+    return torch.cat([*parts, distance], dim=-1)
 
 
 def hard_share(logit: Tensor) -> Tensor:
@@ -58,26 +66,31 @@ class RegionCodes(nn.Module):
 
     Args:
         token_width: D. inputs: width of a region after the graph. code_width: C.
-        motion: one of `DYNAMICS`: whose dynamics the action code reads.
+        motion: one of `DYNAMICS`: whose dynamics the action code reads. lags: of `dynamics`.
         gate: without it every region is all action and all nuisance, with a share of 1.
     """
 
     def __init__(
-        self, *, token_width: int, inputs: int, code_width: int, motion: str, gate: bool = True
-    ) -> None:
+        self, *, token_width: int, inputs: int, code_width: int, motion: str, gate: bool = True,
+        lags: Sequence[int] = (1,),
+    ) -> None:  # fmt: skip
         super().__init__()
         if motion not in DYNAMICS:
             raise WhyactError(
                 f"Unknown model.spatial_graph.dynamics '{motion}'; choose from {list(DYNAMICS)}."
             )
-        self.dynamics = motion
-        self.reach = int(motion != "none")
+        if not lags or min(lags) < 1:
+            raise WhyactError(
+                f"model.spatial_graph.lags is {list(lags)}; name at least one, each from 1 on."
+            )
+        self.dynamics, self.lags = motion, tuple(lags)
+        self.reach = max(lags) if motion != "none" else 0
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
         self.nuisance = nn.Linear(inputs, code_width)
         self.share = nn.Linear(inputs, 1) if gate else None
         if motion != "none":
-            self.motion = nn.Linear(3 * token_width, code_width, bias=False)
+            self.motion = nn.Linear((2 * len(lags) + 1) * token_width, code_width, bias=False)
 
     def forward(
         self, regions: Tensor, assignment: Tensor, tokens: Tensor
@@ -97,7 +110,7 @@ class RegionCodes(nn.Module):
             whole = self.dynamics == "frame"
             pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
             pooled = F.layer_norm(pooled, pooled.shape[-1:])
-            action = action + self.motion(MOTION_GAIN * dynamics(pooled))
+            action = action + self.motion(MOTION_GAIN * dynamics(pooled, self.lags))
         if self.share is None:
             return action, self.nuisance(looks), torch.ones_like(assignment[..., 0])
         share = hard_share(self.share(looks))

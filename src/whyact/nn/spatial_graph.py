@@ -106,7 +106,7 @@ class LearnedSpatialGraph(nn.Module):
         fusion: ``attention`` lets every cell read the regions by content, ``addition`` gives every
             cell its own regions.
         temperature: of the assignment; lower is harder.
-        dynamics, gate: see `RegionCodes`.
+        dynamics, lags, gate: see `RegionCodes`.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class LearnedSpatialGraph(nn.Module):
         dynamics: str = "none",
         compact: int = 0,
         gate: bool = True,
+        lags: Sequence[int] = (1,),
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -160,7 +161,7 @@ class LearnedSpatialGraph(nn.Module):
             self.fuse_key = nn.Linear(width, width, bias=False)
         self.codes = RegionCodes(
             token_width=token_width, inputs=width, code_width=code_width, motion=dynamics,
-            gate=gate,
+            gate=gate, lags=lags,
         )  # fmt: skip
         self.reach = self.codes.reach
 
@@ -235,12 +236,12 @@ class GridSpatialGraph(nn.Module):
     Args:
         token_width: D. code_width: C.
         regions: K; the blocks form the most square ``rows x columns`` with that product.
-        dynamics, gate: see `RegionCodes`.
+        dynamics, lags, gate: see `RegionCodes`.
     """
 
     def __init__(
         self, *, token_width: int, code_width: int = 64, regions: int = 8, dynamics: str = "none",
-        gate: bool = True,
+        gate: bool = True, lags: Sequence[int] = (1,),
     ) -> None:  # fmt: skip
         super().__init__()
         if regions < 1:
@@ -250,7 +251,7 @@ class GridSpatialGraph(nn.Module):
         self.embed = nn.Linear(token_width, code_width)
         self.codes = RegionCodes(
             token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics,
-            gate=gate,
+            gate=gate, lags=lags,
         )  # fmt: skip
         self.reach = self.codes.reach
 

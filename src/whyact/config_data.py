@@ -43,6 +43,8 @@ class TransformConfig:
         flip: probability of a horizontal flip in training.
         flip_pairs: class names that a flip swaps, e.g. ``[[push left, push right]]``.
         color_jitter: strength of brightness, contrast, saturation and hue jitter; 0 is off.
+        other_scene: share of training clips whose moving actors, found without labels, stand before
+            a painted scene (`whyact.data.other_scene`); their actions stay, their places go.
         normalize: colours by the statistics of the ``backbone``'s own training, or by those
             ``measured`` on the training clips; they are stored in the checkpoint.
     """
@@ -55,6 +57,7 @@ class TransformConfig:
     flip: float = 0.5
     flip_pairs: list[list[str]] = field(default_factory=list)
     color_jitter: float = 0.2
+    other_scene: float = 0.0
     normalize: Literal["backbone", "measured"] = "backbone"
 
 

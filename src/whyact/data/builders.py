@@ -53,7 +53,7 @@ def transforms(
     train = TrainTransform(
         short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
         min_area=t.min_area, flip=t.flip, classes=classes, color_jitter=t.color_jitter,
-        flip_pairs=[*pairs, *((a, b) for a, b in t.flip_pairs)],
+        flip_pairs=[*pairs, *((a, b) for a, b in t.flip_pairs)], other_scene=t.other_scene,
     )  # fmt: skip
     return train, TestTransform(
         short_side=t.short_side,

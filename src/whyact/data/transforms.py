@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from whyact.data.other_scene import before_other_scene
 from whyact.data.views import CROPS
 from whyact.ops.motion_field import mirror_flow
 from whyact.types import WhyactError
@@ -68,10 +69,10 @@ def swap_label(label: int | Tensor, swap: Mapping[int, int]) -> int | Tensor:
 
 
 class TrainTransform:
-    """Random crop, flip and colour jitter; one draw for all frames and the mask.
+    """Random crop, flip, scene and colour jitter; one draw for all frames and the mask.
 
     Args:
-        short_side, stretch, size, crop, min_area, flip, flip_pairs, color_jitter: see
+        short_side, stretch, size, crop, min_area, flip, flip_pairs, color_jitter, other_scene: see
             `whyact.config.TransformConfig`.
         classes: names, which ``flip_pairs`` refers to.
     """
@@ -79,7 +80,7 @@ class TrainTransform:
     def __init__(
         self, *, short_side: int, size: int, stretch: bool = False, crop: str = "random_resized",
         min_area: float = 0.5, flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
-        classes: Sequence[str] = (), color_jitter: float = 0.0,
+        classes: Sequence[str] = (), color_jitter: float = 0.0, other_scene: float = 0.0,
     ) -> None:  # fmt: skip
         if crop not in ("random_resized", "random", "center"):
             raise WhyactError(
@@ -88,7 +89,7 @@ class TrainTransform:
         _check_sides(short_side, size)
         self.short_side, self.size, self.crop, self.min_area = short_side, size, crop, min_area
         self.stretch = stretch
-        self.flip, self.color_jitter = flip, color_jitter
+        self.flip, self.color_jitter, self.other_scene = flip, color_jitter, other_scene
         self.swap = flip_map(classes, flip_pairs)
 
     def __call__(
@@ -131,7 +132,9 @@ class TrainTransform:
         return int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1)), ch, cw
 
     def photometry(self, video: Tensor, rng: np.random.Generator) -> Tensor:
-        """Jitter the colours of the clip; one draw for all frames."""
+        """Change the scene and the colours of the clip; one draw for all frames."""
+        if self.other_scene and rng.random() < self.other_scene:
+            video = before_other_scene(video, rng)
         s = self.color_jitter
         if not s:
             return video

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from whyact.objectives.base import Objective, View
 from whyact.objectives.terms import draw_partners, draw_rows, label_loss
+from whyact.ops.motion import MAX_AREA, MIN_AREA
 from whyact.ops.paste import paste_foreground, remove_actor
 from whyact.types import ActionOutput, Batch, WhyactError
 
 MASKS = ("motion", "regions", "true")
-MIN_AREA, MAX_AREA = 0.005, 0.6
-"""Share of the clip that an actor covers; beyond these the mask has failed."""
 GAP_WIDTH = 0.05, 0.15
 """Width of a gap, as a share of the frame's."""
 

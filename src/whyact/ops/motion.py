@@ -24,6 +24,10 @@ _SIDE = 112
 """Larger frames are shrunk by a whole factor, to a short side of at least this."""
 _BINS = 16
 """Colour bins a channel."""
+MIN_AREA, MAX_AREA = 0.005, 0.6
+"""Share of the clip that actors cover; beyond these, what was found is not them."""
+_PART = 0.2
+"""Where legs that stand still and arms in front of their own colour begin to count."""
 
 
 def foreground(video: Tensor, camera: Camera | None = None, rounds: int = 2) -> Tensor:
@@ -48,6 +52,20 @@ def foreground(video: Tensor, camera: Camera | None = None, rounds: int = 2) -> 
         for i in range(0, len(video), size)
     ]
     return torch.cat(parts)
+
+
+def whole_actors(video: Tensor) -> Tensor:
+    """Actors with all their limbs, to cut them out of real clips: (B, T, H, W) bool.
+
+    `foreground` is at its best on the whole mask, which costs thin limbs: an arm of the ground's
+    colour, or legs that hardly move. Here they count, and so does whatever moves, whatever its
+    colour, with a rim that takes a little of the background along.
+
+    Args:
+        video: (B, 3, T, H, W) float in [0, 1].
+    """
+    found = torch.maximum(foreground(video), foreground(video, rounds=0)) > _PART
+    return dilate(found.float(), _radius(0.9, found)) > 0.5
 
 
 def _foreground(video: Tensor, camera: Camera | None, rounds: int) -> Tensor:

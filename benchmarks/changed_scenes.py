@@ -31,7 +31,7 @@ from whyact.data.loader import load
 from whyact.explainers.base import logits_of
 from whyact.metrics.intervals import summarise, summarise_difference
 from whyact.models.foreign import Wanted
-from whyact.ops.motion import foreground
+from whyact.ops.motion import whole_actors
 from whyact.tasks.audited import open_model, own_config
 from whyact.tasks.folds import fold_runs
 from whyact.tasks.inputs import clips_of, find_clips
@@ -78,7 +78,7 @@ def backgrounds(folder: Path, like: Config) -> tuple[Tensor, Tensor]:
     for failure in read.failures:
         raise WhyactError(f"{failure.id}: {failure.reason}")
     video = read.video.float() / 255
-    return video, (foreground(video) > 0.5).float()
+    return video, whole_actors(video).float()
 
 
 @torch.no_grad()

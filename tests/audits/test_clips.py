@@ -30,8 +30,8 @@ def test_given_masks_are_taken_and_motion_finds_the_others():
     assert set(given.masks_from) == {"given"} and given.mask.sum() == 6 * FRAMES * 36
     found = collect(ToyClips(6, masks=False), seed=0)
     assert set(found.masks_from) == {"motion"}
-    overlap = (found.mask & given.mask).sum() / (found.mask | given.mask).sum()
-    assert overlap > 0.4
+    assert (found.mask & given.mask).sum() > 0.9 * given.mask.sum()  # whole, with a rim
+    assert found.mask.sum() < 4 * given.mask.sum()
     none = collect(ToyClips(6), masks="none", seed=0)
     assert set(none.masks_from) == {"none"} and not none.masked.any()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
-from whyact.ops.motion import foreground
+from whyact.ops.motion import whole_actors
 from whyact.types import Failure, WhyactError
 
 Segmenter = Callable[[Tensor], Tensor]
@@ -129,7 +129,7 @@ def _mask(
     if masks in ("auto", "given") and given is not None:
         return given[0].bool(), "given"
     if masks in ("auto", "motion"):
-        return foreground(clip)[0] > 0.5, "motion"
+        return whole_actors(clip)[0], "motion"
     return torch.zeros(clip.shape[2:], dtype=torch.bool), "none"
 
 

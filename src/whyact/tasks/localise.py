@@ -18,7 +18,7 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
-from whyact.models.windows import video_evidence, wished_evidence
+from whyact.models.windows import class_evidence, video_evidence, wished_evidence
 from whyact.ops.intervals import find_intervals
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -134,22 +134,27 @@ def _localise_clip(
 ) -> None:  # fmt: skip
     video = clip.video.float() / 255
     length, classes = video.shape[1], len(loaded.classes)
-    evidence = clip_evidence(
-        loaded, torch.eye(classes), length=length, window=window or length,
-        read=lambda start, stop: video[:, start:stop],
-    )  # fmt: skip
-    score = evidence.mean(0)
+    device = next(loaded.model.parameters()).device
+    evidence = video_evidence(
+        lambda part: class_evidence(
+            loaded.model, part.to(device), classes=classes, softmax=not loaded.multi_label
+        ),
+        lambda start, stop: video[:, start:stop],
+        length=length,
+        window=window or length,
+    )
+    score = loaded.probabilities(evidence.mean(0))
     wanted = torch.nonzero(score >= least_score).flatten().tolist() or [int(score.argmax())]
     change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
     each = {
         "model": evidence,
-        "motion": change[:, None] * score / change.max().clamp_min(1e-9),
-        "uniform": score.expand(length, -1),
-        "random": torch.stack([_random(length, generator) for _ in range(classes)], 1) * score,
+        "motion": change[:, None].expand(-1, classes),
+        "uniform": torch.ones(length, classes),
+        "random": torch.stack([_random(length, generator) for _ in range(classes)], 1),
     }
     made.ids.append(clip.id)
     for method, values in each.items():
-        made.evidence[method].append(values)
+        made.evidence[method].append(_to_scores(values, score))
         bar = threshold if method == "model" else None
         made.found[method].append(
             [
@@ -158,6 +163,12 @@ def _localise_clip(
                 for i in find_intervals(values[:, y].tolist(), y, threshold=bar)
             ]
         )
+
+
+def _to_scores(values: Tensor, score: Tensor) -> Tensor:
+    """Evidence (T, Y) as shares of each class' highest step, times its score for the clip (Y,)."""
+    positive = values.relu()
+    return positive / positive.amax(0).clamp_min(1e-9) * score
 
 
 def _random(length: int, generator: torch.Generator) -> Tensor:

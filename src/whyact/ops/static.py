@@ -17,8 +17,9 @@ def static_clip(video: Tensor, frame: Tensor, pan: Tensor | None = None) -> Tens
     Args:
         video: (B, 3, T, H, W).
         frame: (B,) int64, frame to repeat.
-        pan: (B, 2) as (x, y), pixels that the content moves a frame; the frame itself is shown at
-            the middle of the clip, and its mirror image continues it beyond its border.
+        pan: (B, 2) as (x, y), pixels that the content moves a frame, rounded to whole ones; the
+            frame itself is shown at the middle of the clip, and its mirror image continues it
+            beyond its border.
 
     Returns:
         (B, 3, T, H, W).
@@ -56,7 +57,8 @@ def paused_clip(
     still = same[:, 1:] & same[:, :-1]
     if pan is not None and bool(pan.any()):
         moved = torch.minimum((time - start).clamp_min(0), stop - 1 - start)
-        shift = -pan.to(video)[:, None] * (moved - (stop - 1 - start) / 2)[..., None]
+        # Whole pixels: interpolation would blur these clips, and a model would know them by that.
+        shift = (-pan.to(video)[:, None] * (moved - (stop - 1 - start) / 2)[..., None]).round()
         shift, size = shift.flatten(0, 1), (height, width)
         grid = similarity_grid(shift, shift.new_zeros(len(shift)), size, size)
         images = sample(images.flatten(0, 1), grid, padding="reflection").unflatten(0, (b, length))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
-from whyact.models.windows import class_evidence, video_evidence, wished_evidence
+from whyact.models.windows import class_evidence, video_evidence
 from whyact.ops.intervals import find_intervals
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -34,7 +33,8 @@ class Localised:
 
     Attributes:
         ids: of the clips. truth: intervals in frames, a list a clip.
-        evidence: (T, Y) probabilities of every frame, by method.
+        evidence: (T, Y) of every frame, by method: shares of each class' highest step, times the
+            score that the class has in the clip.
         found: intervals in frames, a list a clip, by method.
     """
 
@@ -51,16 +51,17 @@ def localise(
 ) -> dict[str, Any]:  # fmt: skip
     """Turn evidence of frames into intervals and score them; write ``localisation.json``.
 
-    Every method detects the same classes with the same scores, those that the model gives the clip,
-    and has evidence of its own for when: ``motion`` the mean change of pixels, ``uniform`` the
+    Every method detects the same classes with the same scores, the model's probabilities of the
+    whole clip, and has evidence of its own for when: ``model`` the contributions of every frame
+    (`whyact.models.windows.class_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
     whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
 
     Args:
         checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
         clips: how many, the first of the split; all if 0.
         window: frames that the model sees at once; all frames of a clip if 0.
-        threshold: see `whyact.ops.intervals.find_intervals`; chosen on the split it is reported
-            on it would be tuned, so choose it on ``data.val``.
+        threshold: least evidence, see `whyact.ops.intervals.find_intervals`; of the model only.
+            Chosen on the split it is reported on it would be tuned: choose it on ``data.val``.
         least_score: classes whose score for the clip is lower are not detected.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``localisation/<split>`` in the run's folder if empty. device: torch device.
@@ -110,22 +111,6 @@ def localise(
 
 def _in_frames(one: Interval, frames: int) -> Interval:
     return Interval(one.action, one.start * frames, one.stop * frames)
-
-
-def clip_evidence(
-    loaded: LoadedModel, wished: Tensor, *, length: int, window: int,
-    read: Callable[[int, int], Tensor],
-) -> Tensor:  # fmt: skip
-    """Probability of every wish (n, Y) in every frame, (length, n), see `video_evidence`."""
-    device = next(loaded.model.parameters()).device
-    return video_evidence(
-        lambda part: wished_evidence(
-            loaded.model, part.to(device), wished.to(device), softmax=not loaded.multi_label
-        ),
-        read,
-        length=length,
-        window=window,
-    )
 
 
 def _localise_clip(

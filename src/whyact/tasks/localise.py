@@ -98,7 +98,8 @@ def localise(
         _localise_clip(loaded, clip, settings, generator, made)
     record = {
         "split": split, "clips": len(made.ids), "failed": failed, **asdict(settings),
-        "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
+        "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
+        "seed": loaded.config.seed,
         "scores": {m: _scores(made, m) for m in METHODS},
         "found": {
             m: [

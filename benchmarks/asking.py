@@ -5,7 +5,8 @@
 Trains what is not there yet in ``--runs``: one model of ``multi`` that is never asked, from it for
 each seed one that is asked, one that is not (the twin of the same cost) and one that is asked and
 never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
-measures them on the test splits, copies the records and writes ``summary.json``.
+measures them on the test splits, copies the records and writes ``summary.json``. ``--parts`` takes
+some of it and leaves the rest of a summary as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,7 @@ def times(args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for seed in args.time_seeds:
         run = trained(
-            args, f"untrimmed-{seed}", "untrimmed", seed, "--training.start", args.start
+            args, f"untrimmed-{seed}", "untrimmed", seed, "--training.start", args.time_start
         )  # fmt: skip
         record = localise(run, split="untrimmed")
         folder = run / "localisation" / "untrimmed"
@@ -128,11 +130,18 @@ def times(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "recognition": recognition, "named": names, "localisation": times,
+}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--start", default="runs/demo/full", help="run of configs/demo.yaml")
+    parser.add_argument("--time-start", default="runs/apart", help="docs/results/separation.md")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--data", default="data")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
@@ -142,11 +151,13 @@ def main() -> None:
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
-    parts = {"recognition": recognition, "named": names, "localisation": times}
+    file = args.output / "summary.json"
     summary: dict[str, Any] = {"seeds": args.seeds, **environment(torch.device("cpu"), [])}
-    for name, measure in parts.items():
-        summary[name] = measure(args)
-        (args.output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    if file.exists() and set(args.parts) < set(PARTS):
+        summary = json.loads(file.read_text())
+    for name in args.parts:
+        summary[name] = PARTS[name](args)
+        file.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

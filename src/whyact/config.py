@@ -60,6 +60,7 @@ class ObjectivesConfig:
     nuisance: float = 0.0
     hsic: float = 0.0
     static_entropy: float = 0.0
+    pause: float = 0.0
     background_mix: float = 0.0
     foreground_paste: float = 0.0
     temporal_consistency: float = 0.0
@@ -82,15 +83,16 @@ class ObjectiveSettings:
 
     Attributes:
         cross_entropy_smoothing: label smoothing.
-        foreground_paste_share, background_mix_share, static_entropy_share: share of the batch that
-            gets an extra view; a view costs as much as a clip.
+        foreground_paste_share, background_mix_share, static_entropy_share, pause_share: share of
+            the batch that gets an extra view; a view costs as much as a clip.
         foreground_paste_mask: ``motion`` (label-free), ``regions`` (motion and the model's own
             attention, label-free too) or ``true`` (upper bound; needs masks).
         foreground_paste_gaps: share of pasted actors that the new background covers in part.
         foreground_paste_tempo: pasted actors are up to this many times as fast or slow; 1 is off.
         foreground_paste_blend: share of the attention in ``regions``.
         background_mix_alpha: λ is drawn from Beta(alpha, alpha).
-        static_entropy_pan: largest simulated camera pan of the static clip, in pixels a frame.
+        static_entropy_pan, pause_pan: largest simulated camera pan while the clip stands still, in
+            pixels a frame.
         foreground_coverage: weight of covering the foreground evenly beside staying inside it.
         hsic_permutations: of the p-value that is logged; 0 skips it.
         swap_contrast_temperature: what cosines are divided by.
@@ -109,6 +111,8 @@ class ObjectiveSettings:
     background_mix_alpha: float = 200.0
     static_entropy_share: float = 0.25
     static_entropy_pan: float = 0.0
+    pause_share: float = 0.25
+    pause_pan: float = 0.0
     foreground_coverage: float = 0.3
     hsic_permutations: int = 0
     swap_contrast_temperature: float = 0.1

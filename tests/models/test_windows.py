@@ -2,10 +2,44 @@
 
 import pytest
 import torch
+from tests.toys import toy_output
 from torch import Tensor
 
-from whyact.models.windows import video_evidence, window_starts
+from whyact.models.recognizer import VideoModel
+from whyact.models.windows import class_evidence, video_evidence, window_starts
+from whyact.nn.backbone import BlindBackbone
+from whyact.nn.contracts import WishScores
 from whyact.types import WhyactError
+
+
+class _TwoSteps(VideoModel):
+    """Two steps of three classes: (6, 0, 0) and (1, 2, 3); asked by class, one more each."""
+
+    logits = torch.tensor([[6.0, 0, 0], [1, 2, 3]])
+
+    def __init__(self) -> None:
+        super().__init__(backbone=BlindBackbone(width=4))
+
+    def decode(self, tokens, grid, specification=None, boxes=None):  # type: ignore[no-untyped-def]
+        bias = torch.zeros(3)
+        return toy_output(
+            1, frames=2, regions=1, bias=bias, contributions=self.logits[None, :, None] / 2
+        )
+
+    def score_wishes(self, tokens, grid, wished, boxes=None):  # type: ignore[no-untyped-def]
+        frames = wished[None] @ (self.logits + 1).T
+        return WishScores(frames.mean(2), frames)
+
+
+def test_class_evidence_is_the_frame_logits_less_what_all_classes_share() -> None:
+    model, clip = _TwoSteps(), torch.rand(3, 2, 8, 8)
+    found = class_evidence(model, clip, classes=3, softmax=True)
+    assert found.tolist() == [[4, -2, -2], [-1, 0, 1]]
+    # The mean over time has the softmax of the clip's own logits, (3.5, 1, 1.5).
+    own = torch.tensor([3.5, 1, 1.5]).softmax(0)
+    assert torch.allclose(found.mean(0).softmax(0), own)
+    each = class_evidence(model, clip, classes=3, softmax=False)
+    assert each.tolist() == [[7, 1, 1], [2, 3, 4]]
 
 
 def test_windows_cover_the_video_and_end_with_it() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.toys import toy_batch, toy_output
 from whyact.objectives.background_mix import BackgroundMix
 from whyact.objectives.base import Objective, View
 from whyact.objectives.foreground_paste import ForegroundPaste
+from whyact.objectives.pause import Pause
 from whyact.objectives.static_entropy import StaticEntropy
 from whyact.objectives.terms import draw_partners, draw_rows, label_loss
 from whyact.types import Batch, WhyactError
@@ -35,6 +37,7 @@ def masked_batch(count: int = 6, classes: int = 3) -> Batch:
     ("objective", "name"),
     [
         (StaticEntropy(share=0.5, pan=1.0), "static"),
+        (Pause(share=0.5, pan=1.0), "paused"),
         (BackgroundMix(share=0.5), "mixed"),
         (ForegroundPaste(share=0.5), "pasted"),
         (ForegroundPaste(share=0.5, mask="true"), "pasted"),
@@ -101,6 +104,47 @@ def test_static_loss_is_the_missing_entropy() -> None:
     assert loss.item() == pytest.approx((0 + math.log(4) + math.log(2)) / 3, abs=1e-6)
     loss.backward()
     assert outputs["clip"].contributions.grad is None and logits.grad is not None
+
+
+def test_paused_view_stands_still_for_half_of_the_clip_and_has_no_label() -> None:
+    batch = toy_batch(40, frames=8)
+    lengths = set()
+    for seed in range(3):
+        view = Pause(share=1.0).views(batch, seeded(seed))["paused"]
+        assert view.batch.label.tolist() == [-1] * 40 and view.still is not None
+        for clip, row, still in zip(view.batch.video, view.rows, view.still, strict=True):
+            shown = [(batch.video[row] == f[:, None]).flatten(2).all(2)[0].nonzero().item()
+                     for f in clip.unbind(1)]  # fmt: skip
+            assert all(b - a in (0, 1) for a, b in pairwise(shown))
+            held = [shown.count(f) for f in shown]
+            assert max(held) >= 4
+            lengths.add(max(held))
+            ends = [shown[0], *shown, shown[-1]]
+            assert still.tolist() == [
+                a == b == c for a, b, c in zip(ends, shown, ends[2:], strict=False)
+            ]
+    assert lengths == {4, 5, 6, 7, 8}
+
+
+def test_pause_loss_is_of_the_still_steps_alone() -> None:
+    # Two steps of two frames and one region; only the second step stands still as a whole.
+    # Its logits (log 4, 0): KL(uniform || (4/5, 1/5)) = log(1/2) - (log 4/5 + log 1/5) / 2.
+    contributions = torch.tensor([[[9.0, 0]], [[math.log(4), 0]]])[None] / 2
+    given = {"contributions": contributions.requires_grad_(), "bias": torch.zeros(2)}
+    output = toy_output(1, frames=2, regions=1, classes=2, **given)
+    still = torch.tensor([[True, False, True, True]])
+    view = View(toy_batch(1), torch.tensor([0]), torch.tensor([0]), still)
+    outputs = {"clip": toy_output(1, classes=2), "paused": output}
+    loss = Pause().loss(outputs, toy_batch(1), {"paused": view})
+    assert loss.item() == pytest.approx(-math.log(2) - math.log(4 / 25) / 2, abs=1e-6)
+    loss.backward()
+    assert not contributions.grad[0, 0].any() and contributions.grad[0, 1].all()
+    # Of several labels each is absent: softplus(log 4) = log 5, softplus(0) = log 2.
+    several = replace(toy_batch(1), label=torch.ones(1, 2))
+    absent = Pause().loss(outputs, several, {"paused": view})
+    assert absent.item() == pytest.approx((math.log(5) + math.log(2)) / 2, abs=1e-6)
+    nowhere = replace(view, still=torch.zeros(1, 4, dtype=torch.bool))
+    assert Pause().loss(outputs, toy_batch(1), {"paused": nowhere}).item() == 0
 
 
 def test_mixed_view_blends_a_frame_of_another_clip() -> None:
@@ -187,11 +231,13 @@ def test_missing_masks_and_bad_settings_are_named() -> None:
         ForegroundPaste().views(toy_batch(), seeded())
     with pytest.raises(WhyactError, match=r"'box'; choose from \['motion', 'regions', 'true'\]"):
         ForegroundPaste(mask="box")
-    for broken in (StaticEntropy, BackgroundMix, ForegroundPaste):
+    for broken in (StaticEntropy, Pause, BackgroundMix, ForegroundPaste):
         with pytest.raises(WhyactError, match=f"{broken.name}_share must be above 0"):
             broken(share=0.0)
     with pytest.raises(WhyactError, match="static_entropy_pan must be at least 0"):
         StaticEntropy(pan=-1)
+    with pytest.raises(WhyactError, match="pause_pan must be at least 0"):
+        Pause(pan=-1)
     with pytest.raises(WhyactError, match="background_mix_alpha must be above 0"):
         BackgroundMix(alpha=0)
     assert ForegroundPaste().needs_foreground and not ForegroundPaste(mask="true").needs_foreground

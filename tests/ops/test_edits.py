@@ -8,7 +8,7 @@ from tests.ops.test_camera import PATH
 from whyact.ops.fill import FILLS, fill_region, filling
 from whyact.ops.mix import draw_beta, mix_static
 from whyact.ops.paste import paste_foreground, remove_actor, soft_mask
-from whyact.ops.static import static_clip
+from whyact.ops.static import paused_clip, static_clip
 from whyact.types import WhyactError
 
 
@@ -92,6 +92,42 @@ def test_static_pan_moves_the_content_by_whole_pixels() -> None:
     assert torch.allclose(still[:, :, 1], video[:, :, 1], atol=1e-5)
     assert torch.allclose(still[:, :, 2, :, 2:], video[:, :, 1, :, :-2], atol=1e-5)
     assert torch.allclose(still[:, :, 0, :, :-2], video[:, :, 1, :, 2:], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("frame", "start", "stop", "shown", "still"),
+    [
+        # Plays up to frame 5, holds it for four frames, plays on.
+        (5, 3, 7, [2, 3, 4, 5, 5, 5, 5, 6], [0, 0, 0, 0, 1, 1, 0, 0]),
+        # One frame before the first: it is held too, and stands still at the clip's start.
+        (1, 2, 6, [0, 0, 1, 1, 1, 1, 2, 3], [1, 0, 0, 1, 1, 0, 0, 0]),
+        # Nothing is left to play after the last frame.
+        (7, 1, 5, [6, 7, 7, 7, 7, 7, 7, 7], [0, 0, 1, 1, 1, 1, 1, 1]),
+        (4, 0, 8, [4] * 8, [1] * 8),
+    ],
+)
+def test_a_pause_holds_its_frame_and_the_clip_plays_around_it(
+    frame: int, start: int, stop: int, shown: list[int], still: list[int]
+) -> None:
+    video = torch.arange(8.0).view(1, 1, 8, 1, 1).expand(1, 3, -1, 4, 4)
+    times = (torch.tensor([t]) for t in (frame, start, stop))
+    made, stands = paused_clip(video, *times)
+    assert made[0, 0, :, 0, 0].tolist() == shown
+    assert stands[0].int().tolist() == still
+
+
+def test_the_camera_pans_during_the_pause_only() -> None:
+    video = torch.rand(1, 3, 6, 8, 8)
+    times = (torch.tensor([t]) for t in (2, 1, 4))  # frames 1, 2, 2, 2, 3, 4
+    made, _ = paused_clip(video, *times, pan=torch.tensor([[2.0, 0.0]]))
+    # Content moves by 2 pixels a frame, and the middle of the pause is where it was.
+    assert torch.allclose(made[:, :, 2], video[:, :, 2], atol=1e-5)
+    assert torch.allclose(made[:, :, 3, :, 2:], video[:, :, 2, :, :-2], atol=1e-5)
+    assert torch.allclose(made[:, :, 1, :, :-2], video[:, :, 2, :, 2:], atol=1e-5)
+    # Before and after the camera stands where the pause begins and ends.
+    assert torch.allclose(made[:, :, 0, :, :-2], video[:, :, 1, :, 2:], atol=1e-5)
+    for t, source in ((4, 3), (5, 4)):
+        assert torch.allclose(made[:, :, t, :, 2:], video[:, :, source, :, :-2], atol=1e-5)
 
 
 def test_mix_is_a_weighted_sum() -> None:

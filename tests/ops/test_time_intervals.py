@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from whyact.ops.intervals import find_intervals, runs, steps
+from whyact.ops.intervals import find_intervals, runs, smoothed, steps
+from whyact.types import WhyactError
 
 
 def brute_force(values: np.ndarray, penalty: float) -> float:
@@ -43,6 +44,17 @@ def test_a_clean_signal_is_kept_and_short_ones_are_theirs() -> None:
     clean = [0.0, 0, 0, 0, 1, 1, 1, 0, 0]
     assert steps(clean).tolist() == pytest.approx(clean)
     assert steps([]).tolist() == [] and steps([3.0]).tolist() == [3.0]
+
+
+def test_smoothing_takes_the_neighbours_that_there_are() -> None:
+    assert smoothed([6.0, 0, 3, 9]).tolist() == [3, 3, 4, 6]
+    assert smoothed([6.0, 0, 3, 9], 2).tolist() == [3, 4.5, 4.5, 4]
+    assert smoothed([6.0, 0, 3, 9], 0).tolist() == [6, 0, 3, 9]
+    both = smoothed(np.array([[6.0, 1], [0, 1], [3, 4]]))
+    assert both.tolist() == [[3, 1], [3, 2], [1.5, 2.5]]
+    assert smoothed([]).tolist() == [] and smoothed([2.0], 5).tolist() == [2]
+    with pytest.raises(WhyactError, match="0 steps or more, got -1"):
+        smoothed([1.0], -1)
 
 
 def test_runs_touch_both_ends() -> None:

@@ -14,6 +14,7 @@ from whyact.cli import main
 from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.backdrop.render import generate_clip
+from whyact.data.builders import build_dataset
 from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS
 from whyact.ops.encode import write_video
@@ -25,7 +26,7 @@ from whyact.tasks.named import measure_named
 from whyact.tasks.timeline import timeline
 from whyact.tasks.train import train
 from whyact.training.checkpoint import load_model
-from whyact.types import WhyactError
+from whyact.types import Clip, WhyactError
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,6 +132,21 @@ def test_localisation_has_every_method_on_the_same_clips(run: Path, window: int)
         for m in METHODS
     ]
     assert all(a == actions[0] for a in actions)
+
+
+def test_a_clip_in_one_window_is_scored_as_the_model_scores_it(run: Path) -> None:
+    record = localise(run, split="iid", clips=2, least_score=0.0)
+    loaded = load_model(run)
+    data = build_dataset(loaded.config.data, "iid", train=False, seed=loaded.config.seed)
+    for index, one in enumerate(record["found"]["uniform"]):
+        clip = data[(index, 0)]
+        assert isinstance(clip, Clip) and clip.id == one["id"]
+        video = clip.video[None].float() / 255
+        wished = loaded.model.score_each(video, range(len(loaded.classes)))
+        scores = {i["action"]: i["score"] for i in one["intervals"]}
+        own = torch.tensor([scores[y] for y in range(len(loaded.classes))])
+        assert torch.allclose(own, wished.logits[0].sigmoid(), atol=1e-5)
+    assert (record["smooth"], record["hop"], record["window"]) == (1, 0, 0)
 
 
 def test_the_timeline_streams_a_video_in_windows(run: Path, tmp_path: Path) -> None:

@@ -32,6 +32,27 @@ def wished_evidence(model: VideoModel, clip: Tensor, wished: Tensor, *, softmax:
     return (frames @ wished.T).clamp(max=1.0)
 
 
+@torch.no_grad()
+def class_evidence(model: VideoModel, clip: Tensor, *, classes: int, softmax: bool) -> Tensor:
+    """Logit of each class at every time step of a clip, (T', Y); their mean is the clip's logit.
+
+    Unlike probabilities they are what the model's contributions add up to, and do not saturate: a
+    frame that says a little for a class and one that says much for it may both have a probability
+    of one.
+
+    Args:
+        model: in evaluation mode. clip: (3, T, H, W). classes: Y.
+        softmax: classes exclude each other. The softmax does not see what all classes have in
+            common, so their mean is taken off each step. Otherwise a model that splits its graph
+            is asked for every class by itself.
+    """
+    tokens, grid = model.encode(clip[None])
+    if softmax:
+        logits = model.decode(tokens, grid).frame_logits[0]
+        return logits - logits.mean(-1, keepdim=True)
+    return model.score_wishes(tokens, grid, torch.eye(classes).to(tokens)).frame_logits[0].T
+
+
 def window_starts(length: int, window: int, hop: int) -> list[int]:
     """Starts of windows over ``length`` frames; the last one ends with the video."""
     if window < 1 or hop < 1 or hop > window:

@@ -23,11 +23,13 @@ class View:
         rows: (n,) row of the batch that each clip's action comes from.
         background: (n,) row of the batch that its background comes from; equals ``rows`` where the
             background is its own.
+        still: (n, T) bool, frames in which time stands still; None where nobody asks.
     """
 
     batch: Batch
     rows: Tensor
     background: Tensor
+    still: Tensor | None = None
 
 
 class Objective(ABC):

@@ -20,6 +20,7 @@ from whyact.objectives.foreground_paste import ForegroundPaste
 from whyact.objectives.gradient_reversal import GradientReversal
 from whyact.objectives.hsic import Hsic
 from whyact.objectives.information import Bottleneck, Club
+from whyact.objectives.pause import Pause
 from whyact.objectives.reconstruction import Reconstruction
 from whyact.objectives.set import ObjectiveSet
 from whyact.objectives.specification import (
@@ -40,6 +41,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "static_entropy": lambda s: StaticEntropy(
         share=s.static_entropy_share, pan=s.static_entropy_pan
     ),
+    "pause": lambda s: Pause(share=s.pause_share, pan=s.pause_pan),
     "background_mix": lambda s: BackgroundMix(
         share=s.background_mix_share,
         alpha=s.background_mix_alpha,

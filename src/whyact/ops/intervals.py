@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whyact.types import Interval
+from whyact.types import Interval, WhyactError
 
 Signal = NDArray[np.float64]
 
@@ -49,6 +49,22 @@ def steps(signal: Sequence[float] | Signal, penalty: float | None = None) -> Sig
         made[begin:stop] = (sums[stop] - sums[begin]) / (stop - begin)
         stop = begin
     return made
+
+
+def smoothed(signal: Sequence[float] | Signal, reach: int = 1) -> Signal:
+    """Mean of each step and those at most ``reach`` away that there are.
+
+    Args:
+        signal: (n,), or (n, m) for m signals. reach: in steps.
+    """
+    values = np.asarray(signal, dtype=np.float64)
+    if reach < 0:
+        raise WhyactError(f"Smoothing reaches 0 steps or more, got {reach}.")
+    sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, 0)])
+    at = np.arange(len(values))
+    first, last = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(values))
+    counts = (last - first).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray((sums[last] - sums[first]) / counts)
 
 
 def runs(inside: Sequence[bool] | NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
-from whyact.models.windows import video_evidence, wished_evidence
-from whyact.ops.intervals import find_intervals
+from whyact.models.windows import class_evidence, video_evidence
+from whyact.ops.intervals import find_intervals, smoothed
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
@@ -34,7 +33,8 @@ class Localised:
 
     Attributes:
         ids: of the clips. truth: intervals in frames, a list a clip.
-        evidence: (T, Y) probabilities of every frame, by method.
+        evidence: (T, Y) of every frame, by method: shares of each class' highest step, times the
+            score that the class has in the clip.
         found: intervals in frames, a list a clip, by method.
     """
 
@@ -46,21 +46,28 @@ class Localised:
 
 def localise(
     checkpoint: str | Path, *, split: str = "untrimmed", clips: int = 0, window: int = 0,
-    threshold: float | None = None, least_score: float = 0.05, data: Config | None = None,
-    output: str | Path = "", device: str = "cpu",
+    hop: int = 0, smooth: int = 1, threshold: float | None = None, least_score: float = 0.05,
+    data: Config | None = None, output: str | Path = "", device: str = "cpu",
 ) -> dict[str, Any]:  # fmt: skip
     """Turn evidence of frames into intervals and score them; write ``localisation.json``.
 
-    Every method detects the same classes with the same scores, those that the model gives the clip,
-    and has evidence of its own for when: ``motion`` the mean change of pixels, ``uniform`` the
+    Every method detects the same classes with the same scores, the model's probabilities of the
+    whole clip, and has evidence of its own for when: ``model`` the contributions of every frame
+    (`whyact.models.windows.class_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
     whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
 
     Args:
         checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
         clips: how many, the first of the split; all if 0.
-        window: frames that the model sees at once; all frames of a clip if 0.
-        threshold: see `whyact.ops.intervals.find_intervals`; chosen on the split it is reported
-            on it would be tuned, so choose it on ``data.val``.
+        window: frames that the model sees at once; all frames of a clip if 0. A model remembers
+            within a window only, so that short ones say better when something ends.
+        hop: frames between windows, see `whyact.models.windows.video_evidence`.
+        smooth: evidence of a frame is the mean with this many on either side, of the model and of
+            the motion alike. On a logarithmic scale then for the model: of two peaks, one twice as
+            high is not twice as much action, and half of the higher one is no bar to take.
+        threshold: least evidence, of the model only; half way between a clip's lowest and highest
+            if None, see `whyact.ops.intervals.find_intervals`. This and the three before, chosen
+            on the split that they are reported on, would be tuned: choose them on ``data.val``.
         least_score: classes whose score for the clip is lower are not detected.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``localisation/<split>`` in the run's folder if empty. device: torch device.
@@ -79,6 +86,7 @@ def localise(
     check_label_map(loaded.folder, loaded.classes, dataset.classes)
     count = min(clips or len(dataset), len(dataset))
     made, failed = Localised(), []
+    settings = _Settings(window, hop, smooth, threshold, least_score)
     generator = torch.Generator().manual_seed(loaded.config.seed)
     for index in track(range(count), "Localise", transient=True):
         clip = dataset[(index, 0)]
@@ -87,11 +95,11 @@ def localise(
             continue
         frames = clip.video.shape[1]
         made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
-        _localise_clip(loaded, clip, window, threshold, least_score, generator, made)
+        _localise_clip(loaded, clip, settings, generator, made)
     record = {
-        "split": split, "clips": len(made.ids), "failed": failed, "window": window,
-        "threshold": threshold, "least_score": least_score, "fingerprint": dataset.fingerprint,
-        "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
+        "split": split, "clips": len(made.ids), "failed": failed, **asdict(settings),
+        "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
+        "seed": loaded.config.seed,
         "scores": {m: _scores(made, m) for m in METHODS},
         "found": {
             m: [
@@ -112,52 +120,70 @@ def _in_frames(one: Interval, frames: int) -> Interval:
     return Interval(one.action, one.start * frames, one.stop * frames)
 
 
-def clip_evidence(
-    loaded: LoadedModel, wished: Tensor, *, length: int, window: int,
-    read: Callable[[int, int], Tensor],
-) -> Tensor:  # fmt: skip
-    """Probability of every wish (n, Y) in every frame, (length, n), see `video_evidence`."""
-    device = next(loaded.model.parameters()).device
-    return video_evidence(
-        lambda part: wished_evidence(
-            loaded.model, part.to(device), wished.to(device), softmax=not loaded.multi_label
-        ),
-        read,
-        length=length,
-        window=window,
-    )
+@dataclass(frozen=True)
+class _Settings:
+    """As in `localise`."""
+
+    window: int
+    hop: int
+    smooth: int
+    threshold: float | None
+    least_score: float
 
 
 def _localise_clip(
-    loaded: LoadedModel, clip: Clip, window: int, threshold: float | None, least_score: float,
-    generator: torch.Generator, made: Localised,
+    loaded: LoadedModel, clip: Clip, settings: _Settings, generator: torch.Generator,
+    made: Localised,
 ) -> None:  # fmt: skip
     video = clip.video.float() / 255
     length, classes = video.shape[1], len(loaded.classes)
-    evidence = clip_evidence(
-        loaded, torch.eye(classes), length=length, window=window or length,
-        read=lambda start, stop: video[:, start:stop],
-    )  # fmt: skip
-    score = evidence.mean(0)
-    wanted = torch.nonzero(score >= least_score).flatten().tolist() or [int(score.argmax())]
+    evidence = _evidence(loaded, video, settings.window or length, settings.hop)
+    score = loaded.probabilities(evidence.mean(0))
+    wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
     change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
+    smooth = _smoothed(evidence, settings.smooth)
     each = {
-        "model": evidence,
-        "motion": change[:, None] * score / change.max().clamp_min(1e-9),
-        "uniform": score.expand(length, -1),
-        "random": torch.stack([_random(length, generator) for _ in range(classes)], 1) * score,
+        "model": smooth.sign() * smooth.abs().log1p(),
+        "motion": _smoothed(change[:, None], settings.smooth).expand(-1, classes),
+        "uniform": torch.ones(length, classes),
+        "random": torch.stack([_random(length, generator) for _ in range(classes)], 1),
     }
     made.ids.append(clip.id)
     for method, values in each.items():
-        made.evidence[method].append(values)
-        bar = threshold if method == "model" else None
+        made.evidence[method].append(_to_scores(values, score))
+        bar = settings.threshold if method == "model" else None
         made.found[method].append(
             [
                 Interval(i.action, i.start, i.stop, float(score[y]))
-                for y in wanted
+                for y in wanted or [int(score.argmax())]
                 for i in find_intervals(values[:, y].tolist(), y, threshold=bar)
             ]
         )
+
+
+def _evidence(loaded: LoadedModel, video: Tensor, window: int, hop: int) -> Tensor:
+    """Of every class in every frame of a clip (3, T, H, W) that the model sees in windows."""
+    device = next(loaded.model.parameters()).device
+    return video_evidence(
+        lambda part: class_evidence(
+            loaded.model, part.to(device), classes=len(loaded.classes),
+            softmax=not loaded.multi_label,
+        ),
+        lambda start, stop: video[:, start:stop],
+        length=video.shape[1],
+        window=window,
+        hop=hop,
+    )  # fmt: skip
+
+
+def _smoothed(values: Tensor, reach: int) -> Tensor:
+    return torch.from_numpy(smoothed(values.double().numpy(), reach)).float()
+
+
+def _to_scores(values: Tensor, score: Tensor) -> Tensor:
+    """Evidence (T, Y) as shares of each class' highest step, times its score for the clip (Y,)."""
+    positive = values.relu()
+    return positive / positive.amax(0).clamp_min(1e-9) * score
 
 
 def _random(length: int, generator: torch.Generator) -> Tensor:

@@ -17,11 +17,11 @@ from whyact.data.video import read_frames
 from whyact.explainers.native import explain_output
 from whyact.models.sentence_encoder import load_encoder
 from whyact.models.vocabulary import Vocabulary
+from whyact.models.windows import video_evidence, wished_evidence
 from whyact.ops.intervals import find_intervals
 from whyact.report.media import jpeg_uri
 from whyact.report.overlay import blend, display_size, enlarged, frames_of, scaled_heat
 from whyact.report.timeline import Track, timeline_page
-from whyact.tasks.localise import clip_evidence
 from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import Interval, WhyactError
 
@@ -77,7 +77,14 @@ def timeline(
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
     wished = torch.stack([words.specification(action) for action in actions])
     film = _Film(Path(path), loaded, window)
-    evidence = clip_evidence(loaded, wished, length=film.length, window=film.frames, read=film.read)
+    evidence = video_evidence(
+        lambda part: wished_evidence(
+            loaded.model, part.to(device), wished.to(device), softmax=not loaded.multi_label
+        ),
+        film.read,
+        length=film.length,
+        window=film.frames,
+    )
     tracks = []
     for action, wish, values in zip(actions, wished, evidence.T.tolist(), strict=True):
         found = find_intervals(values, int(wish.argmax()), threshold=threshold)

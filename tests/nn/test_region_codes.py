@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyact.config import ModelConfig
 from whyact.models.builders import build_model
-from whyact.nn.region_codes import RegionCodes, hard_share
+from whyact.nn.region_codes import RegionCodes, dynamics, hard_share, shared_out
 
 
 def test_the_share_reaches_both_ends_and_can_come_back() -> None:
@@ -65,3 +65,33 @@ def test_a_region_of_the_background_says_nothing_whatever_prompts_and_graph_add(
     assert output.nuisance_code[:, :, 0].any() and output.nuisance_code[:, :, 1:].eq(0).all()
     assert output.contributions[:, :, 0].abs().max() == 0
     assert output.region_weights[:, :, 0].max() < 1e-3 * output.region_weights.max()
+
+
+def test_rises_and_falls_are_those_of_the_whole() -> None:
+    """Two regions of one feature, whose sum is 1, 6 and 0: it rises, then it falls."""
+    regions = torch.tensor([[1.0, 0.0], [4.0, 2.0], [-1.0, 1.0]])[None, :, :, None]
+    parts = dynamics(regions, whole=regions.sum(2, keepdim=True))[0]
+    assert parts[0, :, :2].abs().max() == 0  # no frame before
+    assert parts[1].tolist() == [[3, 0, pytest.approx(8 / 3)], [2, 0, 1]]
+    assert parts[2, :, :2].tolist() == [[0, 5], [0, 1]]
+    alone = dynamics(regions)[0]
+    assert alone[2, :, :2].tolist() == [[0, 5], [0, 1]]
+    assert alone[..., 2].tolist() == (regions[0] - regions[0].mean(0)).abs()[..., 0].tolist()
+
+
+def test_shares_add_up_to_the_frame_and_so_do_their_dynamics() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(2, 6, 9, 5, generator=generator)
+    assignment = torch.randn(2, 6, 4, 9, generator=generator).softmax(2)
+    shares, frame = shared_out(assignment, tokens)
+    expected = torch.nn.functional.layer_norm(tokens.mean(2, keepdim=True), (5,))
+    torch.testing.assert_close(frame, expected)
+    torch.testing.assert_close(shares.mean(2, keepdim=True), expected)
+    parts = dynamics(shares, (1, 3), frame).mean(2, keepdim=True)
+    torch.testing.assert_close(parts, dynamics(expected, (1, 3)), atol=1e-5, rtol=1e-5)
+
+
+def test_a_region_without_cells_has_no_part_in_shared_dynamics() -> None:
+    codes = RegionCodes(token_width=3, inputs=4, code_width=2, motion="shared", gate=False)
+    assignment = torch.tensor([1.0, 0.0])[None, None, :, None].expand(1, 5, 2, 6)
+    assert codes._dynamics(assignment, torch.randn(1, 5, 6, 3))[:, :, 1].abs().max() < 1e-6

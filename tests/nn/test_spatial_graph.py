@@ -93,7 +93,7 @@ def test_a_model_reaches_as_far_as_its_longest_lag():
         GridSpatialGraph(token_width=8, dynamics="frame", lags=(0, 2))
 
 
-@pytest.mark.parametrize("kind", ["region", "frame"])
+@pytest.mark.parametrize("kind", ["region", "frame", "shared"])
 def test_dynamics_tell_a_clip_from_its_reverse_and_none_do_not(kind):
     tokens = torch.randn(1, 4, 16, 8, generator=torch.Generator().manual_seed(0))
     for motion, sees in ((kind, True), ("none", False)):

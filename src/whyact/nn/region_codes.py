@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from whyact.types import WhyactError
 
-DYNAMICS = ("none", "region", "frame")
+DYNAMICS = ("none", "region", "frame", "shared")
 STRETCH = 0.1
 """How far the share of action goes beyond [0, 1] before it is cut: a region can be none at all."""
 MOTION_GAIN = 4.0
@@ -23,22 +23,46 @@ def pool(assignment: Tensor, tokens: Tensor) -> Tensor:
     return share @ tokens
 
 
-def dynamics(regions: Tensor, lags: Sequence[int] = (1,)) -> Tensor:
+def dynamics(regions: Tensor, lags: Sequence[int] = (1,), whole: Tensor | None = None) -> Tensor:
     """How regions (B, T', K, C) change, (B, T', K, (2 * L + 1) * C): what no sum over time tells.
 
     Rises and falls since the frame that is each of L ``lags`` before (zero where there is none),
     and the distance from the clip's mean. Action recognition by differences of features at
     neighbouring times goes back to TDN (Wang et al., CVPR 2021) and STM (Jiang et al., ICCV 2019);
     here the same region is compared.
+
+    What counts as a rise is decided by ``whole`` (B, T', 1, C) where it is given, of which the
+    regions are parts: then their dynamics add up to those of the whole.
     """
+    whole = regions if whole is None else whole
     parts = []
     for lag in lags:
-        shift = min(lag, regions.shape[1])
-        change = regions[:, shift:] - regions[:, : regions.shape[1] - shift]
-        change = F.pad(change, (0, 0, 0, 0, shift, 0))
-        parts += [change.relu(), (-change).relu()]
-    distance = (regions - regions.mean(1, keepdim=True)).abs()
-    return torch.cat([*parts, distance], dim=-1)
+        change, sign = _since(regions, lag), _since(whole, lag)
+        parts += [change * (sign > 0), -change * (sign < 0)]
+    distance, sign = (x - x.mean(1, keepdim=True) for x in (regions, whole))
+    return torch.cat([*parts, distance * sign.sign()], dim=-1)
+
+
+def _since(regions: Tensor, lag: int) -> Tensor:
+    """Change (B, T', K, C) since the frame ``lag`` before; zero where there is none."""
+    shift = min(lag, regions.shape[1])
+    change = regions[:, shift:] - regions[:, : regions.shape[1] - shift]
+    return F.pad(change, (0, 0, 0, 0, shift, 0))
+
+
+def shared_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """What each region has of the frame's normalised mean token.
+
+    Args:
+        assignment: (B, T', K, N), summing to one over K. tokens: (B, T', N, D).
+
+    Returns:
+        (B, T', K, D), whose mean over K is the second, the frame's (B, T', 1, D).
+    """
+    mean = tokens.mean(2, keepdim=True)
+    spread, middle = torch.var_mean(mean, -1, correction=0, keepdim=True)
+    cells = (tokens - middle) * (spread + 1e-5).rsqrt()
+    return assignment.shape[2] * (assignment @ cells) / tokens.shape[2], cells.mean(2, keepdim=True)
 
 
 def hard_share(logit: Tensor) -> Tensor:
@@ -107,11 +131,16 @@ class RegionCodes(nn.Module):
         looks = self.norm(regions)
         action = self.action(looks)
         if self.dynamics != "none":
-            whole = self.dynamics == "frame"
-            pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
-            pooled = F.layer_norm(pooled, pooled.shape[-1:])
-            action = action + self.motion(MOTION_GAIN * dynamics(pooled, self.lags))
+            action = action + self.motion(MOTION_GAIN * self._dynamics(assignment, tokens))
         if self.share is None:
             return action, self.nuisance(looks), torch.ones_like(assignment[..., 0])
         share = hard_share(self.share(looks))
         return share * action, (1 - share) * self.nuisance(looks), share.squeeze(-1)
+
+    def _dynamics(self, assignment: Tensor, tokens: Tensor) -> Tensor:
+        if self.dynamics == "shared":
+            shares, frame = shared_out(assignment, tokens)
+            return dynamics(shares, self.lags, frame)
+        whole = self.dynamics == "frame"
+        pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
+        return dynamics(F.layer_norm(pooled, pooled.shape[-1:]), self.lags)

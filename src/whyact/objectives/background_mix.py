@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.terms import UNDEFINED, draw_partners, draw_rows, label_loss
+from whyact.objectives.terms import UNDEFINED, check_share, draw_partners, draw_rows, label_loss
 from whyact.ops.mix import draw_beta, mix_static
 from whyact.types import ActionOutput, Batch, WhyactError
 
@@ -29,8 +29,7 @@ class BackgroundMix(Objective):
     name = "background_mix"
 
     def __init__(self, *, share: float = 0.5, alpha: float = 200.0, smoothing: float = 0.0) -> None:
-        if not 0 < share <= 1:
-            raise WhyactError(f"background_mix_share must be above 0 and at most 1, got {share}.")
+        check_share(self.name, share)
         if alpha <= 0:
             raise WhyactError(f"background_mix_alpha must be above 0, got {alpha}.")
         self.share, self.alpha, self.smoothing = share, alpha, smoothing

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.terms import draw_partners, draw_rows, label_loss
+from whyact.objectives.terms import check_share, draw_partners, draw_rows, label_loss
 from whyact.ops.motion import MAX_AREA, MIN_AREA
 from whyact.ops.paste import paste_foreground, remove_actor
 from whyact.types import ActionOutput, Batch, WhyactError
@@ -55,8 +55,7 @@ class ForegroundPaste(Objective):
                 "foreground_paste_gaps must be in [0, 1] and foreground_paste_tempo at least 1, "
                 f"got {gaps} and {tempo}."
             )
-        if not 0 < share <= 1:
-            raise WhyactError(f"foreground_paste_share must be above 0 and at most 1, got {share}.")
+        check_share(self.name, share)
         if mask not in MASKS:
             raise WhyactError(f"Unknown foreground_paste_mask '{mask}'; choose from {list(MASKS)}.")
         if not 0 <= blend <= 1:

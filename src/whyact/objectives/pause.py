@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.terms import draw_rows, undefined_like, zero
+from whyact.objectives.terms import check_share, draw_rows, without_action, zero
 from whyact.ops.static import paused_clip
-from whyact.types import ActionOutput, Batch, WhyactError
+from whyact.types import ActionOutput, Batch
 
 LEAST = 0.5
 """Shortest pause, as a share of the clip."""
@@ -41,10 +40,7 @@ class Pause(Objective):
     name = "pause"
 
     def __init__(self, *, share: float = 0.25, pan: float = 0.0) -> None:
-        if not 0 < share <= 1:
-            raise WhyactError(f"pause_share must be above 0 and at most 1, got {share}.")
-        if pan < 0:
-            raise WhyactError(f"pause_pan must be at least 0, got {pan}.")
+        check_share(self.name, share, pan)
         self.share, self.pan = share, pan
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
@@ -65,10 +61,7 @@ class Pause(Objective):
         video, still = paused_clip(
             kept.video, frame, start, start + held, pan if self.pan else None
         )
-        paused = replace(
-            kept, video=video, label=undefined_like(kept.label), mask=None, foreground=None
-        )
-        return {"paused": View(paused, rows, rows, still)}
+        return {"paused": View(without_action(kept, video), rows, rows, still)}
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.terms import draw_rows, undefined_like, zero
+from whyact.objectives.terms import check_share, draw_rows, without_action, zero
 from whyact.ops.static import static_clip
-from whyact.types import ActionOutput, Batch, WhyactError
+from whyact.types import ActionOutput, Batch
 
 
 class StaticEntropy(Objective):
@@ -31,10 +30,7 @@ class StaticEntropy(Objective):
     name = "static_entropy"
 
     def __init__(self, *, share: float = 0.25, pan: float = 0.0) -> None:
-        if not 0 < share <= 1:
-            raise WhyactError(f"static_entropy_share must be above 0 and at most 1, got {share}.")
-        if pan < 0:
-            raise WhyactError(f"static_entropy_pan must be at least 0, got {pan}.")
+        check_share(self.name, share, pan)
         self.share, self.pan = share, pan
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
@@ -45,10 +41,7 @@ class StaticEntropy(Objective):
         rows = rows.to(batch.video.device)
         kept = batch.rows(rows)
         video = static_clip(kept.video, frame, pan if self.pan else None)
-        still = replace(
-            kept, video=video, label=undefined_like(kept.label), mask=None, foreground=None
-        )
-        return {"static": View(still, rows, rows)}
+        return {"static": View(without_action(kept, video), rows, rows)}
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from whyact.objectives.base import View
-from whyact.types import ActionOutput, Batch
+from whyact.types import ActionOutput, Batch, WhyactError
 
 UNDEFINED = -1
 """Label or nuisance of a clip that has none."""
@@ -85,6 +86,19 @@ def same_label(first: Tensor, second: Tensor) -> Tensor:
     return same.all(-1) if same.ndim > 2 else same
 
 
-def undefined_like(label: Tensor) -> Tensor:
-    """Labels of the same shape that are all undefined."""
-    return torch.full_like(label, UNDEFINED)
+def without_action(batch: Batch, video: Tensor) -> Batch:
+    """Other clips (B, 3, T, H, W) in their place: labels undefined, no actors, the scenes kept."""
+    label = torch.full_like(batch.label, UNDEFINED)
+    return replace(batch, video=video, label=label, mask=None, foreground=None)
+
+
+def check_share(name: str, share: float, pan: float = 0.0) -> None:
+    """Refuse a share of the batch, or a camera pan, that objective ``name`` cannot have.
+
+    Raises:
+        WhyactError: a share beyond (0, 1], or a pan below 0.
+    """
+    if not 0 < share <= 1:
+        raise WhyactError(f"{name}_share must be above 0 and at most 1, got {share}.")
+    if pan < 0:
+        raise WhyactError(f"{name}_pan must be at least 0, got {pan}.")

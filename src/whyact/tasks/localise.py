@@ -77,17 +77,11 @@ def localise(
     """
     loaded = load_model(checkpoint, device)
     config = data or loaded.config
-    dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
-    if not isinstance(dataset, BackdropDataset | JoinedDataset):
-        raise WhyactError(
-            f"data.type '{config.data.type}' has no intervals; localise Backdrop, or joined clips "
-            "(data.join)."
-        )
-    check_label_map(loaded.folder, loaded.classes, dataset.classes)
-    count = min(clips or len(dataset), len(dataset))
+    dataset = _with_intervals(config, split, loaded)
     made, failed = Localised(), []
     settings = _Settings(window, hop, smooth, threshold, least_score)
     generator = torch.Generator().manual_seed(loaded.config.seed)
+    count = min(clips or len(dataset), len(dataset))
     for index in track(range(count), "Localise", transient=True):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
@@ -101,19 +95,26 @@ def localise(
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
         "seed": loaded.config.seed,
         "scores": {m: _scores(made, m) for m in METHODS},
-        "found": {
-            m: [
-                {"id": name, "intervals": [asdict(i) for i in one]}
-                for name, one in zip(made.ids, made.found[m], strict=True)
-            ]
-            for m in METHODS
-        },
+        "found": {m: _intervals(made, m) for m in METHODS},
         **environment(torch.device(device), []),
     }  # fmt: skip
     folder = Path(output) if output else run_folder(loaded.folder) / "localisation" / split
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "localisation.json").write_text(json.dumps(record), encoding="utf-8")
     return record
+
+
+def _with_intervals(
+    config: Config, split: str, loaded: LoadedModel
+) -> BackdropDataset | JoinedDataset:
+    dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
+    if not isinstance(dataset, BackdropDataset | JoinedDataset):
+        raise WhyactError(
+            f"data.type '{config.data.type}' has no intervals; localise Backdrop, or joined clips "
+            "(data.join)."
+        )
+    check_label_map(loaded.folder, loaded.classes, dataset.classes)
+    return dataset
 
 
 def _in_frames(one: Interval, frames: int) -> Interval:
@@ -197,3 +198,10 @@ def _random(length: int, generator: torch.Generator) -> Tensor:
 def _scores(made: Localised, method: str) -> dict[str, float | None]:
     found = detection_map(made.truth, made.found[method])
     return {**found, "frame_map": frame_map(made.evidence[method], made.truth)}
+
+
+def _intervals(made: Localised, method: str) -> list[dict[str, Any]]:
+    return [
+        {"id": name, "intervals": [asdict(i) for i in one]}
+        for name, one in zip(made.ids, made.found[method], strict=True)
+    ]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from whyact.data.other_scene import before_other_scene
 from whyact.data.transforms import TrainTransform
+from whyact.ops import motion
 from whyact.ops.motion import foreground, whole_actors
 
 
@@ -19,9 +20,18 @@ def walking_square(color: float) -> tuple[Tensor, Tensor]:
     return torch.where(mask, color, video), mask
 
 
-def test_actors_are_whole_where_the_probability_alone_is_not() -> None:
+def test_limbs_that_half_count_and_whatever_moves_are_of_the_actor(monkeypatch) -> None:
+    likely, moving = torch.zeros(2, 1, 2, 64, 64)
+    likely[:, :, 10, 10], likely[:, :, 30, 30], moving[:, :, 50, 50] = 0.3, 0.1, 0.3
+    monkeypatch.setattr(motion, "foreground", lambda video, rounds=2: likely if rounds else moving)
+    whole = whole_actors(torch.zeros(1, 3, 2, 64, 64))
+    expected = torch.zeros(64, 64, dtype=torch.bool)
+    expected[9:12, 9:12] = expected[49:52, 49:52] = True  # with a rim of one pixel of 64
+    assert whole.dtype == torch.bool and (whole == expected).all()
+
+
+def test_actors_are_found_whole_and_little_else() -> None:
     video, mask = walking_square(0.9)
-    video[:, :, 56:84, 60:64] = 0.9  # what stands still and has the actor's colour
     whole = whole_actors(video[None])[0]
     assert whole[mask].float().mean() > 0.99
     assert not (foreground(video[None])[0] > 0.5)[~whole].any()  # never less than the best guess

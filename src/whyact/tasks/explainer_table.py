@@ -39,6 +39,13 @@ class Method:
 STEPS = 16
 """Of integrated gradients, SmoothGrad and GradientSHAP."""
 RISE_MASKS = 1000
+PASS = (16, 16 * 8 * 112 * 112)
+"""The most clips, and pixels of all their frames, in one pass: gradients keep every layer."""
+
+
+def pass_size(size: Sequence[int]) -> int:
+    """How many clips of (T, H, W) go through a model at once; it does not change results."""
+    return max(1, min(PASS[0], PASS[1] // math.prod(size)))
 
 
 def _native(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
@@ -53,25 +60,33 @@ def _cam(variant: Variant) -> Callable[[VideoModel, Model, Sizes, Sizes], Method
 
 
 def _integrated(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(IntegratedGradients(model=run, steps=STEPS), None, 2 * STEPS)
+    return Method(
+        IntegratedGradients(model=run, steps=STEPS, batch_size=pass_size(size)), None, 2 * STEPS
+    )
 
 
 def _smooth(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(SmoothGrad(model=run, samples=STEPS), None, 2 * STEPS)
+    return Method(SmoothGrad(model=run, samples=STEPS, batch_size=pass_size(size)), None, 2 * STEPS)
 
 
 def _shap(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(GradientShap(model=run, samples=STEPS), None, 2 * STEPS)
+    return Method(
+        GradientShap(model=run, samples=STEPS, batch_size=pass_size(size)), None, 2 * STEPS
+    )
 
 
 def _occlusion(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
     tube = (max(1, size[0] // 4), max(1, size[1] // 4), max(1, size[2] // 4))
     cells = tuple(math.ceil(n / m) for n, m in zip(size, tube, strict=True))
-    return Method(Occlusion(model=run, tube=tube), cast(Sizes, cells), math.prod(cells))
+    return Method(
+        Occlusion(model=run, tube=tube, batch_size=pass_size(size)),
+        cast(Sizes, cells),
+        math.prod(cells),
+    )
 
 
 def _rise(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(Rise(model=run, masks=RISE_MASKS), None, RISE_MASKS)
+    return Method(Rise(model=run, masks=RISE_MASKS, batch_size=pass_size(size)), None, RISE_MASKS)
 
 
 def _rollout(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:

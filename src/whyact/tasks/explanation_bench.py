@@ -31,7 +31,7 @@ from whyact.metrics.robustness import (
     top_down,
 )
 from whyact.models.recognizer import VideoModel
-from whyact.tasks.explainer_table import Method, build_method
+from whyact.tasks.explainer_table import Method, build_method, pass_size
 
 CONTROLS: tuple[type[Control], ...] = (RandomMap, ConstantMap, CentrePrior, MotionMagnitude)
 
@@ -119,8 +119,9 @@ def measure_batch(
         logits = bench.logits(clips)
     targets = logits.argmax(1)
     referee = Judge(
-        logits=bench.logits, clips=clips, targets=targets, mask=mask, limbs=limbs, **settings
-    )
+        logits=bench.logits, clips=clips, targets=targets, mask=mask, limbs=limbs,
+        **{"batch_size": pass_size(clips.shape[2:]), **settings},
+    )  # fmt: skip
     maps: dict[str, Tensor] = {c.name: c.heat(clips) for c in bench.controls}
     for name, method in bench.methods.items():
         bench.run.reset()

@@ -27,7 +27,7 @@ from whyact.models.recognizer import ActionRecognizer
 from whyact.report.explanation_table import write_table
 from whyact.tasks.evaluate import run_folder
 from whyact.tasks.explain import graph_rounds
-from whyact.tasks.explainer_table import check_methods
+from whyact.tasks.explainer_table import check_methods, pass_size
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
 from whyact.tasks.folds import fold_runs
 from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
@@ -36,40 +36,42 @@ from whyact.training.record import environment
 from whyact.types import WhyactError
 
 BATCH = 10
-"""Clips that are measured together; it does not change results."""
+"""The most clips that are measured together; it does not change results."""
+Job = tuple[Path, Callable[[], tuple[Measured, Reasons]]]
+"""Some clips' measurement, and the file that keeps its values."""
 
 
 def _job(
     start: int, *, checkpoint: str, data: Config | None, split: str, methods: Sequence[str],
-    clips: int, rerun: int, settings: dict[str, Any], bf16: bool,
+    clips: int, batch: int, rerun: int, settings: dict[str, Any], bf16: bool,
 ) -> tuple[Measured, Reasons]:  # fmt: skip
-    """Measure the clips from ``start`` on, up to `BATCH` of them."""
+    """Measure the clips from ``start`` on, up to ``batch`` of them."""
     loaded = load_model(checkpoint)
     if bf16:
         loaded.model.backbone.forward = _in_bf16(loaded.model.backbone.forward)
     dataset = _dataset(data or loaded.config, split, loaded.config.seed)
-    requests = [(i, 0) for i in range(start, min(start + BATCH, clips))]
-    (batch,) = load(dataset, [requests])
-    if not len(batch):
+    requests = [(i, 0) for i in range(start, min(start + batch, clips))]
+    (loads,) = load(dataset, [requests])
+    if not len(loads):
         return Measured(), Reasons()
-    batch = batch.to("cpu")
-    assert batch.index is not None
+    found = loads.to("cpu")
+    assert found.index is not None
     limbs = None
     if isinstance(dataset, BackdropDataset):
-        limbs = torch.stack([dataset.limb_mask(int(i)) for i in batch.index])
-    bench = Bench(loaded.model, methods, batch.video.shape[2:])
+        limbs = torch.stack([dataset.limb_mask(int(i)) for i in found.index])
+    bench = Bench(loaded.model, methods, found.video.shape[2:])
     # Randomisation and sensitivity of the first clips only; a batch is measured as a whole.
     made, targets = measure_batch(
-        bench, batch.video, mask=batch.mask, limbs=limbs, rerun=start < rerun, settings=settings
+        bench, found.video, mask=found.mask, limbs=limbs, rerun=start < rerun, settings=settings
     )
-    made.ids = list(batch.ids)
-    truth = batch.label if batch.label.ndim == 1 else batch.label.argmax(1)
+    made.ids = list(found.ids)
+    truth = found.label if found.label.ndim == 1 else found.label.argmax(1)
     made.hits = (targets == truth).double().tolist()
     reasons = Reasons()
     if isinstance(loaded.model, ActionRecognizer):
         rounds = graph_rounds(loaded.model)
         steps = min(4, settings.get("steps", 4))
-        measure_reasons(loaded.model, batch.video, batch.mask, rounds, reasons, steps=steps)
+        measure_reasons(loaded.model, found.video, found.mask, rounds, reasons, steps=steps)
     return made, reasons
 
 
@@ -128,7 +130,7 @@ def measure_explanations(
     if clips < 1 or workers < 1:
         raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
     run, settings = Path(checkpoint), dict(settings or {})
-    made, reasons = Measured(), Reasons()
+    jobs: list[Job] = []
     about: dict[str, Any] = {"checkpoints": [], "data": [], "expected": 0}
     for source in fold_runs(run) or [run]:
         done = about["expected"]
@@ -139,15 +141,17 @@ def measure_explanations(
         folder = Path(output) if output else place / "explanations" / one.split
         job = partial(
             _job, checkpoint=str(one.loaded.folder), data=one.data, split=one.split,
-            methods=tuple(methods), clips=min(clips - done, len(one.dataset)), rerun=rerun - done,
-            settings=settings, bf16=bf16,
+            methods=tuple(methods), clips=min(clips - done, len(one.dataset)),
+            batch=_batch(one), rerun=rerun - done, settings=settings, bf16=bf16,
         )  # fmt: skip
-        for part, why in _run(job, _files(folder / "parts", job.keywords, _key(one, job)), workers):
-            made.add(part)
-            reasons.add(why)
+        jobs += _jobs(folder / "parts", job, _key(one, job))
         about["checkpoints"].append(str(one.loaded.folder))
         about["data"].append(one.dataset.fingerprint)
         about["expected"] += job.keywords["clips"]
+    made, reasons = Measured(), Reasons()
+    for part, why in _run(jobs, workers):
+        made.add(part)
+        reasons.add(why)
     about |= {"split": one.split, "rerun": rerun, "settings": settings, "bf16": bf16}
     table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
     if isinstance(one.loaded.model, ActionRecognizer):
@@ -178,32 +182,43 @@ def _open(source: Path, data: Config | None, split: str) -> _Fold:
     return _Fold(loaded, data, split, dataset)
 
 
-def _files(parts: Path, job: dict[str, Any], key: str) -> dict[int, Path]:
-    """Where the values of the clips from each start on are kept."""
+def _batch(one: _Fold) -> int:
+    """Clips that are measured together, which does not change results: up to `BATCH`."""
+    data = (one.data or one.loaded.config).data
+    side = data.transform.size
+    return min(BATCH, pass_size((data.clip.frames, side, side)))
+
+
+def _jobs(parts: Path, job: partial[tuple[Measured, Reasons]], key: str) -> list[Job]:
+    """The files that the values of every few clips are kept in, and what to run for them."""
     parts.mkdir(parents=True, exist_ok=True)
-    clips, rerun = job["clips"], job["rerun"]
-    return {
-        start: parts / f"{start:05d}-{min(start + BATCH, clips):05d}-{start < rerun:d}-{key}.json"
-        for start in range(0, clips, BATCH)
-    }
+    clips, batch, rerun = (job.keywords[k] for k in ("clips", "batch", "rerun"))
+    ends = {start: min(start + batch, clips) for start in range(0, clips, batch)}
+    return [
+        (parts / f"{start:05d}-{end:05d}-{start < rerun:d}-{key}.json", partial(job, start))
+        for start, end in ends.items()
+    ]
 
 
-def _run(
-    job: Callable[[int], tuple[Measured, Reasons]], files: dict[int, Path], workers: int
-) -> Iterator[tuple[Measured, Reasons]]:
+def _call(job: Callable[[], tuple[Measured, Reasons]]) -> tuple[Measured, Reasons]:
+    return job()
+
+
+def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Measured, Reasons]]:
     """The parts in order; those that an earlier, interrupted call has written are read."""
-    missing = [start for start, file in files.items() if not file.is_file()]
-    made: Iterable[tuple[Measured, Reasons]] = map(job, missing)
+    missing = {file: job for file, job in jobs if not file.is_file()}
+    made: Iterable[tuple[Measured, Reasons]] = map(_call, missing.values())
     with ExitStack() as stack:
         if workers > 1 and missing:
             context = multiprocessing.get_context("spawn")
-            made = stack.enter_context(context.Pool(workers, _threads)).imap(job, missing)
+            pool = stack.enter_context(context.Pool(workers, _threads))
+            made = pool.imap(_call, missing.values())
         steps = zip(missing, made, strict=True)
-        for start, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
-            scratch = files[start].with_suffix(".tmp")
+        for file, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
+            scratch = file.with_suffix(".tmp")
             scratch.write_text(json.dumps({"measured": asdict(part), "reasons": why.to_json()}))
-            scratch.replace(files[start])
-    for file in files.values():
+            scratch.replace(file)
+    for file, _ in jobs:
         values = json.loads(file.read_text())
         yield Measured(**values["measured"]), Reasons.from_json(values["reasons"])
 

@@ -95,7 +95,8 @@ def localise(
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
         "seed": loaded.config.seed,
         "scores": {m: _scores(made, m) for m in METHODS},
-        "found": {m: _intervals(made, m) for m in METHODS},
+        "truth": _intervals(made.ids, made.truth),
+        "found": {m: _intervals(made.ids, made.found[m]) for m in METHODS},
         **environment(torch.device(device), []),
     }  # fmt: skip
     folder = Path(output) if output else run_folder(loaded.folder) / "localisation" / split
@@ -200,8 +201,8 @@ def _scores(made: Localised, method: str) -> dict[str, float | None]:
     return {**found, "frame_map": frame_map(made.evidence[method], made.truth)}
 
 
-def _intervals(made: Localised, method: str) -> list[dict[str, Any]]:
+def _intervals(ids: list[str], clips: list[list[Interval]]) -> list[dict[str, Any]]:
     return [
         {"id": name, "intervals": [asdict(i) for i in one]}
-        for name, one in zip(made.ids, made.found[method], strict=True)
+        for name, one in zip(ids, clips, strict=True)
     ]

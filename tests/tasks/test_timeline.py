@@ -74,6 +74,6 @@ def test_bars_and_least_scores_are_heeded(film: Path) -> None:
 def test_the_page_says_what_is_drawn(film: Path) -> None:
     text = task.timeline("", film, CLASSES, window=1.0, output=film.parent).page.read_text()
     assert "evidence (logits)" in text and "less the mean over all actions" in text
-    assert "at least 50%" in text and "0:00.6 – 0:02.4 (99%)" in text
-    assert "not found; the highest probability of a window is 0%" in text
+    assert "less than 50% are left out" in text and "0:00.6 – 0:02.4 (99%)" in text
+    assert "not found; its probability is nowhere above 0%" in text
     assert text.count("data:image/jpeg") == 3

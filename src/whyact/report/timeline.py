@@ -25,8 +25,8 @@ class Track:
         action: as it was asked for.
         evidence: (n,) in logits, ``step`` seconds apart; the page shows it as
             `whyact.ops.intervals.read_evidence` reads it.
-        bar: of the intervals, on that scale. best: highest probability of a window.
-        intervals: where it happens, in seconds, with the probability of a window as score.
+        bar: of the intervals, on that scale. best: highest probability of any moment.
+        intervals: where it happens, in seconds, with the highest probability inside as score.
         pictures: of each interval's height, as `whyact.report.media.jpeg_uri`, or empty text.
     """
 
@@ -104,7 +104,7 @@ def _row(
     summary = (
         f"{len(bars)} interval{'s' if len(bars) != 1 else ''}, {clock(total)} in all"
         if bars
-        else f"not found; the highest probability of a window is {track.best:.0%}"
+        else f"not found; its probability is nowhere above {track.best:.0%}"
     )
     return {
         "action": track.action, "summary": summary, "points": points, "bars": bars,

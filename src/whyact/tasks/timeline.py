@@ -60,7 +60,8 @@ def timeline(
     Windows overlap by half; one is in memory at a time. Evidence is read and cut as
     `whyact.tasks.localise.localise` does it (`whyact.ops.intervals`), on the whole of the video, so
     that an interval that crosses windows is one. Its score is the probability of the action in the
-    window at its height: that of the whole video would fade with its length.
+    windows that see a moment of it, their mean where that is highest: that of the whole video would
+    fade with its length.
 
     Args:
         checkpoint: of a run. path: of the video. actions: names, or free text with an encoder.

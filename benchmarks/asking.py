@@ -6,8 +6,8 @@
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
 from it one that is asked, one that is not (the twin of the same cost) and one that is asked and
 never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
-measures them on the test splits, copies the records and writes ``summary.json``. ``--parts`` takes
-some of it and leaves the rest of a summary as it is.
+measures them on the test splits, where there is no record yet, copies the records and writes
+``summary.json``. ``--parts`` takes some of it and leaves the rest of a summary as it is.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def trained(args: argparse.Namespace, name: str, kind: str, seed: int, *changes:
 
 def evaluated(folder: Path, output: Path) -> Path:
     """The evaluation of a run on multi, copied without pictures."""
-    evaluate(folder, splits=["multi"])
     found = folder / "evaluation" / "multi"
+    if not (found / "scores.json").is_file():
+        evaluate(folder, splits=["multi"])
     shutil.copytree(found, output / folder.name, dirs_exist_ok=True)
     for name in ("config.yaml", "metrics.jsonl", "record.json"):
         shutil.copy(folder / name, output / folder.name)
@@ -117,8 +118,11 @@ def names(args: argparse.Namespace) -> dict[str, Any]:
     thresholds = []
     for seed in args.seeds:
         run = Path(args.runs) / f"asked-{seed}"
-        record = measure_named(run, clips=NAMED_CLIPS)
-        shutil.copy(run / "named" / "multi" / "named.json", args.output / f"named-{seed}.json")
+        file = run / "named" / "multi" / "named.json"
+        if not file.is_file():
+            measure_named(run, clips=NAMED_CLIPS)
+        record = json.loads(file.read_text())
+        shutil.copy(file, args.output / f"named-{seed}.json")
         thresholds.append(record["threshold"])
         for name, found in record["values"].items():
             values.setdefault(name, []).append([torch.nan if v is None else v for v in found])
@@ -134,9 +138,11 @@ def times(args: argparse.Namespace) -> dict[str, Any]:
             args, f"untrimmed-{seed}", "untrimmed", seed,
             "--training.start", args.start.format(seed=seed),
         )  # fmt: skip
-        records.append(localise(run, split="untrimmed"))
-        folder = run / "localisation" / "untrimmed"
-        shutil.copy(folder / "localisation.json", args.output / f"localisation-{seed}.json")
+        file = run / "localisation" / "untrimmed" / "localisation.json"
+        if not file.is_file():
+            localise(run, split="untrimmed")
+        records.append(json.loads(file.read_text()))
+        shutil.copy(file, args.output / f"localisation-{seed}.json")
         shutil.copy(run / "config.yaml", args.output / f"localisation-{seed}.yaml")
     rows = {
         m: resample_detections(

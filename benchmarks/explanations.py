@@ -6,8 +6,9 @@
     whyact evaluate runs/demo --explain native,grad_cam,integrated_gradients,smooth_grad,occlusion,rise \
         --splits iid --clips 20 --rerun 0 --workers 2 --output runs/explanations/rise
     whyact train --config configs/ut_interaction.yaml
-    whyact evaluate runs/ut_interaction --explain native,grad_cam --clips 60 --rerun 0 \
-        --metric-steps 2 --bf16 --output runs/explanations/ut_interaction
+    whyact evaluate runs/ut_interaction \
+        --explain native,grad_cam,integrated_gradients,smooth_grad,occlusion --clips 60 --rerun 0 \
+        --metric-steps 2 --bf16 --workers 2 --output runs/explanations/ut_interaction
     whyact train --config configs/ut_interaction.yaml --name ut_shared \
         --model.spatial_graph.dynamics shared
     whyact evaluate runs/ut_shared --explain native --clips 60 --rerun 0 \

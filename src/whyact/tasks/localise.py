@@ -32,16 +32,23 @@ class Localised:
     """What was found of every clip.
 
     Attributes:
-        ids: of the clips. truth: intervals in frames, a list a clip.
+        ids: of the clips. failed: of those that could not be read.
+        truth: intervals in frames, a list a clip.
         evidence: (T, Y) of every frame, by method: shares of each class' highest step, times the
             score that the class has in the clip.
         found: intervals in frames, a list a clip, by method.
     """
 
     ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     truth: list[list[Interval]] = field(default_factory=list)
     evidence: dict[str, list[Tensor]] = field(default_factory=lambda: {m: [] for m in METHODS})
     found: dict[str, list[list[Interval]]] = field(default_factory=lambda: {m: [] for m in METHODS})
+
+    def scores(self, method: str) -> dict[str, float | None]:
+        """``map@0.1`` … ``map@0.7``, their mean ``map``, and ``frame_map``."""
+        found = detection_map(self.truth, self.found[method])
+        return {**found, "frame_map": frame_map(self.evidence[method], self.truth)}
 
 
 def localise(
@@ -78,23 +85,13 @@ def localise(
     loaded = load_model(checkpoint, device)
     config = data or loaded.config
     dataset = _with_intervals(config, split, loaded)
-    made, failed = Localised(), []
-    settings = _Settings(window, hop, smooth, threshold, least_score)
-    generator = torch.Generator().manual_seed(loaded.config.seed)
-    count = min(clips or len(dataset), len(dataset))
-    for index in track(range(count), "Localise", transient=True):
-        clip = dataset[(index, 0)]
-        if not isinstance(clip, Clip):
-            failed.append(clip.id)
-            continue
-        frames = clip.video.shape[1]
-        made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
-        _localise_clip(loaded, clip, settings, generator, made)
+    settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
+    made = locate(loaded, dataset, settings, clips=clips)
     record = {
-        "split": split, "clips": len(made.ids), "failed": failed, **asdict(settings),
+        "split": split, "clips": len(made.ids), "failed": made.failed, **asdict(settings),
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
         "seed": loaded.config.seed,
-        "scores": {m: _scores(made, m) for m in METHODS},
+        "scores": {m: made.scores(m) for m in METHODS},
         "found": {m: _intervals(made, m) for m in METHODS},
         **environment(torch.device(device), []),
     }  # fmt: skip
@@ -122,18 +119,42 @@ def _in_frames(one: Interval, frames: int) -> Interval:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class LocaliseSettings:
     """As in `localise`."""
 
-    window: int
-    hop: int
-    smooth: int
-    threshold: float | None
-    least_score: float
+    window: int = 0
+    hop: int = 0
+    smooth: int = 1
+    threshold: float | None = None
+    least_score: float = 0.05
+
+
+def locate(
+    loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, settings: LocaliseSettings,
+    *, clips: int = 0,
+) -> Localised:  # fmt: skip
+    """Intervals of every clip by every method, see `localise`.
+
+    Args:
+        loaded: model. dataset: of its classes. settings: of the procedure.
+        clips: how many, the first ones; all if 0.
+    """
+    made = Localised()
+    generator = torch.Generator().manual_seed(loaded.config.seed)
+    count = min(clips or len(dataset), len(dataset))
+    for index in track(range(count), "Localise", transient=True):
+        clip = dataset[(index, 0)]
+        if not isinstance(clip, Clip):
+            made.failed.append(clip.id)
+            continue
+        frames = clip.video.shape[1]
+        made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
+        _localise_clip(loaded, clip, settings, generator, made)
+    return made
 
 
 def _localise_clip(
-    loaded: LoadedModel, clip: Clip, settings: _Settings, generator: torch.Generator,
+    loaded: LoadedModel, clip: Clip, settings: LocaliseSettings, generator: torch.Generator,
     made: Localised,
 ) -> None:  # fmt: skip
     video = clip.video.float() / 255
@@ -193,11 +214,6 @@ def _random(length: int, generator: torch.Generator) -> Tensor:
     inside = torch.zeros(length)
     inside[min(first, length - 1) : max(last, first + 1)] = 1.0
     return inside
-
-
-def _scores(made: Localised, method: str) -> dict[str, float | None]:
-    found = detection_map(made.truth, made.found[method])
-    return {**found, "frame_map": frame_map(made.evidence[method], made.truth)}
 
 
 def _intervals(made: Localised, method: str) -> list[dict[str, Any]]:

@@ -1,0 +1,251 @@
+"""When and who on real clips: held-out clips of UT-Interaction's folds, joined in time or in space.
+
+    whyact train --config configs/ut_interaction.yaml
+    whyact train --config configs/ut_interaction.yaml --name ut_shared \
+        --model.spatial_graph.dynamics shared
+    python benchmarks/joined.py --output docs/results/asking/joined.json
+
+``when`` joins three clips end to end and localises each action with the models of single clips.
+``who`` joins two side by side and names each action: with the models of single clips, and with two
+that are trained on such pairs from the folds' training clips (those of ``--shared`` go on), one
+that is asked and its twin that never is. Every model sees clips of the sequence that it was not
+trained on. Intervals are over resampled sequences, as clips repeat in the joins of theirs. What
+``who`` trains lies in ``--runs``; ``--parts`` takes some and leaves the rest of a record as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from whyact.config import Config, DataConfig
+from whyact.config_io import load_config
+from whyact.data.builders import build_dataset
+from whyact.data.joined import JoinedDataset
+from whyact.metrics.bootstrap import percentile_interval
+from whyact.metrics.named_action import best_threshold
+from whyact.metrics.recognition import recognition_scores
+from whyact.metrics.temporal import detection_map, frame_map
+from whyact.tasks.folds import fold_runs
+from whyact.tasks.localise import METHODS, Localised, LocaliseSettings, locate
+from whyact.tasks.named import named_scores, named_values
+from whyact.tasks.train import train
+from whyact.training.checkpoint import LoadedModel, load_model, settle
+from whyact.training.record import environment
+from whyact.training.seeding import derive
+from whyact.training.token_cache import TokenDataset, cache_tokens
+
+CONFIG = Path(__file__).parents[1] / "configs" / "ut_interaction.yaml"
+IOUS = (0.3, 0.5, 0.7)
+PAIRS = [
+    "--data.join", "2", "--data.join_axis", "width", "--data.join_within", "true",
+    "--data.test", "[]", "--model.spatial_graph.dynamics", "shared",
+]  # fmt: skip
+# The objectives of configs/backdrop_multi.yaml, less the foreground, which this recipe has not.
+TRAINED = [
+    *PAIRS, "--model.spatial_graph.regions", "16", "--model.spatial_graph.compact", "2",
+    "--objectives.cross_entropy", "0", "--objectives.deep_supervision", "0.5",
+    "--training.cache_tokens", "4",
+]  # fmt: skip
+KINDS = {
+    "asked": ["--model.specification.type", "split", "--objectives.specification", "2.0",
+              "--objectives.binary_cross_entropy", "0.1"],
+    "twin": ["--objectives.binary_cross_entropy", "1.0"],
+}  # fmt: skip
+
+
+def over_folds(
+    measure: Callable[[Sequence[int]], dict[str, float]], folds: int, draws: int
+) -> dict[str, Any]:
+    """A measure of all folds together, with its 95 % interval over resampled folds."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = defaultdict(list)
+    for _ in track(range(draws), "Bootstrap", transient=True):
+        picks = torch.randint(folds, (folds,), generator=generator).tolist()
+        for name, value in measure(picks).items():
+            drawn[name].append(value)
+    found = {}
+    for name, value in measure(range(folds)).items():
+        low, high = percentile_interval(torch.tensor(drawn[name], dtype=torch.float64))
+        found[name] = {"mean": value, "low": low, "high": high}
+    return found
+
+
+def times(args: argparse.Namespace) -> dict[str, Any]:
+    """Localisation in three clips end to end, by method, and its difference to the model's."""
+    parts: list[Localised] = []
+    for run in fold_runs(args.published):
+        loaded = load_model(run)
+        data = replace(loaded.config.data, root=args.data, join=3, join_within=True)
+        dataset = build_dataset(data, "test", train=False, seed=loaded.config.seed)
+        assert isinstance(dataset, JoinedDataset)
+        parts.append(locate(loaded, dataset, LocaliseSettings(window=data.clip.frames)))
+
+    def scores(method: str, picks: Sequence[int]) -> dict[str, float]:
+        truth = [t for k in picks for t in parts[k].truth]
+        found = detection_map(truth, [f for k in picks for f in parts[k].found[method]], IOUS)
+        frames = frame_map([e for k in picks for e in parts[k].evidence[method]], truth)
+        return {k: v for k, v in {**found, "frames": frames}.items() if v is not None}
+
+    def measure(picks: Sequence[int]) -> dict[str, float]:
+        each = {m: scores(m, picks) for m in METHODS}
+        own = each["model"]
+        return {f"{m} {k}": v for m in METHODS for k, v in each[m].items()} | {
+            f"model over {m} {k}": own[k] - v for m in METHODS[1:] for k, v in each[m].items()
+        }
+
+    return {
+        "clips": sum(len(p.ids) for p in parts),
+        "failed": [name for p in parts for name in p.failed],
+        "scores": over_folds(measure, len(parts), args.draws),
+        "found": {
+            name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
+            for p in parts
+            for n, name in enumerate(p.ids)
+        },
+    }
+
+
+def config_of(args: argparse.Namespace, fold: int, *flags: str) -> Config:
+    """The recipe of UT-Interaction on pairs side by side."""
+    place = ["--data.root", args.data, "--data.fold", str(fold), "--output", args.runs]
+    threads = ["--training.threads", str(args.threads), "--training.epochs", str(args.epochs)]
+    made: Config = load_config([CONFIG], [*place, *threads, *flags])
+    return made
+
+
+def trained(args: argparse.Namespace, kind: str, fold: int) -> Path:
+    """The run of a fold, which is trained if it is not there."""
+    name = f"joined_{kind}/fold_{fold}"
+    folder = Path(args.runs) / name
+    if not settle(folder / "checkpoints" / "last"):
+        flags = ["--name", name, "--training.start", f"{args.shared}/fold_{fold}"]
+        train(config_of(args, fold, *TRAINED, *KINDS[kind], *flags), resume=True)
+    return folder
+
+
+def pairs_of(data: DataConfig, split: str, seed: int) -> JoinedDataset:
+    made = build_dataset(data, split, train=False, seed=seed)
+    assert isinstance(made, JoinedDataset)
+    return made
+
+
+def looked_at(
+    loaded: LoadedModel, pairs: TokenDataset, grid: tuple[int, int], masks: Sequence[Tensor],
+    threshold: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What one model makes of the pairs of a split: measures, scores and labels of each."""
+    rows = []
+    for index, mask in enumerate(masks):
+        clip = pairs[(index, 0)]
+        tokens, actions = clip.video[None].float(), pairs.labels[index]
+        values = named_values(loaded, tokens, grid, actions, mask, threshold)
+        rows.append(
+            {
+                "id": clip.id,
+                "actions": list(actions),
+                "scores": named_scores(loaded, tokens, grid).tolist(),
+                "unprompted": loaded.model.decode(tokens, grid).logits[0].tolist(),
+                **{k: None if v.isnan() else float(v) for k, v in values.items()},
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def people(args: argparse.Namespace) -> dict[str, Any]:
+    """Named actions in two clips side by side, by model."""
+    rows: dict[str, list[list[dict[str, Any]]]] = defaultdict(list)
+    thresholds: dict[str, list[float]] = defaultdict(list)
+    for fold, published in enumerate(fold_runs(args.published)):
+        runs = {"published": published, "shared": Path(args.shared) / f"fold_{fold}"}
+        with torch.enable_grad():
+            runs |= {kind: trained(args, kind, fold) for kind in args.kinds}
+        config, some = config_of(args, fold, *PAIRS), load_model(published)
+        seed = derive(config.seed, "data")
+        cached, grid = cache_tokens(
+            config=config, source=pairs_of(config.data, "all", seed), model=some.model,
+            root=Path(args.runs) / ".cache", train=False, device=torch.device("cpu"),
+        )  # fmt: skip
+        val, test = (pairs_of(config.data, split, seed) for split in ("val", "test"))
+        masks = [test.actor_masks(i) for i in range(len(test))]
+        for kind, run in runs.items():
+            loaded, tuning = load_model(run), cached.subset(val)
+            clips = [tuning[(i, 0)] for i in range(len(tuning))]
+            scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
+            labels = torch.stack([torch.as_tensor(c.label) for c in clips])
+            threshold = best_threshold(torch.stack(scores), labels)
+            thresholds[kind].append(threshold)
+            rows[kind].append(looked_at(loaded, cached.subset(test), grid, masks, threshold))
+
+    def measure(picks: Sequence[int]) -> dict[str, float]:
+        found = {}
+        for kind, folds in rows.items():
+            clips = [clip for k in picks for clip in folds[k]]
+            for name in clips[0]:
+                if name in ("scores", "unprompted"):
+                    found[f"{kind} map of {name}"] = mean_precision(clips, name)
+                elif name not in ("id", "actions"):
+                    known = [c[name] for c in clips if c[name] is not None]
+                    found[f"{kind} {name}"] = sum(known) / len(known)
+        if {"asked", "twin"} <= set(rows):
+            asked, twin = found["asked map of scores"], found["twin map of unprompted"]
+            found["asked over twin map"] = asked - twin
+        return found
+
+    return {
+        "pairs": sum(map(len, rows["published"])),
+        "different": len({c["id"] for fold in rows["published"] for c in fold}),
+        "thresholds": thresholds,
+        "scores": over_folds(measure, len(rows["published"]), args.draws),
+        "values": rows,
+    }
+
+
+def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
+    """mAP of the scores of that name."""
+    scores = torch.tensor([c[name] for c in clips])
+    labels = torch.zeros_like(scores)
+    for row, clip in zip(labels, clips, strict=True):
+        row[clip["actions"]] = 1.0
+    found: float = recognition_scores(scores, labels, intervals=False)["map"]
+    return found
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"when": times, "who": people}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--published", default="runs/ut_interaction")
+    parser.add_argument("--shared", default="runs/ut_shared")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
+    parser.add_argument("--runs", default="runs")
+    parser.add_argument("--data", default="../shared/data/ut_interaction_set1")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("docs/results/asking/joined.json"))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    record: dict[str, Any] = json.loads(args.output.read_text()) if args.output.exists() else {}
+    record |= environment(torch.device("cpu"), [])
+    for name in args.parts:
+        record[name] = PARTS[name](args)
+        args.output.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

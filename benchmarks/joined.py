@@ -19,7 +19,6 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,25 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from whyact.config import Config, DataConfig
+from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
+from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.bootstrap import percentile_interval
 from whyact.metrics.named_action import best_threshold
 from whyact.metrics.recognition import recognition_scores
 from whyact.metrics.temporal import detection_map, frame_map
+from whyact.models.windows import token_evidence, video_evidence
 from whyact.tasks.folds import fold_runs
-from whyact.tasks.localise import METHODS, Localised, LocaliseSettings, locate
+from whyact.tasks.localise import METHODS, Localised, LocaliseSettings, add_clip
 from whyact.tasks.named import named_scores, named_values
 from whyact.tasks.train import train
 from whyact.training.checkpoint import LoadedModel, load_model, settle
 from whyact.training.record import environment
 from whyact.training.seeding import derive
 from whyact.training.token_cache import TokenDataset, cache_tokens
+from whyact.types import Clip
 
 CONFIG = Path(__file__).parents[1] / "configs" / "ut_interaction.yaml"
 IOUS = (0.3, 0.5, 0.7)
@@ -80,15 +82,67 @@ def over_folds(
     return found
 
 
+def tokens_of(args: argparse.Namespace, config: Config) -> tuple[TokenDataset, tuple[int, int]]:
+    """Tokens of all clips, or pairs, of the frozen backbone that all models share; their grid."""
+    return cache_tokens(
+        config=config, model=load_model(fold_runs(args.published)[0]).model, train=False,
+        source=build_dataset(config.data, "all", train=False, seed=derive(config.seed, "data")),
+        root=Path(args.runs) / ".cache", device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+def motion_of(clip: Clip) -> Tensor:
+    """(T,), the motion of every frame of a single clip: a cut to the next one is none."""
+    video = clip.video[None].float() / 255
+    return MotionMagnitude(model=torch.nn.Identity()).heat(video)[0].mean((1, 2))
+
+
+def evidence_of(
+    loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int], settings: LocaliseSettings
+) -> Tensor:
+    """(T, Y) of every class in every frame, whose tokens (T, N, D) the model sees in windows."""
+    return video_evidence(
+        lambda part: token_evidence(
+            loaded.model, part[None], grid, classes=len(loaded.classes), softmax=True
+        ),
+        lambda start, stop: tokens[start:stop],
+        length=len(tokens), window=settings.window, hop=settings.hop,
+    )  # fmt: skip
+
+
+def located(args: argparse.Namespace) -> list[Localised]:
+    """Intervals found in three clips end to end, by fold.
+
+    The backbone sees one frame at a time, so the tokens of joined clips are those of the clips. The
+    models see windows as long as what they were trained on, at every frame, so that no window tells
+    where the clips were joined.
+    """
+    config = config_of(args, 0)
+    settings = LocaliseSettings(window=config.data.clip.frames, hop=1)
+    cached, grid = tokens_of(args, config)
+    clips = (cached.source[(i, 0)] for i in range(len(cached)))
+    motion = {c.id: motion_of(c) for c in track(clips, "Motion") if isinstance(c, Clip)}
+    generator = torch.Generator().manual_seed(config.seed)
+    parts = []
+    for fold, run in enumerate(track(fold_runs(args.published), "Folds")):
+        config, loaded = config_of(args, fold), load_model(run)
+        assert loaded.model.reach == 0 and not loaded.multi_label
+        source = cached.subset(build_dataset(config.data, "test", train=False, seed=0))
+        joined = JoinedDataset(source=source, count=3, train=False, seed=config.seed)
+        made = Localised()
+        for index, name in enumerate(joined.ids):
+            tokens = joined[(index, 0)].video.float()
+            evidence = evidence_of(loaded, tokens, grid, settings)
+            change = torch.cat([motion[source.ids[i]] for i in joined.members(index)])
+            truth = joined.intervals(index)
+            add_clip(made, loaded, name, truth, evidence, change, settings, generator)
+        parts.append(made)
+    return parts
+
+
 def times(args: argparse.Namespace) -> dict[str, Any]:
     """Localisation in three clips end to end, by method, and its difference to the model's."""
-    parts: list[Localised] = []
-    for run in fold_runs(args.published):
-        loaded = load_model(run)
-        data = replace(loaded.config.data, root=args.data, join=3, join_within=True)
-        dataset = build_dataset(data, "test", train=False, seed=loaded.config.seed)
-        assert isinstance(dataset, JoinedDataset)
-        parts.append(locate(loaded, dataset, LocaliseSettings(window=data.clip.frames)))
+    parts = located(args)
 
     def scores(method: str, picks: Sequence[int]) -> dict[str, float]:
         truth = [t for k in picks for t in parts[k].truth]
@@ -105,7 +159,6 @@ def times(args: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "clips": sum(len(p.ids) for p in parts),
-        "failed": [name for p in parts for name in p.failed],
         "scores": over_folds(measure, len(parts), args.draws),
         "found": {
             name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
@@ -133,8 +186,9 @@ def trained(args: argparse.Namespace, kind: str, fold: int) -> Path:
     return folder
 
 
-def pairs_of(data: DataConfig, split: str, seed: int) -> JoinedDataset:
-    made = build_dataset(data, split, train=False, seed=seed)
+def pairs_of(config: Config, split: str) -> JoinedDataset:
+    """The pairs of a split, as pictures."""
+    made = build_dataset(config.data, split, train=False, seed=derive(config.seed, "data"))
     assert isinstance(made, JoinedDataset)
     return made
 
@@ -170,13 +224,9 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
         runs = {"published": published, "shared": Path(args.shared) / f"fold_{fold}"}
         with torch.enable_grad():
             runs |= {kind: trained(args, kind, fold) for kind in args.kinds}
-        config, some = config_of(args, fold, *PAIRS), load_model(published)
-        seed = derive(config.seed, "data")
-        cached, grid = cache_tokens(
-            config=config, source=pairs_of(config.data, "all", seed), model=some.model,
-            root=Path(args.runs) / ".cache", train=False, device=torch.device("cpu"),
-        )  # fmt: skip
-        val, test = (pairs_of(config.data, split, seed) for split in ("val", "test"))
+        config = config_of(args, fold, *PAIRS)
+        cached, grid = tokens_of(args, config)
+        val, test = (pairs_of(config, split) for split in ("val", "test"))
         masks = [test.actor_masks(i) for i in range(len(test))]
         for kind, run in runs.items():
             loaded, tuning = load_model(run), cached.subset(val)
@@ -212,7 +262,7 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
-    """mAP of the scores of that name."""
+    """Mean average precision of the scores of that name."""
     scores = torch.tensor([c[name] for c in clips])
     labels = torch.zeros_like(scores)
     for row, clip in zip(labels, clips, strict=True):

@@ -47,6 +47,14 @@ def class_evidence(model: VideoModel, clip: Tensor, *, classes: int, softmax: bo
             is asked for every class by itself.
     """
     tokens, grid = model.encode(clip[None])
+    return token_evidence(model, tokens, grid, classes=classes, softmax=softmax)
+
+
+@torch.no_grad()
+def token_evidence(
+    model: VideoModel, tokens: Tensor, grid: tuple[int, int], *, classes: int, softmax: bool
+) -> Tensor:
+    """`class_evidence` of a clip's tokens (1, T', N, D) on their grid."""
     if softmax:
         logits = model.decode(tokens, grid).frame_logits[0]
         return logits - logits.mean(-1, keepdim=True)

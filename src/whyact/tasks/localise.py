@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,19 @@ def localise(
     config = data or loaded.config
     dataset = _with_intervals(config, split, loaded)
     settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
-    made = locate(loaded, dataset, settings, clips=clips)
+    made = Localised()
+    generator = torch.Generator().manual_seed(loaded.config.seed)
+    count = min(clips or len(dataset), len(dataset))
+    for index in track(range(count), "Localise", transient=True):
+        clip = dataset[(index, 0)]
+        if not isinstance(clip, Clip):
+            made.failed.append(clip.id)
+            continue
+        video = clip.video.float() / 255
+        evidence = _evidence(loaded, video, window or video.shape[1], hop)
+        change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
+        truth = dataset.intervals(index)
+        add_clip(made, loaded, clip.id, truth, evidence, change, settings, generator)
     record = {
         "split": split, "clips": len(made.ids), "failed": made.failed, **asdict(settings),
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
@@ -114,10 +127,6 @@ def _with_intervals(
     return dataset
 
 
-def _in_frames(one: Interval, frames: int) -> Interval:
-    return Interval(one.action, one.start * frames, one.stop * frames)
-
-
 @dataclass(frozen=True)
 class LocaliseSettings:
     """As in `localise`."""
@@ -129,40 +138,21 @@ class LocaliseSettings:
     least_score: float = 0.05
 
 
-def locate(
-    loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, settings: LocaliseSettings,
-    *, clips: int = 0,
-) -> Localised:  # fmt: skip
-    """Intervals of every clip by every method, see `localise`.
+def add_clip(
+    made: Localised, loaded: LoadedModel, name: str, truth: Sequence[Interval], evidence: Tensor,
+    change: Tensor, settings: LocaliseSettings, generator: torch.Generator,
+) -> None:  # fmt: skip
+    """Find the intervals of one clip by every method and add them to what was found.
 
     Args:
-        loaded: model. dataset: of its classes. settings: of the procedure.
-        clips: how many, the first ones; all if 0.
+        made: what was found so far. loaded: model. name: of the clip.
+        truth: its intervals, as shares of the clip.
+        evidence: (T, Y) of every class in every frame. change: (T,), motion of every frame.
+        settings: of the procedure. generator: of the random intervals.
     """
-    made = Localised()
-    generator = torch.Generator().manual_seed(loaded.config.seed)
-    count = min(clips or len(dataset), len(dataset))
-    for index in track(range(count), "Localise", transient=True):
-        clip = dataset[(index, 0)]
-        if not isinstance(clip, Clip):
-            made.failed.append(clip.id)
-            continue
-        frames = clip.video.shape[1]
-        made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
-        _localise_clip(loaded, clip, settings, generator, made)
-    return made
-
-
-def _localise_clip(
-    loaded: LoadedModel, clip: Clip, settings: LocaliseSettings, generator: torch.Generator,
-    made: Localised,
-) -> None:  # fmt: skip
-    video = clip.video.float() / 255
-    length, classes = video.shape[1], len(loaded.classes)
-    evidence = _evidence(loaded, video, settings.window or length, settings.hop)
+    length, classes = evidence.shape
     score = loaded.probabilities(evidence.mean(0))
     wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
-    change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
     smooth = _smoothed(evidence, settings.smooth)
     each = {
         "model": smooth.sign() * smooth.abs().log1p(),
@@ -170,7 +160,8 @@ def _localise_clip(
         "uniform": torch.ones(length, classes),
         "random": torch.stack([_random(length, generator) for _ in range(classes)], 1),
     }
-    made.ids.append(clip.id)
+    made.ids.append(name)
+    made.truth.append([Interval(i.action, i.start * length, i.stop * length) for i in truth])
     for method, values in each.items():
         made.evidence[method].append(_to_scores(values, score))
         bar = settings.threshold if method == "model" else None

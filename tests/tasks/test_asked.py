@@ -120,7 +120,7 @@ def test_clips_joined_side_by_side_have_a_half_each(run: Path, config: Config) -
     made.data.val, made.data.join, made.data.join_axis = "val", 2, "width"
     record = measure_named(run, split="iid", clips=2, data=made)
     assert record["values"]["right_actor_chance"] == [0.5, 0.5] and record["failed"] == []
-    assert record["scores"]["swap_moves"]["clips"] == 2
+    assert record["scores"]["absent_below"]["clips"] == 2
 
 
 def test_a_model_that_cannot_be_asked_explains_the_class_and_scores_it_among_the_others() -> None:

@@ -19,6 +19,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ from whyact.types import Clip
 
 CONFIG = Path(__file__).parents[1] / "configs" / "ut_interaction.yaml"
 IOUS = (0.3, 0.5, 0.7)
+SMOOTH = (1, 4)
+"""Frames on either side: that of Backdrop, and the one chosen on joined training clips."""
 PAIRS = [
     "--data.join", "2", "--data.join_axis", "width", "--data.join_within", "true",
     "--data.test", "[]", "--model.spatial_graph.dynamics", "shared",
@@ -110,8 +113,8 @@ def evidence_of(
     )  # fmt: skip
 
 
-def located(args: argparse.Namespace) -> list[Localised]:
-    """Intervals found in three clips end to end, by fold.
+def located(args: argparse.Namespace) -> dict[int, list[Localised]]:
+    """Intervals found in three clips end to end, by smoothing and fold.
 
     The backbone sees one frame at a time, so the tokens of joined clips are those of the clips. The
     models see windows as long as what they were trained on, at every frame, so that no window tells
@@ -119,30 +122,36 @@ def located(args: argparse.Namespace) -> list[Localised]:
     """
     config = config_of(args, 0)
     settings = LocaliseSettings(window=config.data.clip.frames, hop=1)
+    parts: dict[int, list[Localised]] = {reach: [] for reach in SMOOTH}
+    random = {reach: torch.Generator().manual_seed(config.seed) for reach in SMOOTH}
     cached, grid = tokens_of(args, config)
     clips = (cached.source[(i, 0)] for i in range(len(cached)))
     motion = {c.id: motion_of(c) for c in track(clips, "Motion") if isinstance(c, Clip)}
-    generator = torch.Generator().manual_seed(config.seed)
-    parts = []
     for fold, run in enumerate(track(fold_runs(args.published), "Folds")):
         config, loaded = config_of(args, fold), load_model(run)
         assert loaded.model.reach == 0 and not loaded.multi_label
         source = cached.subset(build_dataset(config.data, "test", train=False, seed=0))
         joined = JoinedDataset(source=source, count=3, train=False, seed=config.seed)
-        made = Localised()
+        for of in parts.values():
+            of.append(Localised())
         for index, name in enumerate(joined.ids):
             tokens = joined[(index, 0)].video.float()
             evidence = evidence_of(loaded, tokens, grid, settings)
             change = torch.cat([motion[source.ids[i]] for i in joined.members(index)])
             truth = joined.intervals(index)
-            add_clip(made, loaded, name, truth, evidence, change, settings, generator)
-        parts.append(made)
+            for reach, of in parts.items():
+                own = replace(settings, smooth=reach)
+                add_clip(of[-1], loaded, name, truth, evidence, change, own, random[reach])
     return parts
 
 
 def times(args: argparse.Namespace) -> dict[str, Any]:
-    """Localisation in three clips end to end, by method, and its difference to the model's."""
-    parts = located(args)
+    """Localisation in three clips end to end, by smoothing."""
+    return {f"smooth {k}": timed(parts, args.draws) for k, parts in located(args).items()}
+
+
+def timed(parts: Sequence[Localised], draws: int) -> dict[str, Any]:
+    """Scores of every method and the model's lead over it, with what was found."""
 
     def scores(method: str, picks: Sequence[int]) -> dict[str, float]:
         truth = [t for k in picks for t in parts[k].truth]
@@ -159,7 +168,7 @@ def times(args: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "clips": sum(len(p.ids) for p in parts),
-        "scores": over_folds(measure, len(parts), args.draws),
+        "scores": over_folds(measure, len(parts), draws),
         "found": {
             name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
             for p in parts
@@ -294,7 +303,7 @@ def main() -> None:
     record |= environment(torch.device("cpu"), [])
     for name in args.parts:
         record[name] = PARTS[name](args)
-        args.output.write_text(json.dumps(record, indent=1) + "\n")
+        args.output.write_text(json.dumps(record) + "\n")
 
 
 if __name__ == "__main__":

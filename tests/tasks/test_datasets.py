@@ -151,10 +151,12 @@ def test_folds_share_cached_tokens_of_joined_clips_where_groups_keep_apart(
     for within, caches in (("true", 2), ("false", 4)):
         output = tmp_path / within
         for fold in ("0", "1"):
-            settings = {**changes, "data__join_within": within, "data__fold": fold, "name": fold}
-            train(tiny("ut_interaction", roots("ut_interaction"), output, **settings))
+            settings = {**changes, "data__join_within": within, "data__fold": fold}
+            config = tiny("ut_interaction", roots("ut_interaction"), output, **settings)
+            config.name = fold
+            train(config)
         assert len(list((output / ".cache" / "tokens").iterdir())) == caches
-        # A batch of the toy's is two rows of 32 x 32 pixels, 1 x 1 cells each, side by side.
+        # Clips of 32 x 32 pixels have one cell each.
         grids = {f.read_text() for f in (output / ".cache" / "tokens").glob("*/grid.json")}
         assert grids == {"[1, 2]"}
 

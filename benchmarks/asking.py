@@ -1,9 +1,10 @@
 """Is asking learnt, does it help, and does it show who acts and when? Backdrop multi and untrimmed.
 
-    python benchmarks/asking.py --start runs/demo/full --seeds 42 43 --output docs/results/asking
+    python ablation.py --only SSG+DPM+GPNN                # single actors, to start from
+    python benchmarks/asking.py --seeds 0 1 2
 
-Trains what is not there yet in ``--runs``: one model of ``multi`` that is never asked, from it for
-each seed one that is asked, one that is not (the twin of the same cost) and one that is asked and
+Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
+from it one that is asked, one that is not (the twin of the same cost) and one that is asked and
 never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
 measures them on the test splits, copies the records and writes ``summary.json``. ``--parts`` takes
 some of it and leaves the rest of a summary as it is.
@@ -23,7 +24,13 @@ import torch
 
 from whyact.config import Config
 from whyact.config_io import load_config
-from whyact.metrics.seeds import Resamples, contrast, resample_map
+from whyact.metrics.seeds import (
+    Resamples,
+    contrast,
+    resample_detections,
+    resample_map,
+    resample_values,
+)
 from whyact.models.asking import PROTOCOLS
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.evaluation_record import read_predictions
@@ -32,6 +39,7 @@ from whyact.tasks.named import measure_named
 from whyact.tasks.train import train
 from whyact.training.checkpoint import settle
 from whyact.training.record import environment
+from whyact.types import Interval
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PLAIN = [
@@ -71,13 +79,13 @@ def maps(folders: list[Path], seeds: list[int]) -> Resamples:
 
 def recognition(args: argparse.Namespace) -> dict[str, Any]:
     """Scores of every protocol, with the leak of each and of the models that never see a video."""
-    base = trained(
-        args, "multi_base", "multi", args.seeds[0], "--training.start", args.start,
-        "--training.epochs", "4", *PLAIN,
-    )  # fmt: skip
-    start = ["--training.start", str(base)]
     folders: dict[str, list[Path]] = {"asked": [], "plain": [], "blind": []}
     for seed in args.seeds:
+        base = trained(
+            args, f"multi-{seed}", "multi", seed, "--training.start", args.start.format(seed=seed),
+            "--training.epochs", "4", *PLAIN,
+        )  # fmt: skip
+        start = ["--training.start", str(base)]
         for kind, changes in (("asked", start), ("plain", [*start, *PLAIN]), ("blind", BLIND)):
             run = trained(args, f"{kind}-{seed}", "multi", seed, *changes)
             folders[kind].append(evaluated(run, args.output))
@@ -104,30 +112,49 @@ def recognition(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def names(args: argparse.Namespace) -> dict[str, Any]:
-    """Explanations of named actions, a record a seed."""
-    found = {}
+    """Explanations of named actions, over seeds; a record each."""
+    values: dict[str, list[list[float]]] = {}
+    thresholds = []
     for seed in args.seeds:
         run = Path(args.runs) / f"asked-{seed}"
         record = measure_named(run, clips=NAMED_CLIPS)
-        name = f"named-{seed}.json"
-        shutil.copy(run / "named" / "multi" / "named.json", args.output / name)
-        found[str(seed)] = {"threshold": record["threshold"], **record["scores"]}
-    return found
+        shutil.copy(run / "named" / "multi" / "named.json", args.output / f"named-{seed}.json")
+        thresholds.append(record["threshold"])
+        for name, found in record["values"].items():
+            values.setdefault(name, []).append([torch.nan if v is None else v for v in found])
+    rows = {k: resample_values(torch.tensor(v), args.seeds) for k, v in values.items()}
+    return {"thresholds": thresholds, **{k: asdict(contrast([(1, r)])) for k, r in rows.items()}}
 
 
 def times(args: argparse.Namespace) -> dict[str, Any]:
-    """Localisation in time on untrimmed, a record a seed."""
-    found = {}
-    for seed in args.time_seeds:
+    """Localisation in time on untrimmed, over seeds; a record each."""
+    records = []
+    for seed in args.seeds:
         run = trained(
-            args, f"untrimmed-{seed}", "untrimmed", seed, "--training.start", args.time_start
+            args, f"untrimmed-{seed}", "untrimmed", seed,
+            "--training.start", args.start.format(seed=seed),
         )  # fmt: skip
-        record = localise(run, split="untrimmed")
+        records.append(localise(run, split="untrimmed"))
         folder = run / "localisation" / "untrimmed"
         shutil.copy(folder / "localisation.json", args.output / f"localisation-{seed}.json")
         shutil.copy(run / "config.yaml", args.output / f"localisation-{seed}.yaml")
-        found[str(seed)] = {m: record["scores"][m] for m in METHODS}
-    return found
+    rows = {
+        m: resample_detections(
+            intervals(records[0]["truth"]), [intervals(r["found"][m]) for r in records], args.seeds
+        )
+        for m in METHODS
+    }
+    model = rows["model"]
+    return {
+        "scores": {m: [r["scores"][m] for r in records] for m in METHODS},
+        "map@0.5": {m: asdict(contrast([(1, row)])) for m, row in rows.items()},
+        "above": {m: asdict(contrast([(1, model), (-1, rows[m])])) for m in METHODS[1:]},
+    }
+
+
+def intervals(clips: list[dict[str, Any]]) -> list[list[Interval]]:
+    """Those of a record."""
+    return [[Interval(**one) for one in clip["intervals"]] for clip in clips]
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -139,13 +166,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--start", default="runs/demo/full", help="run of configs/demo.yaml")
-    parser.add_argument("--time-start", default="runs/apart", help="docs/results/separation.md")
+    parser.add_argument(
+        "--start", default="runs/ablation/SSG+DPM+GPNN/seed_{seed}", help="a seed's single actors"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--data", default="data")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
-    parser.add_argument("--time-seeds", type=int, nargs="+", default=[42])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("docs/results/asking"))
     args = parser.parse_args()

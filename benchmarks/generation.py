@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from whyact.data.backdrop.arrays import BACKDROP_VERSION, generate_split
+from whyact.data.backdrop.generation import BACKDROP_VERSION, generate_split
 from whyact.training.record import environment
 
 

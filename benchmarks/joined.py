@@ -104,10 +104,9 @@ def evidence_of(
     loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int], settings: LocaliseSettings
 ) -> Tensor:
     """(T, Y) of every class in every frame, whose tokens (T, N, D) the model sees in windows."""
+    each = torch.eye(len(loaded.classes))
     return video_evidence(
-        lambda part: token_evidence(
-            loaded.model, part[None], grid, classes=len(loaded.classes), softmax=True
-        ),
+        lambda part: token_evidence(loaded.model, part[None], grid, each, softmax=True)[0],
         lambda start, stop: tokens[start:stop],
         length=len(tokens), window=settings.window, hop=settings.hop,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from whyact.config import Config
@@ -71,14 +72,16 @@ def run_audit(args: argparse.Namespace, config: Config) -> int:
     base = own_config(args.model)
     config = load_config(args.config, args.flags, base=base)
     split = args.split or config.data.test[0]
-    dataset = build_dataset(config.data, split, train=False, seed=0)
+    # Made when it is first needed, so that a typo in the model's name costs no data.
+    dataset = cache(lambda: build_dataset(config.data, split, train=False, seed=0))
     wanted = Wanted(
-        weights=args.weights, classes=len(dataset.classes), frames=args.frames, size=args.size,
-        mean=tuple(args.mean), std=tuple(args.std), seed=args.audit_seed,
+        weights=args.weights, classes=lambda: len(dataset().classes), frames=args.frames,
+        size=args.size, mean=tuple(args.mean), std=tuple(args.std), seed=args.audit_seed,
     )  # fmt: skip
+    opened = open_model(args.model, wanted, args.device)
     output = args.output or Path("audits") / _folder_name(args.model)
     found = audit(
-        open_model(args.model, wanted, args.device), dataset, clips=args.clips,
+        opened, dataset(), clips=args.clips,
         seed=args.audit_seed, masks=args.masks, explainer=args.explainer,
         explained=args.explained, layer=args.layer, class_map=args.class_map,
         fail_below=args.fail_below, fail_above=args.fail_above, output=output,

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from whyact.config import Config
+from whyact.types import WhyactError
+
+OF_CLIPS = ("counterfactual", "html", "test_steps")
+OF_TIMELINES = ("window", "threshold", "least_score", "encoder")
+"""Options of ``whyact explain`` that need ``--timeline``, and those above that cannot have it."""
 
 
 def add_predict_options(one: argparse.ArgumentParser) -> None:
@@ -36,16 +43,17 @@ def add_explain_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--action", default="", help="class to explain; default: the predicted one")
     one.add_argument("--output", default="explanations", help="folder of the results")
     one.add_argument(
-        "--counterfactual", action="store_true",
+        "--counterfactual", action="store_true", default=None,
         help="find the smallest set of regions whose removal changes the prediction",
     )  # fmt: skip
     one.add_argument(
-        "--html", action="store_true",
+        "--html", action="store_true", default=None,
         help="test each explanation; write a page a clip, and index.html over all",
     )  # fmt: skip
     one.add_argument(
-        "--test-steps", type=int, default=6, metavar="N",
-        help="with --html: steps of the tests, 20 forward passes a clip each; 0 leaves them out",
+        "--test-steps", type=int, metavar="N",
+        help="with --html: steps of the tests, 20 forward passes a clip each, 6 by default; 0 "
+        "leaves them out",
     )  # fmt: skip
     one.add_argument(
         "--timeline", action="store_true",
@@ -53,14 +61,19 @@ def add_explain_options(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     timeline = one.add_argument_group("with --timeline")
     timeline.add_argument(
-        "--window", type=float, default=0.0, metavar="SECONDS",
+        "--window", type=float, metavar="SECONDS",
         help="that the model sees at once; default: as in training",
     )  # fmt: skip
     timeline.add_argument(
-        "--threshold", type=float, default=0.5, help="least evidence of an interval"
-    )
+        "--threshold", type=float, metavar="LOGITS",
+        help="least evidence of an interval; default: half way between the lowest and the highest",
+    )  # fmt: skip
     timeline.add_argument(
-        "--encoder", default="", metavar="FOLDER",
+        "--least-score", type=float, metavar="PROBABILITY",
+        help="of an interval, 0.5 by default: less than that is not found",
+    )  # fmt: skip
+    timeline.add_argument(
+        "--encoder", metavar="FOLDER",
         help="sentence encoder, so that --action may be free text",
     )  # fmt: skip
 
@@ -69,12 +82,12 @@ def run_explain(args: argparse.Namespace, config: Config) -> int:
     """Explain clips, or with ``--timeline`` whole videos; 1 where one could not be read."""
     if args.timeline:
         return _timelines(args)
+    _refuse(args, OF_TIMELINES, "belongs to --timeline; add --timeline and --action NAME")
     from whyact.tasks.explain import explain
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device, counterfactual=args.counterfactual, html=args.html,
-        test_steps=args.test_steps,
+        device=args.device, **_given(args, OF_CLIPS),
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.page or one.picture}")
@@ -83,20 +96,31 @@ def run_explain(args: argparse.Namespace, config: Config) -> int:
     return 1 if any(one.error for one in found) else 0
 
 
+def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The options that were given; the defaults of the others are the function's."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    for name in _given(args, names):
+        raise WhyactError(f"--{name.replace('_', '-')} {why}, or leave it out.")
+
+
 def _timelines(args: argparse.Namespace) -> int:
     """Make and print the timeline of every video; one that cannot be read costs no other."""
     from whyact.data.errors import VideoError
-    from whyact.report.timeline import clock
+    from whyact.report.timeline import words
     from whyact.tasks.inputs import find_clips
     from whyact.tasks.timeline import timeline
 
+    _refuse(args, OF_CLIPS, "is of clips, and --timeline writes a page of its own; call explain "
+            "again without --timeline for it")  # fmt: skip
     code = 0
     for path in find_clips(args.paths):
         try:
             found = timeline(
-                args.checkpoint, path, [args.action] if args.action else [], window=args.window,
-                threshold=args.threshold, encoder=args.encoder, output=args.output,
-                device=args.device,
+                args.checkpoint, path, [args.action] if args.action else [], output=args.output,
+                device=args.device, **_given(args, OF_TIMELINES),
             )  # fmt: skip
         except VideoError as error:
             print(error)
@@ -104,6 +128,5 @@ def _timelines(args: argparse.Namespace) -> int:
             continue
         print(f"{found.source}: {found.page}")
         for action, intervals in found.intervals.items():
-            spans = [f"{clock(i.start)} – {clock(i.stop)} ({i.score:.2f})" for i in intervals]
-            print(f"  {action}: {', '.join(spans) or 'not found'}")
+            print(f"  {action}: {', '.join(map(words, intervals)) or 'not found'}")
     return code

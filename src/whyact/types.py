@@ -90,6 +90,7 @@ class Batch:
         boxes: (B, T, O, 5), persons and objects for a model that reads them: x0, y0, x1, y1 as
             shares of the frame and the class; NaN where there is none. None where not asked for.
         failures: clips that could not be read and are therefore not in this batch.
+        progress: share of the training that is done, for what comes in by and by; 1 outside of one.
     """
 
     video: Tensor
@@ -105,6 +106,7 @@ class Batch:
     class_order: Tensor | None = None
     boxes: Tensor | None = None
     failures: tuple[Failure, ...] = ()
+    progress: float = 1.0
 
     def __len__(self) -> int:
         return int(self.video.shape[0])

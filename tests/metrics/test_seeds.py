@@ -8,8 +8,15 @@ import pytest
 import torch
 
 from whyact.metrics.bootstrap import draws_of_means, draws_of_measures
-from whyact.metrics.seeds import Resamples, contrast, resample_map, resample_values, top_hits
-from whyact.types import WhyactError
+from whyact.metrics.seeds import (
+    Resamples,
+    contrast,
+    resample_detections,
+    resample_map,
+    resample_values,
+    top_hits,
+)
+from whyact.types import Interval, WhyactError
 
 
 def fixed(values: list[float], seeds: tuple[int, ...] = (0, 1, 2), draws: int = 400) -> Resamples:
@@ -89,6 +96,19 @@ def test_several_labels_are_scored_by_their_precision():
     assert found.draws.shape == (2, 20) and found.values.tolist() == pytest.approx(
         [1.0, (1 / 3 + 2 / 4) / 2]
     )
+
+
+def test_detections_resample_whole_clips():
+    """Right detections first: average precision is the share of clips found, in every resample."""
+    truth = [[Interval(0, 2.0, 6.0)]] * 3
+    right, wrong = Interval(0, 2.0, 5.0, 0.9), Interval(0, 5.0, 9.0, 0.1)  # IoU 3/4 and 1/7
+    found = [[[right], [right], [wrong]], [[right]] * 3]
+    drawn = resample_detections(truth, found, [0, 1], draws=300)
+    hits = resample_values(torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]), [0, 1], draws=300)
+    assert drawn.values.tolist() == pytest.approx([2 / 3, 1.0])
+    assert torch.allclose(drawn.draws, hits.draws)
+    strict = resample_detections(truth, found, [0, 1], threshold=0.8, draws=5)
+    assert strict.values.tolist() == [0.0, 0.0]
 
 
 def test_coverage_over_clips_and_seeds():

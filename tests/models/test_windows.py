@@ -6,7 +6,7 @@ from tests.toys import toy_output
 from torch import Tensor
 
 from whyact.models.recognizer import VideoModel
-from whyact.models.windows import class_evidence, video_evidence, window_starts
+from whyact.models.windows import video_evidence, window_starts, wish_evidence
 from whyact.nn.backbone import BlindBackbone
 from whyact.nn.contracts import WishScores
 from whyact.types import WhyactError
@@ -31,15 +31,25 @@ class _TwoSteps(VideoModel):
         return WishScores(frames.mean(2), frames)
 
 
-def test_class_evidence_is_the_frame_logits_less_what_all_classes_share() -> None:
+def test_evidence_is_the_frame_logits_less_what_all_classes_share() -> None:
     model, clip = _TwoSteps(), torch.rand(3, 2, 8, 8)
-    found = class_evidence(model, clip, classes=3, softmax=True)
+    found, probability = wish_evidence(model, clip, torch.eye(3), softmax=True)
     assert found.tolist() == [[4, -2, -2], [-1, 0, 1]]
-    # The mean over time has the softmax of the clip's own logits, (3.5, 1, 1.5).
+    # The clip's own logits are (3.5, 1, 1.5), and the mean over time has the same softmax.
     own = torch.tensor([3.5, 1, 1.5]).softmax(0)
+    assert torch.allclose(probability, own)
     assert torch.allclose(found.mean(0).softmax(0), own)
-    each = class_evidence(model, clip, classes=3, softmax=False)
+    each, probability = wish_evidence(model, clip, torch.eye(3), softmax=False)
     assert each.tolist() == [[7, 1, 1], [2, 3, 4]]
+    assert torch.allclose(probability, torch.tensor([4.5, 2, 2.5]).sigmoid())
+
+
+def test_of_several_wished_classes_the_best_speaks_and_all_count() -> None:
+    wished = torch.tensor([[0.0, 1, 1], [1, 0, 0]])
+    found, probability = wish_evidence(_TwoSteps(), torch.rand(3, 2, 8, 8), wished, softmax=True)
+    assert found.tolist() == [[-2, 4], [1, -1]]
+    own = torch.tensor([3.5, 1, 1.5]).softmax(0)
+    assert torch.allclose(probability, torch.stack([own[1] + own[2], own[0]]))
 
 
 def test_windows_cover_the_video_and_end_with_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -69,7 +71,22 @@ def test_gaps_hide_the_actor_in_pixels_and_masks_alike() -> None:
     assert shown[~masked].mean() > 0.8 and shown[masked].mean() < 0.2
 
 
-@pytest.mark.parametrize("settings", [{"gaps": 1.1}, {"gaps": -0.1}, {"tempo": 0.9}])
+@pytest.mark.parametrize("settings", [{"gaps": 1.1}, {"gaps": -0.1}, {"tempo": 0.9}, {"ramp": 1.1}])
 def test_what_cannot_be(settings: dict[str, float]) -> None:
-    with pytest.raises(WhyactError, match=r"gaps must be in \[0, 1\].*tempo at least 1"):
+    with pytest.raises(WhyactError, match=r"must be in \[0, 1\].*tempo at least 1"):
         ForegroundPaste(**settings)
+
+
+def test_a_ramp_disturbs_a_share_of_the_actors_that_grows() -> None:
+    settings = {"gaps": 0.8, "tempo": 2.0, "ramp": 0.5}
+    touched = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        at = replace(batch(), progress=progress)
+        views = ForegroundPaste(share=1.0, **settings).views(at, torch.Generator().manual_seed(0))
+        seen = frames_seen(views["pasted"])
+        other = (seen != torch.arange(FRAMES)).any(1)
+        gap = ~views["pasted"].batch.mask[:, 0, 4, LEFT:RIGHT].all(1)
+        touched.append((other.float().mean().item(), gap.float().mean().item()))
+    assert touched[0] == (0.0, 0.0)
+    assert 0.2 < touched[1][0] < 0.7 < touched[2][0] and 0.2 < touched[1][1] < 0.6 < touched[2][1]
+    assert touched[2] == touched[3]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from whyact.ops.intervals import find_intervals, runs, smoothed, steps
+from whyact.ops.intervals import cut, linear, logarithmic, read_evidence, runs, smoothed, steps
 from whyact.types import WhyactError
 
 
@@ -62,27 +62,46 @@ def test_runs_touch_both_ends() -> None:
     assert runs([False, False]) == [] and runs([]) == []
 
 
-def test_intervals_hold_what_is_above_the_threshold_and_its_mean() -> None:
-    evidence = [0.1, 0.6, 0.8, 0.2, 0.9]
-    found = find_intervals(evidence, 3, threshold=0.5, segmented=False)
-    assert [(i.action, i.start, i.stop) for i in found] == [(3, 1, 3), (3, 4, 5)]
-    assert found[0].score == pytest.approx(0.7)
-    longer = find_intervals(evidence, 3, threshold=0.5, segmented=False, least=2)
-    assert [(i.start, i.stop) for i in longer] == [(1, 3)]
-    assert find_intervals(evidence, 3, threshold=0.95) == []
+def test_a_cut_has_the_steps_that_reach_the_bar() -> None:
+    signal = [0.1, 0.1, 0.7, 0.7, 0.2, 0.2, 0.9, 0.9]
+    assert cut(signal, 0.5).spans == [(2, 4), (6, 8)] and cut(signal, 0.5).bar == 0.5
+    assert cut(signal, 0.95).spans == [] and cut([]).spans == []
 
 
-def test_without_a_threshold_the_middle_of_the_range_decides() -> None:
-    (one,) = find_intervals([0.01, 0.01, 0.05, 0.05, 0.05, 0.01, 0.01], 0)
-    assert (one.start, one.stop) == (2, 5)
-    (whole,) = find_intervals([0.2, 0.2, 0.2], 0)
-    assert (whole.start, whole.stop) == (0, 3)
+def test_without_a_bar_the_middle_of_the_range_decides() -> None:
+    made = cut([0.01, 0.01, 0.05, 0.05, 0.05, 0.01, 0.01])
+    assert made.spans == [(2, 5)] and made.bar == pytest.approx(0.03)
+    assert cut([0.2, 0.2, 0.2]).spans == [(0, 3)]
 
 
 def test_one_noisy_step_does_not_break_a_segment() -> None:
     evidence = [0.1, 0.12, 0.08, 0.1, 0.9, 0.88, 0.45, 0.91, 0.9, 0.1, 0.11, 0.09, 0.1, 0.12]
-    plain = find_intervals(evidence, 0, threshold=0.5, segmented=False)
-    assert len(plain) == 2
+    assert len(runs(np.array(evidence) >= 0.5)) == 2
     # With the price of a piece at 1, the dip is part of the segment.
     made = steps(evidence, 0.3)
     assert runs(made >= 0.5) == [(4, 9)]
+
+
+def test_the_scale_keeps_signs_and_has_an_inverse() -> None:
+    values = [-np.e + 1, 0.0, np.e**2 - 1]
+    assert logarithmic(values).tolist() == pytest.approx([-1, 0, 2])
+    assert linear([-1, 0, 2]).tolist() == pytest.approx(values)
+
+
+def test_evidence_is_smoothed_then_put_on_the_scale() -> None:
+    third = np.log1p(3)
+    assert read_evidence([0, 0, 9, 0, 0]).tolist() == pytest.approx([0, third, third, third, 0])
+    assert read_evidence([0, 0, 9, 0, 0], 0).tolist() == pytest.approx([0, 0, np.log1p(9), 0, 0])
+
+
+def test_other_actions_do_not_move_the_bar() -> None:
+    alone = np.array([0.0] * 4 + [8, 8, 8, 8] + [2] * 4 + [0.0] * 4)
+    beside = alone.copy()
+    beside[12:] = -60.0
+    assert cut(read_evidence(alone, 0)).spans == [(4, 8)]
+    assert cut(read_evidence(beside, 0)) == cut(read_evidence(alone, 0))
+    # On the scale alone, 2 would be above half of -60 to 8.
+    assert cut(logarithmic(beside)).spans == [(0, 12)]
+    # Where nothing speaks for an action, the least against it still stands out; by column.
+    both = read_evidence(np.stack([beside, beside - 70], 1), 0)
+    assert cut(both[:, 0]).spans == [(4, 8)] and (both[:, 1] < 0).all()

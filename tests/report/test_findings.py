@@ -22,9 +22,9 @@ def about(name: str, given: dict[str, Any]) -> Finding:
     ("native", "best", "state", "title"),
     [
         (0.5, 0.2, "good", "points at what the model uses"),
-        (0.21, 0.2, "unknown", "guess does as well"),
-        (0.19, 0.2, "unknown", "guess does as well"),
-        (0.1, 0.2, "bad", "worse than a guess"),
+        (0.21, 0.2, "bad", "no better than a guess"),
+        (0.19, 0.2, "bad", "no better than a guess"),
+        (0.1, 0.2, "bad", "no better than a guess"),
         (None, 0.0, "unknown", "Not tested"),
     ],
 )
@@ -34,6 +34,7 @@ def test_faithful_only_where_every_control_is_beaten(
     found = about("faithful", values(native, best))
     assert found.state == state and title in found.title
     if native is not None:
+        assert ("marks what matters as well" in found.text) == (abs(native - best) < 0.02)
         assert "the centre of the frame" in found.text and f"{native:+.2f}" in found.text
     whole = verdict(values(native, best))
     assert whole.state == state

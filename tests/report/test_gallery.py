@@ -22,6 +22,7 @@ CLIPS: tuple[tuple[str, str, float, float | None], ...] = (
     ("c weak.mp4", "wave", 0.1, 0.7),
     ("d scene.mp4", "wave", 0.3, 0.2),
     ("e unknown.mp4", "wave", 0.35, None),
+    ("f tie.mp4", "wave", 0.21, 0.6),
 )
 """Name, true class, gap of the map (the best control has 0.2), action share; all say "wave"."""
 
@@ -48,22 +49,24 @@ def names(page: Page) -> str:
 
 def test_sorting_and_filtering(browser: Browser, tmp_path: Path) -> None:
     with opened(browser, write(tmp_path, [entry(*c) for c in CLIPS])) as page:
-        assert page.inner_text("h1") == "5 explained clips"
-        assert "1 of 5 predictions wrong · 1 weak explanations · 1 lean" in page.inner_text(
-            "#summary"
-        )
-        assert names(page) == "bcdea"  # wrong first, then by the lead over the best control
+        assert page.inner_text("h1") == "6 explained clips"
+        told = page.inner_text("#summary")
+        assert "1 of 6 predictions wrong · 2 weak explanations · 1 lean" in told
+        weak = page.locator(".badges", has_text="A weak explanation")
+        assert weak.count() == 2
+        assert "no better than a guess" in (weak.locator(".bad").first.get_attribute("title") or "")
+        assert names(page) == "bcfdea"  # wrong first, then by the lead over the best control
         page.select_option("#sort", "background")
-        assert names(page) == "dcbae"
+        assert names(page) == "dfcbae"
         bar = page.locator(".split").first.bounding_box()
         actor = page.locator(".split i").first.bounding_box()
         assert bar and actor and actor["width"] / bar["width"] == pytest.approx(0.2, abs=0.02)
         page.select_option("#sort", "name")
-        assert names(page) == "abcde"
+        assert names(page) == "abcdef"
         page.select_option("#class", "kick")
-        assert names(page) == "b" and page.inner_text("#count") == "1 of 5 clips"
+        assert names(page) == "b" and page.inner_text("#count") == "1 of 6 clips"
         page.select_option("#class", "")
-        for state, kept in (("wrong", "b"), ("bad", "c"), ("scene", "d")):
+        for state, kept in (("wrong", "b"), ("bad", "cf"), ("scene", "d")):
             page.select_option("#state", state)
             assert names(page) == kept
         assert page.locator(".badges .bad").count() == 0  # the scene's clip is well explained

@@ -181,8 +181,9 @@ def test_the_timeline_streams_a_video_in_windows(run: Path, tmp_path: Path) -> N
     sample = generate_clip(split="untrimmed", index=1, frames=16, size=32)
     write_video(tmp_path / "film.mp4", sample.video, 8.0)  # 64 frames, 8 seconds
     made = timeline(
-        run, tmp_path / "film.mp4", ["punch", "wave"], window=2.0, threshold=0.0, output=tmp_path
-    )
+        run, tmp_path / "film.mp4", ["punch", "wave"], window=2.0, threshold=-100.0,
+        least_score=0.0, output=tmp_path,
+    )  # fmt: skip
     (whole,) = made.intervals["punch"]
     assert (whole.start, whole.stop) == (0, pytest.approx(8.0, abs=0.2))
     record = json.loads(made.data.read_text())
@@ -201,12 +202,18 @@ def test_the_command_says_when(run: Path, tmp_path: Path, capsys: pytest.Capture
     write_video(tmp_path / "film.mp4", sample.video, 8.0)
     (tmp_path / "bad.mp4").write_bytes(b"no film")
     words = ["explain", str(run), str(tmp_path / "film.mp4"), str(tmp_path / "bad.mp4")]
-    options = ["--timeline", "--action", "punch", "--output", str(tmp_path), "--threshold", "1.1"]
+    options = ["--timeline", "--action", "punch", "--output", str(tmp_path), "--threshold", "99"]
     assert main([*words, *options]) == 1
     told = capsys.readouterr().out
     assert "film.mp4: " in told and "punch: not found" in told and "bad.mp4" in told
     assert main([*words, "--timeline", "--output", str(tmp_path)]) == 2
     assert main([*words, *options[:1], "--action", "pnch"]) == 2
+    capsys.readouterr()
+    for flag in (["--html"], ["--counterfactual"], ["--test-steps", "2"]):
+        assert main([*words, *options, *flag]) == 2
+        assert f"{flag[0]} is of clips" in capsys.readouterr().err
+    assert main([*words, "--least-score", "0.2"]) == 2
+    assert "--least-score belongs to --timeline" in capsys.readouterr().err
 
 
 def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> None:

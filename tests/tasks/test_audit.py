@@ -191,6 +191,21 @@ def test_errors_of_use(files, tmp_path, monkeypatch, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["torchvision:r3d_81"], "Did you mean 'r3d_18'"),
+        (["torchvision:r3d_18", "--weights", "absent.pth"], "absent.pth: no such weight file"),
+        (["absent.onnx"], "absent.onnx: no such model file"),
+    ],
+)
+def test_a_typo_in_the_model_costs_no_data(words, message, tmp_path, capsys):
+    data = tmp_path / "data"
+    flags = ["--data.type", "backdrop", "--data.root", str(data), "--data.test", "[iid]"]
+    assert main(["audit", *words, *flags]) == 2
+    assert message in capsys.readouterr().err and not data.exists()
+
+
 def test_a_run_of_this_project(tmp_path):
     root = write_folder(tmp_path / "clips", clips=2)
     config = whyact.load_config([tiny_file(tmp_path / "c.yaml", root, tmp_path / "runs")])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from whyact.config_io import builtin_config, load_config
-from whyact.data.backdrop import arrays
+from whyact.data.backdrop import generation
 from whyact.report.schema import validate
 from whyact.tasks import demo as module
 from whyact.tasks.demo import EXPLAINED, demo, plain
@@ -40,7 +40,9 @@ class OneProcess:
 
 def use_one_process(patch: pytest.MonkeyPatch) -> None:
     context = SimpleNamespace(Pool=OneProcess)
-    patch.setattr(arrays, "multiprocessing", SimpleNamespace(get_context=lambda method: context))
+    patch.setattr(
+        generation, "multiprocessing", SimpleNamespace(get_context=lambda method: context)
+    )
 
 
 def tiny(root: Path) -> list[str]:
@@ -121,7 +123,7 @@ def test_the_second_call_trains_and_generates_nothing(done, monkeypatch, capsys)
     def no_more(*_: object) -> None:
         raise AssertionError("this was to need no work")
 
-    monkeypatch.setattr(arrays, "multiprocessing", SimpleNamespace(get_context=no_more))
+    monkeypatch.setattr(generation, "multiprocessing", SimpleNamespace(get_context=no_more))
     monkeypatch.setattr("whyact.tasks.ablation.jobs._start", no_more)
     monkeypatch.setattr(module, "explain_examples", lambda run, folder: [])  # shown above
     assert demo(output=output, flags=tiny(root)) == results

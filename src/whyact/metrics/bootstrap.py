@@ -60,13 +60,17 @@ def percentile_interval(values: Tensor, *, level: float = 0.95) -> list[float]:
     return [low, high]
 
 
-def _weights(clips: int, draws: int, seed: int) -> Iterator[Tensor]:
-    """How often every clip is drawn, (draws, n) float64 in chunks."""
+def drawn_clips(clips: int, *, draws: int = 1000, seed: int = 0) -> Iterator[Tensor]:
+    """The clips of every resample, (draws, n) int64 in chunks; those of `draws_of_measures`."""
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, draws, _CHUNK):
-        count = min(_CHUNK, draws - start)
-        picks = torch.randint(clips, (count, clips), generator=generator)
-        ones = torch.ones(count, clips, dtype=torch.float64)
+        yield torch.randint(clips, (min(_CHUNK, draws - start), clips), generator=generator)
+
+
+def _weights(clips: int, draws: int, seed: int) -> Iterator[Tensor]:
+    """How often every clip is drawn, (draws, n) float64 in chunks."""
+    for picks in drawn_clips(clips, draws=draws, seed=seed):
+        ones = torch.ones(picks.shape, dtype=torch.float64)
         yield torch.zeros_like(ones).scatter_add_(1, picks, ones)
 
 

@@ -16,8 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyact.metrics.bootstrap import draws_of_means, draws_of_measures, percentile_interval
+from whyact.metrics.bootstrap import (
+    drawn_clips,
+    draws_of_means,
+    draws_of_measures,
+    percentile_interval,
+)
 from whyact.metrics.recognition import recognition_scores
+from whyact.metrics.temporal import Clips, detection_map
 from whyact.types import WhyactError
 
 
@@ -96,6 +102,28 @@ def resample_map(
     parts = [draws_of_measures(x, labels, draws=draws, seed=seed)["map"] for x in logits]
     values = torch.tensor([torch.nan if x is None else x for x in found], dtype=torch.float64)
     return Resamples(tuple(seeds), values, torch.stack(parts), len(labels))
+
+
+def resample_detections(
+    truth: Clips, found: Sequence[Clips], seeds: Sequence[int], *, threshold: float = 0.5,
+    draws: int = 1000, seed: int = 0,
+) -> Resamples:  # fmt: skip
+    """Resample the mean average precision of detected intervals, which is no mean over clips.
+
+    Args:
+        truth: intervals of n clips. found: detected ones, of each of S trainings.
+        threshold: temporal IoU. The others: as in `resample_values`.
+    """
+    picks = torch.cat(list(drawn_clips(len(truth), draws=draws, seed=seed))).tolist()
+
+    def score(one: Clips, at: Sequence[int]) -> float:
+        of = detection_map([truth[i] for i in at], [one[i] for i in at], [threshold])["map"]
+        return torch.nan if of is None else of
+
+    everything = range(len(truth))
+    values = torch.tensor([score(one, everything) for one in found], dtype=torch.float64)
+    drawn = [[score(one, at) for at in picks] for one in found]
+    return Resamples(tuple(seeds), values, torch.tensor(drawn, dtype=torch.float64), len(truth))
 
 
 def contrast(parts: Sequence[tuple[float, Resamples]], *, seed: int = 0) -> Estimate:

@@ -33,19 +33,25 @@ class Wanted:
 
     Attributes:
         weights: state dict of torchvision and timm models; random weights where empty.
-        classes: outputs of a network that is built with random weights.
+        classes: outputs of a network that is built with random weights, or a function that is
+            called for them then: to count the classes may mean to make the data.
         frames, size: that the model takes; 0: its own.
         mean, std: of the colours; empty: its own.
         seed: of random weights.
     """
 
     weights: str = ""
-    classes: int = 0
+    classes: int | Callable[[], int] = 0
     frames: int = 0
     size: int = 0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     seed: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """``classes`` as a number."""
+        return self.classes() if callable(self.classes) else self.classes
 
 
 def is_foreign(spec: str) -> bool:
@@ -141,12 +147,12 @@ def _built(build: Callable[[int], nn.Module], wanted: Wanted) -> tuple[nn.Module
     if not wanted.weights:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(wanted.seed)
-            network = build(wanted.classes)
+            network = build(wanted.outputs)
         return network, _tensor_hash(network)
     file = Path(wanted.weights)
     state = _state_dict(file)
     last = list(state.values())[-1]
-    network = build(len(last) if last.ndim else wanted.classes)
+    network = build(len(last) if last.ndim else wanted.outputs)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

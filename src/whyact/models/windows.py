@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyact.models.recognizer import VideoModel
+from whyact.nn.head import best_wished
 from whyact.types import WhyactError
 
 Read = Callable[[int, int], Tensor]
@@ -16,49 +17,42 @@ Read = Callable[[int, int], Tensor]
 
 
 @torch.no_grad()
-def wished_evidence(model: VideoModel, clip: Tensor, wished: Tensor, *, softmax: bool) -> Tensor:
-    """Probability of each wish at every time step of a clip, (T', n).
+def wish_evidence(
+    model: VideoModel, clip: Tensor, wished: Tensor, *, softmax: bool
+) -> tuple[Tensor, Tensor]:
+    """What a clip says for each of n wishes, and when.
 
-    A model that splits its graph is asked for each wish by itself; others tell from one pass.
-
-    Args:
-        model: in evaluation mode. clip: (3, T, H, W). wished: (n, Y).
-        softmax: classes exclude each other; otherwise each has a probability of its own.
-    """
-    tokens, grid = model.encode(clip[None])
-    if not softmax:
-        return model.score_wishes(tokens, grid, wished).frame_logits[0].T.sigmoid()
-    frames = model.decode(tokens, grid).frame_logits[0].softmax(-1)
-    return (frames @ wished.T).clamp(max=1.0)
-
-
-@torch.no_grad()
-def class_evidence(model: VideoModel, clip: Tensor, *, classes: int, softmax: bool) -> Tensor:
-    """Logit of each class at every time step of a clip, (T', Y); their mean is the clip's logit.
-
-    Unlike probabilities they are what the model's contributions add up to, and do not saturate: a
-    frame that says a little for a class and one that says much for it may both have a probability
-    of one.
+    The evidence of a time step is its part of a wish's logit, which is the mean over steps. Unlike
+    probabilities it is what the model's contributions add up to, and does not saturate: a frame
+    that says a little for a class and one that says much for it may both have a probability of one.
 
     Args:
-        model: in evaluation mode. clip: (3, T, H, W). classes: Y.
+        model: in evaluation mode. clip: (3, T, H, W).
+        wished: (n, Y), above 0 for the classes of each wish; of several the best counts.
         softmax: classes exclude each other. The softmax does not see what all classes have in
-            common, so their mean is taken off each step. Otherwise a model that splits its graph
-            is asked for every class by itself.
+            common, so their mean is taken off each step. Otherwise each class has a probability of
+            its own, and a model that splits its graph is asked for every wish by itself.
+
+    Returns:
+        Evidence (T', n) in logits, and probabilities of the clip (n,).
     """
     tokens, grid = model.encode(clip[None])
-    return token_evidence(model, tokens, grid, classes=classes, softmax=softmax)
+    return token_evidence(model, tokens, grid, wished, softmax=softmax)
 
 
 @torch.no_grad()
 def token_evidence(
-    model: VideoModel, tokens: Tensor, grid: tuple[int, int], *, classes: int, softmax: bool
-) -> Tensor:
-    """`class_evidence` of a clip's tokens (1, T', N, D) on their grid."""
-    if softmax:
-        logits = model.decode(tokens, grid).frame_logits[0]
-        return logits - logits.mean(-1, keepdim=True)
-    return model.score_wishes(tokens, grid, torch.eye(classes).to(tokens)).frame_logits[0].T
+    model: VideoModel, tokens: Tensor, grid: tuple[int, int], wished: Tensor, *, softmax: bool
+) -> tuple[Tensor, Tensor]:
+    """`wish_evidence` of a clip's tokens (1, T', N, D) on their grid."""
+    if not softmax:
+        found = model.score_wishes(tokens, grid, wished)
+        return found.frame_logits[0].T, found.logits[0].sigmoid()
+    logits = model.decode(tokens, grid).frame_logits
+    probability = logits[0].mean(0).softmax(-1) @ wished.T
+    above = (logits - logits.mean(-1, keepdim=True)).unsqueeze(1)
+    found = best_wished(above.expand(-1, len(wished), -1, -1), wished)
+    return found.frame_logits[0].T, probability.clamp(max=1.0)
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:

@@ -53,6 +53,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
         blend=s.foreground_paste_blend,
         gaps=s.foreground_paste_gaps,
         tempo=s.foreground_paste_tempo,
+        ramp=s.foreground_paste_ramp,
         smoothing=s.cross_entropy_smoothing,
     ),
     "temporal_consistency": lambda s: TemporalConsistency(),

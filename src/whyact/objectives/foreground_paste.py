@@ -42,18 +42,21 @@ class ForegroundPaste(Objective):
         tempo: actors move up to this many times as fast or as slow, drawn log-uniformly; a slow one
             shows a part of its clip, a fast one stands still when it has done. 1 is off. Both are
             this project's; the action code learns to stand them with `swap_consistency`.
+        ramp: share of the training over which gaps and tempo come in, at first for no actor, then
+            for all; 0 has them from the start. Where actors are disturbed before the model has
+            found them, how long that takes varies with the seed, up to most of the training.
     """
 
     name = "foreground_paste"
 
     def __init__(
         self, *, share: float = 0.5, mask: str = "motion", blend: float = 0.6,
-        smoothing: float = 0.0, gaps: float = 0.0, tempo: float = 1.0,
+        smoothing: float = 0.0, gaps: float = 0.0, tempo: float = 1.0, ramp: float = 0.0,
     ) -> None:  # fmt: skip
-        if not 0 <= gaps <= 1 or not tempo >= 1:
+        if not 0 <= gaps <= 1 or not tempo >= 1 or not 0 <= ramp <= 1:
             raise WhyactError(
-                "foreground_paste_gaps must be in [0, 1] and foreground_paste_tempo at least 1, "
-                f"got {gaps} and {tempo}."
+                "foreground_paste_gaps and foreground_paste_ramp must be in [0, 1] and "
+                f"foreground_paste_tempo at least 1, got {gaps}, {ramp} and {tempo}."
             )
         check_share(self.name, share)
         if mask not in MASKS:
@@ -61,7 +64,7 @@ class ForegroundPaste(Objective):
         if not 0 <= blend <= 1:
             raise WhyactError(f"foreground_paste_blend must be in [0, 1], got {blend}.")
         self.share, self.mask, self.blend, self.smoothing = share, mask, blend, smoothing
-        self.gaps, self.tempo = gaps, tempo
+        self.gaps, self.tempo, self.ramp = gaps, tempo, ramp
         self.needs_foreground = mask != "true"
         self.needs_attention = mask == "regions"
 
@@ -93,8 +96,11 @@ class ForegroundPaste(Objective):
     ) -> tuple[Batch, Tensor]:
         """Clips and actor masks (n, T, H, W) at another tempo, and with gaps in all masks."""
         count, frames, _, width = actor.shape
+        share = min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
         if self.tempo > 1:
             speed = self.tempo ** (2 * torch.rand(count, 1, generator=generator) - 1)
+            if share < 1:
+                speed[torch.rand(count, generator=generator) >= share] = 1.0
             start = torch.rand(count, 1, generator=generator) * (1 - speed).clamp_min(0)
             times = (start * (frames - 1) + speed * torch.arange(frames)).round().long()
             at = torch.arange(count)[:, None], times.clamp(max=frames - 1)
@@ -106,7 +112,8 @@ class ForegroundPaste(Objective):
             centre, wide, draw = torch.rand(3, count, 2, 1, generator=generator)
             wide = GAP_WIDTH[0] + wide * (GAP_WIDTH[1] - GAP_WIDTH[0])
             # One or two stripes, or none.
-            wide = wide * torch.stack([draw[:, 0] < self.gaps, draw[:, 0] < self.gaps / 2], 1)
+            gaps = share * self.gaps
+            wide = wide * torch.stack([draw[:, 0] < gaps, draw[:, 0] < gaps / 2], 1)
             place = (torch.arange(width) + 0.5) / width
             left = ((place - (0.25 + 0.5 * centre)).abs() > wide / 2).all(1)[:, None, None]
             left = left.to(actor.device)

@@ -1,14 +1,15 @@
-"""From evidence over time to intervals: one-dimensional segmentation and a threshold."""
+"""From evidence over time to intervals: smoothing, a scale, segmentation and a bar."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyact.types import Interval, WhyactError
+from whyact.types import WhyactError
 
 Signal = NDArray[np.float64]
 
@@ -67,6 +68,37 @@ def smoothed(signal: Sequence[float] | Signal, reach: int = 1) -> Signal:
     return np.asarray((sums[last] - sums[first]) / counts)
 
 
+def logarithmic(values: float | Sequence[float] | Signal) -> Signal:
+    """``sign(v) log(1 + |v|)``: keeps the sign and zero, and draws high values together.
+
+    Of two peaks of evidence, one twice as high is not twice as much action, and half of the higher
+    one is no bar to take.
+    """
+    signal = np.asarray(values, dtype=np.float64)
+    return np.asarray(np.sign(signal) * np.log1p(np.abs(signal)))
+
+
+def linear(values: float | Sequence[float] | Signal) -> Signal:
+    """The values whose `logarithmic` is given."""
+    signal = np.asarray(values, dtype=np.float64)
+    return np.asarray(np.sign(signal) * np.expm1(np.abs(signal)))
+
+
+def read_evidence(evidence: Sequence[float] | Signal, smooth: int = 1) -> Signal:
+    """What intervals are cut from: evidence for an action, smoothed, then `logarithmic`.
+
+    Evidence against an action counts as none where any speaks for it: how loudly other actions of
+    the video are heard does not tell when this one happens, but would lower a bar half way.
+
+    Args:
+        evidence: (n,) or (n, m) in logits, of `whyact.models.windows.wish_evidence`.
+        smooth: steps on either side whose mean a step takes, see `smoothed`.
+    """
+    values = np.asarray(evidence, dtype=np.float64)
+    least = np.where((values > 0).any(0), 0.0, -np.inf)
+    return logarithmic(smoothed(np.maximum(values, least), smooth))
+
+
 def runs(inside: Sequence[bool] | NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open runs of True, in order."""
     flags = np.concatenate([[False], np.asarray(inside, dtype=bool), [False]])
@@ -74,29 +106,27 @@ def runs(inside: Sequence[bool] | NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def find_intervals(
-    evidence: Sequence[float], action: int, *, threshold: float | None = None,
-    segmented: bool = True, least: int = 1,
-) -> list[Interval]:  # fmt: skip
-    """Where the evidence for an action is high.
+@dataclass(frozen=True)
+class Cut:
+    """Where a signal is high.
+
+    Attributes:
+        spans: half-open, in steps. bar: the level that they reach.
+    """
+
+    spans: list[tuple[int, int]]
+    bar: float
+
+
+def cut(signal: Sequence[float] | Signal, bar: float | None = None) -> Cut:
+    """Where the `steps` of a signal are high; noise does not break these into pieces.
 
     Args:
-        evidence: of n time steps, probabilities or any other scale. action: class index.
-        threshold: what high means; half way between the lowest and the highest step if None, for
-            an action that is known to be there: a signal without any change is one interval.
-        segmented: look at `steps` of the evidence, which noise does not break into pieces.
-        least: shortest interval, in steps.
-
-    Returns:
-        Intervals in time steps, each with the mean evidence inside as its score.
+        signal: n values, of evidence as `read_evidence` gives it.
+        bar: what high means; half way between the lowest and the highest step if None, for an
+            action that is known to be there: a signal without any change is one span.
     """
-    values = np.asarray(evidence, dtype=np.float64)
-    if not len(values):
-        return []
-    level = steps(values) if segmented else values
-    bar = float(level.min() + level.max()) / 2 if threshold is None else threshold
-    return [
-        Interval(action, start, stop, float(values[start:stop].mean()))
-        for start, stop in runs(level >= bar)
-        if stop - start >= least
-    ]
+    level = steps(signal)
+    if bar is None:
+        bar = float(level.min() + level.max()) / 2 if len(level) else 0.0
+    return Cut(runs(level >= bar), bar)

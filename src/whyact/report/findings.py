@@ -106,16 +106,11 @@ def _faithful(values: Mapping[str, Any]) -> Finding:
             f"Taking away what it marks hurts the prediction more than any control does; the best "
             f"of them is {NAMES[rival]} {numbers}.",
         )  # fmt: skip
-    if gaps[rival] - gaps[method] > TIE:
-        return Finding(
-            "faithful", "bad", "It is worse than a guess",
-            f"A map that knows nothing of the model, {NAMES[rival]}, marks what matters better "
-            f"{numbers}. Do not read the heat map as the reason.",
-        )  # fmt: skip
+    how = "better" if gaps[rival] - gaps[method] > TIE else "as well"
     return Finding(
-        "faithful", "unknown", "A guess does as well",
-        f"A map that knows nothing of the model, {NAMES[rival]}, marks what matters as well "
-        f"{numbers}. This clip does not show that the heat map knows more.",
+        "faithful", "bad", "It is no better than a guess",
+        f"A map that knows nothing of the model, {NAMES[rival]}, marks what matters {how} "
+        f"{numbers}. Do not read the heat map as the reason.",
     )  # fmt: skip
 
 

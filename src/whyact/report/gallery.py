@@ -41,4 +41,5 @@ def _entry(page: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "justification": justification(values),
         "state": found.state,
         "verdict": found.title,
+        "reason": found.text,
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from whyact.ops.intervals import Signal, linear, logarithmic, read_evidence
 from whyact.report.page import render_page
 from whyact.types import Interval
 
-WIDTH, HEIGHT = 1000, 100
+WIDTH, HEIGHT = 1000, 140
+TICKS = (-300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300)
+"""Evidence in logits that the axis names."""
 MOST_POINTS = 1000
 """Points of a curve; of a longer one every point shows the highest of its part."""
 
@@ -21,35 +22,51 @@ class Track:
     """One action over a video.
 
     Attributes:
-        action: as it was asked for. evidence: (n,) probabilities, ``step`` seconds apart.
-        intervals: where it happens, in seconds.
-        pictures: of each interval's height, as `whyact.report.media.jpeg_uri`; may be fewer.
+        action: as it was asked for.
+        evidence: (n,) in logits, ``step`` seconds apart; the page shows it as
+            `whyact.ops.intervals.read_evidence` reads it.
+        bar: of the intervals, on that scale. best: highest probability of any moment.
+        intervals: where it happens, in seconds, with the highest probability inside as score.
+        pictures: of each interval's height, as `whyact.report.media.jpeg_uri`, or empty text.
     """
 
     action: str
     evidence: Sequence[float]
     step: float
+    bar: float
+    best: float
     intervals: Sequence[Interval]
-    pictures: Sequence[str] = field(default_factory=tuple)
+    pictures: Sequence[str]
 
 
 def timeline_page(
-    tracks: Sequence[Track], *, source: str, duration: float, window: float, threshold: float
-) -> str:
+    tracks: Sequence[Track], *, source: str, duration: float, window: float, least_score: float,
+    exclusive: bool,
+) -> str:  # fmt: skip
     """The page as HTML.
 
     Args:
-        tracks: one an action. source: of the video. duration, window: seconds.
-        threshold: of the intervals, on the evidence.
+        tracks: one an action, which share an axis. source: of the video.
+        duration, window: seconds. least_score: of an interval.
+        exclusive: classes exclude each other, so that evidence is less their mean.
     """
-    rows = [_row(track, duration) for track in tracks]
-    ends = ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
-    ticks = [{"x": WIDTH * s, "anchor": a, "text": clock(s * duration)} for s, a in ends]
+    curves = [read_evidence(track.evidence) for track in tracks]
+    ends = [0.0, *(t.bar for t in tracks), *(float(v) for c in curves for v in (c.min(), c.max()))]
+    low, high = min(ends), max(ends)
+
+    def y(value: float) -> float:
+        return round(HEIGHT * (high - value) / ((high - low) or 1.0), 1)
+
+    levels = [(y(float(logarithmic(tick))), f"{tick:+d}" if tick else "0") for tick in TICKS]
+    times = ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
     return render_page(
         "timeline.html", title=source, data={}, styles=("timeline.css",),
         values={
-            "rows": rows, "ticks": ticks, "duration": clock(duration), "window": f"{window:.2f}",
-            "threshold": f"{threshold:.2f}", "level": HEIGHT * (1 - threshold),
+            "rows": [_row(t, c, duration, y) for t, c in zip(tracks, curves, strict=True)],
+            "ticks": [{"x": WIDTH * s, "anchor": a, "text": clock(s * duration)} for s, a in times],
+            "levels": [level for level in levels if 0 <= level[0] <= HEIGHT],
+            "duration": clock(duration), "window": f"{window:.2f}", "exclusive": exclusive,
+            "least": f"{least_score:.0%}", "height": HEIGHT,
         },
     )  # fmt: skip
 
@@ -63,39 +80,38 @@ def clock(seconds: float) -> str:
     return f"{hours}:{tail}" if hours else tail
 
 
-def _row(track: Track, duration: float) -> dict[str, Any]:
+def _row(
+    track: Track, curve: Signal, duration: float, y: Callable[[float], float]
+) -> dict[str, Any]:
     def x(seconds: float) -> float:
         return round(WIDTH * seconds / duration, 2) if duration else 0.0
 
-    values = np.asarray(track.evidence, dtype=float)
     # Parts of equal length, the last one perhaps shorter.
-    size = max(1, -(-len(values) // MOST_POINTS))
-    top = [float(values[i : i + size].max()) for i in range(0, len(values), size)]
-    middle = [
-        (i * size + min(size, len(values) - i * size) / 2) * track.step for i in range(len(top))
-    ]
-    points = " ".join(f"{x(t)},{HEIGHT * (1 - v):.1f}" for t, v in zip(middle, top, strict=True))
+    size = max(1, -(-len(curve) // MOST_POINTS))
+    parts = [(i, curve[i : i + size]) for i in range(0, len(curve), size)]
+    points = " ".join(
+        f"{x((i + len(part) / 2) * track.step)},{y(float(part.max()))}" for i, part in parts
+    )
     moments = [
-        {"title": _words(one), "at": clock(one.start), "picture": picture}
-        for one, picture in zip(
-            track.intervals, [*track.pictures, *[""] * len(track.intervals)], strict=False
-        )
+        {"title": words(one), "at": clock(one.start), "picture": picture}
+        for one, picture in zip(track.intervals, track.pictures, strict=True)
     ]
     bars = [
-        {"x": x(i.start), "width": max(1.0, x(i.stop) - x(i.start)), "title": _words(i)}
+        {"x": x(i.start), "width": max(1.0, x(i.stop) - x(i.start)), "title": words(i)}
         for i in track.intervals
     ]
     total = sum(i.stop - i.start for i in track.intervals)
     summary = (
         f"{len(bars)} interval{'s' if len(bars) != 1 else ''}, {clock(total)} in all"
         if bars
-        else f"not found; the highest evidence is {max(top, default=0.0):.2f}"
+        else f"not found; its probability is nowhere above {track.best:.0%}"
     )
     return {
         "action": track.action, "summary": summary, "points": points, "bars": bars,
-        "moments": moments,
+        "moments": moments, "level": y(track.bar), "bar": f"{float(linear(track.bar)):+.1f}",
     }  # fmt: skip
 
 
-def _words(one: Interval) -> str:
-    return f"{clock(one.start)} – {clock(one.stop)} ({one.score:.2f})"
+def words(one: Interval) -> str:
+    """An interval in seconds, with its score as a probability: ``0:01.0 – 0:02.5 (93 %)``."""
+    return f"{clock(one.start)} – {clock(one.stop)} ({one.score:.0%})"

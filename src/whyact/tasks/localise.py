@@ -18,8 +18,8 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
-from whyact.models.windows import class_evidence, video_evidence
-from whyact.ops.intervals import find_intervals, smoothed
+from whyact.models.windows import video_evidence, wish_evidence
+from whyact.ops.intervals import cut, logarithmic, read_evidence, smoothed
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
@@ -61,7 +61,7 @@ def localise(
 
     Every method detects the same classes with the same scores, the model's probabilities of the
     whole clip, and has evidence of its own for when: ``model`` the contributions of every frame
-    (`whyact.models.windows.class_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
+    (`whyact.models.windows.wish_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
     whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
 
     Args:
@@ -71,11 +71,11 @@ def localise(
             within a window only, so that short ones say better when something ends.
         hop: frames between windows, see `whyact.models.windows.video_evidence`.
         smooth: evidence of a frame is the mean with this many on either side, of the model and of
-            the motion alike. On a logarithmic scale then for the model: of two peaks, one twice as
-            high is not twice as much action, and half of the higher one is no bar to take.
-        threshold: least evidence, of the model only; half way between a clip's lowest and highest
-            if None, see `whyact.ops.intervals.find_intervals`. This and the three before, chosen
-            on the split that they are reported on, would be tuned: choose them on ``data.val``.
+            the motion alike; see `whyact.ops.intervals.read_evidence` for the model's scale.
+        threshold: least evidence in logits, of the model only; half way between a clip's lowest
+            and highest on that scale if None, see `whyact.ops.intervals.cut`. This and the three
+            before, chosen on the split that they are reported on, would be tuned: choose them on
+            ``data.val``.
         least_score: classes whose score for the clip is lower are not detected.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``localisation/<split>`` in the run's folder if empty. device: torch device.
@@ -86,8 +86,8 @@ def localise(
     loaded = load_model(checkpoint, device)
     config = data or loaded.config
     dataset = _with_intervals(config, split, loaded)
-    settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
     made = Localised()
+    settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
     generator = torch.Generator().manual_seed(loaded.config.seed)
     count = min(clips or len(dataset), len(dataset))
     for index in track(range(count), "Localise", transient=True):
@@ -105,7 +105,8 @@ def localise(
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
         "seed": loaded.config.seed,
         "scores": {m: made.scores(m) for m in METHODS},
-        "found": {m: _intervals(made, m) for m in METHODS},
+        "truth": _intervals(made.ids, made.truth),
+        "found": {m: _intervals(made.ids, made.found[m]) for m in METHODS},
         **environment(torch.device(device), []),
     }  # fmt: skip
     folder = Path(output) if output else run_folder(loaded.folder) / "localisation" / split
@@ -153,23 +154,27 @@ def add_clip(
     length, classes = evidence.shape
     score = loaded.probabilities(evidence.mean(0))
     wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
-    smooth = _smoothed(evidence, settings.smooth)
     each = {
-        "model": smooth.sign() * smooth.abs().log1p(),
-        "motion": _smoothed(change[:, None], settings.smooth).expand(-1, classes),
+        "model": torch.from_numpy(read_evidence(evidence.numpy(), settings.smooth)),
+        "motion": torch.from_numpy(smoothed(change.numpy(), settings.smooth))[:, None].expand(
+            -1, classes
+        ),
         "uniform": torch.ones(length, classes),
         "random": torch.stack([_random(length, generator) for _ in range(classes)], 1),
     }
     made.ids.append(name)
     made.truth.append([Interval(i.action, i.start * length, i.stop * length) for i in truth])
+    least = settings.threshold
+    bar = None if least is None else float(logarithmic(least))
     for method, values in each.items():
-        made.evidence[method].append(_to_scores(values, score))
-        bar = settings.threshold if method == "model" else None
+        made.evidence[method].append(_to_scores(values.float(), score))
         made.found[method].append(
             [
-                Interval(i.action, i.start, i.stop, float(score[y]))
+                Interval(y, start, stop, float(score[y]))
                 for y in wanted or [int(score.argmax())]
-                for i in find_intervals(values[:, y].tolist(), y, threshold=bar)
+                for start, stop in cut(
+                    values[:, y].numpy(), bar if method == "model" else None
+                ).spans
             ]
         )
 
@@ -177,20 +182,16 @@ def add_clip(
 def _evidence(loaded: LoadedModel, video: Tensor, window: int, hop: int) -> Tensor:
     """Of every class in every frame of a clip (3, T, H, W) that the model sees in windows."""
     device = next(loaded.model.parameters()).device
+    each = torch.eye(len(loaded.classes), device=device)
     return video_evidence(
-        lambda part: class_evidence(
-            loaded.model, part.to(device), classes=len(loaded.classes),
-            softmax=not loaded.multi_label,
-        ),
+        lambda part: wish_evidence(
+            loaded.model, part.to(device), each, softmax=not loaded.multi_label
+        )[0],
         lambda start, stop: video[:, start:stop],
         length=video.shape[1],
         window=window,
         hop=hop,
     )  # fmt: skip
-
-
-def _smoothed(values: Tensor, reach: int) -> Tensor:
-    return torch.from_numpy(smoothed(values.double().numpy(), reach)).float()
 
 
 def _to_scores(values: Tensor, score: Tensor) -> Tensor:
@@ -207,8 +208,8 @@ def _random(length: int, generator: torch.Generator) -> Tensor:
     return inside
 
 
-def _intervals(made: Localised, method: str) -> list[dict[str, Any]]:
+def _intervals(ids: list[str], clips: list[list[Interval]]) -> list[dict[str, Any]]:
     return [
         {"id": name, "intervals": [asdict(i) for i in one]}
-        for name, one in zip(made.ids, made.found[method], strict=True)
+        for name, one in zip(ids, clips, strict=True)
     ]

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from whyact.config import ClipConfig
+from whyact.data.backdrop.render import split_frames
 from whyact.data.builders import transforms
 from whyact.data.probing import VideoInfo, probe
 from whyact.data.video import read_frames
 from whyact.explainers.native import explain_output
 from whyact.models.sentence_encoder import load_encoder
 from whyact.models.vocabulary import Vocabulary
-from whyact.models.windows import video_evidence, wished_evidence
-from whyact.ops.intervals import find_intervals
+from whyact.models.windows import video_evidence, wish_evidence
+from whyact.ops.intervals import Signal, cut, linear, logarithmic, read_evidence
 from whyact.report.media import jpeg_uri
 from whyact.report.overlay import blend, display_size, enlarged, frames_of, scaled_heat
 from whyact.report.timeline import Track, timeline_page
@@ -51,20 +52,25 @@ class Timeline:
 
 def timeline(
     checkpoint: str | Path, path: str | Path, actions: Sequence[str], *, window: float = 0.0,
-    threshold: float = 0.5, encoder: str | Path = "", output: str | Path = "explanations",
-    device: str = "cpu",
+    threshold: float | None = None, least_score: float = 0.5, encoder: str | Path = "",
+    output: str | Path = "explanations", device: str = "cpu",
 ) -> Timeline:  # fmt: skip
     """Stream a video through the model and write ``<stem>-timeline.html`` and ``.json``.
 
-    Windows overlap by half; one is in memory at a time. The evidence of a frame is the mean
-    probability over the windows that see it, and intervals are found on the whole of it, so that
-    one that crosses windows is one.
+    Windows overlap by half; one is in memory at a time. Evidence is read and cut as
+    `whyact.tasks.localise.localise` does it (`whyact.ops.intervals`), on the whole of the video, so
+    that an interval that crosses windows is one. Its score is the probability of the action in the
+    windows that see a moment of it, their mean where that is highest: that of the whole video would
+    fade with its length.
 
     Args:
         checkpoint: of a run. path: of the video. actions: names, or free text with an encoder.
         window: seconds that the model sees at once; 0 takes those it was trained on, or 2 for a
             model trained on segments of whole clips. A shorter video is one window.
-        threshold: least evidence of an interval. encoder: folder of a sentence encoder.
+        threshold: least evidence of an interval, in logits; half way between the lowest and the
+            highest of the video, on a logarithmic scale, if None.
+        least_score: intervals with a lower score are left out; without it something would be found
+            in every video. encoder: folder of a sentence encoder.
         output: folder. device: torch device.
 
     Raises:
@@ -75,23 +81,38 @@ def timeline(
         raise WhyactError("A timeline needs an action to look for, e.g. --action punch.")
     loaded = load_model(checkpoint, device)
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
-    wished = torch.stack([words.specification(action) for action in actions])
+    wished = torch.stack([words.specification(action) for action in actions]).to(device)
     film = _Film(Path(path), loaded, window)
-    evidence = video_evidence(
-        lambda part: wished_evidence(
-            loaded.model, part.to(device), wished.to(device), softmax=not loaded.multi_label
-        ),
-        film.read,
-        length=film.length,
-        window=film.frames,
-    )
+
+    def said(part: Tensor) -> Tensor:
+        found, probability = wish_evidence(
+            loaded.model, part.to(device), wished, softmax=not loaded.multi_label
+        )
+        return torch.cat([found, probability.expand(len(found), -1)], 1)
+
+    streamed = video_evidence(said, film.read, length=film.length, window=film.frames)
+    evidence, scores = streamed.split(len(actions), 1)
+    bar = None if threshold is None else float(logarithmic(threshold))
     tracks = []
-    for action, wish, values in zip(actions, wished, evidence.T.tolist(), strict=True):
-        found = find_intervals(values, int(wish.argmax()), threshold=threshold)
-        pictures = _pictures(loaded, film, values, found, wish)
-        seconds = [replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found]
-        tracks.append(Track(action, values, film.step, seconds, pictures))
-    return _write(Path(output), film, tracks, threshold)
+    for action, wish, values, score in zip(actions, wished, evidence.T, scores.T, strict=True):
+        read = read_evidence(values.numpy())
+        made = cut(read, bar)
+        every = [
+            Interval(int(wish.argmax()), start, stop, float(score[start:stop].max()))
+            for start, stop in made.spans
+        ]
+        found = [one for one in every if one.score >= least_score]
+        tracks.append(
+            Track(
+                action, evidence=values.tolist(), step=film.step, bar=made.bar,
+                best=float(score.max()),
+                intervals=[
+                    replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found
+                ],
+                pictures=_pictures(loaded, film, read, found, wish),
+            )
+        )  # fmt: skip
+    return _write(Path(output), film, tracks, loaded, least_score)
 
 
 class _Film:
@@ -105,6 +126,8 @@ class _Film:
         data = replace(loaded.config.data, protocol="1x1")
         _, self.transform = transforms(data, loaded.classes)
         self.path, self.info, self.frames = path, probe(path), data.clip.frames
+        if data.type == "backdrop":  # whose longer clips have a multiple of these frames
+            self.frames = split_frames(data.train, self.frames)
         seconds = window or _trained_window(data.clip, self.info)
         self.duration = max(self.info.duration, 1e-3)
         self.step = min(seconds, self.duration) / self.frames
@@ -132,21 +155,20 @@ def _trained_window(clip: ClipConfig, info: VideoInfo) -> float:
 
 @torch.no_grad()
 def _pictures(
-    loaded: LoadedModel, film: _Film, evidence: Sequence[float], found: Sequence[Interval],
-    wish: Tensor,
-) -> list[str]:  # fmt: skip
+    loaded: LoadedModel, film: _Film, evidence: Signal, found: Sequence[Interval], wish: Tensor
+) -> list[str]:
     """The strongest moment of each interval with the evidence on it; empty text beyond the most."""
     shown = sorted(range(len(found)), key=lambda n: -found[n].score)[:PICTURES]
     made = [""] * len(found)
     device = next(loaded.model.parameters()).device
     for number in sorted(shown):
         start, stop = round(found[number].start), round(found[number].stop)
-        peak = max(range(start, stop), key=lambda i: evidence[i])
+        peak = start + int(evidence[start:stop].argmax())
         first = min(max(0, peak - film.frames // 2), film.length - film.frames)
         clip = film.read(first, first + film.frames)
-        asked = wish[None].to(device) if loaded.multi_label else None
+        asked = wish[None] if loaded.multi_label else None
         output = loaded.model(clip[None].to(device), asked)
-        target = output.logits[0].masked_fill(wish.to(device) <= 0, -torch.inf).argmax()
+        target = output.logits[0].masked_fill(wish <= 0, -torch.inf).argmax()
         (why,) = explain_output(output, clip.shape[1:], target[None])
         frames = frames_of(clip)
         size = display_size(frames, PICTURE_SIDE)
@@ -155,23 +177,26 @@ def _pictures(
     return made
 
 
-def _write(folder: Path, film: _Film, tracks: Sequence[Track], threshold: float) -> Timeline:
+def _write(
+    folder: Path, film: _Film, tracks: Sequence[Track], loaded: LoadedModel, least_score: float
+) -> Timeline:
     folder.mkdir(parents=True, exist_ok=True)
     page, data = (folder / f"{film.path.stem}-timeline.{end}" for end in ("html", "json"))
     window = film.step * film.frames
     page.write_text(
         timeline_page(
             tracks, source=film.path.name, duration=film.duration, window=window,
-            threshold=threshold,
+            least_score=least_score, exclusive=not loaded.multi_label,
         ),
         encoding="utf-8",
     )  # fmt: skip
     record = {
         "source": film.path.name, "duration": film.duration, "window": window, "step": film.step,
-        "threshold": threshold,
+        "least_score": least_score,
         "actions": [
             {
-                "action": t.action, "evidence": [round(v, 5) for v in t.evidence],
+                "action": t.action, "evidence": [round(v, 4) for v in t.evidence],
+                "threshold": round(float(linear(t.bar)), 4),
                 "intervals": [asdict(i) for i in t.intervals],
             }
             for t in tracks

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -270,7 +270,7 @@ class Loop:
         key = derive(self.config.seed, "step", p.epoch, p.micro, self.accelerator.process_index)
         seed_everything(key)
         generator = torch.Generator().manual_seed(key)
-        ready = batch.to(self.accelerator.device)
+        ready = replace(batch.to(self.accelerator.device), progress=p.step / self.total)
         with self.accelerator.autocast():
             total, terms, output = self.objectives(self.network, ready, generator)
         if not torch.isfinite(total):

@@ -13,17 +13,11 @@ import pytest
 import torch
 
 from whyact.config import BackdropConfig, ClipConfig, DataConfig, TransformConfig
-from whyact.data.backdrop import arrays
+from whyact.data.backdrop import generation
 from whyact.data.backdrop.actions import ACTIONS
-from whyact.data.backdrop.arrays import (
-    BackdropDataset,
-    add_foreground,
-    describe,
-    generate_split,
-    load_backdrop,
-    split_size,
-)
+from whyact.data.backdrop.arrays import BackdropDataset, load_backdrop, split_size
 from whyact.data.backdrop.factors import SPLITS
+from whyact.data.backdrop.generation import add_foreground, describe, generate_split
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.backdrop.scenes import SCENES
 from whyact.data.backdrop.watermark import stamp
@@ -56,7 +50,9 @@ def no_pool(*_: object) -> None:
 
 def use_pool(patch: pytest.MonkeyPatch, pool: Callable) -> None:
     context = SimpleNamespace(Pool=pool)
-    patch.setattr(arrays, "multiprocessing", SimpleNamespace(get_context=lambda method: context))
+    patch.setattr(
+        generation, "multiprocessing", SimpleNamespace(get_context=lambda method: context)
+    )
 
 
 @pytest.fixture
@@ -73,7 +69,7 @@ def made(root: Path, clips: int = 3, **changes) -> Path:
 def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """52 clips in two parts, made by two new processes."""
     return generate_split(
-        root=tmp_path_factory.mktemp("two"), clips=arrays.CHUNK + 2, workers=2, **SETTINGS
+        root=tmp_path_factory.mktemp("two"), clips=generation.CHUNK + 2, workers=2, **SETTINGS
     )
 
 
@@ -92,7 +88,7 @@ def clip(dataset: BackdropDataset, index: int, turn: int = 0) -> Clip:
 
 
 def test_other_processes_give_the_same_arrays_as_this_one(train, tmp_path, one_process) -> None:
-    alone = generate_split(root=tmp_path, clips=arrays.CHUNK + 2, workers=1, **SETTINGS)
+    alone = generate_split(root=tmp_path, clips=generation.CHUNK + 2, workers=1, **SETTINGS)
     assert alone.name == train.name
     for name in ("video.npy", "mask.npy", "factors.jsonl", "settings.json", "sha256"):
         assert (alone / name).read_bytes() == (train / name).read_bytes()
@@ -159,7 +155,7 @@ def test_clips_with_several_people_have_several_labels(tmp_path, one_process) ->
 
 def test_the_second_call_does_no_work(train, monkeypatch) -> None:
     use_pool(monkeypatch, no_pool)
-    monkeypatch.setattr(arrays, "generate_clip", no_pool)
+    monkeypatch.setattr(generation, "generate_clip", no_pool)
     before = {p: p.stat().st_mtime_ns for p in train.iterdir()}
     again = generate_split(root=train.parents[1], clips=52, workers=1, **SETTINGS)
     assert again == train and {p: p.stat().st_mtime_ns for p in train.iterdir()} == before
@@ -175,7 +171,7 @@ def test_every_setting_and_the_version_have_a_folder_of_their_own(
         {"clips": 1},
     ]  # fmt: skip
     folders = [made(tmp_path, **{"clips": 2, **change}) for change in changes]
-    monkeypatch.setattr(arrays, "BACKDROP_VERSION", "0.0")
+    monkeypatch.setattr(generation, "BACKDROP_VERSION", "0.0")
     folders.append(made(tmp_path, clips=2))
     assert len(set(folders)) == len(changes) + 1
     told = [json.loads((folder / "settings.json").read_text()) for folder in folders]
@@ -198,7 +194,7 @@ def interrupt(patch: pytest.MonkeyPatch, root: Path, at: int = 2) -> None:
             raise KeyboardInterrupt
         return generate_clip(index=index, **settings)
 
-    patch.setattr(arrays, "generate_clip", stopping)
+    patch.setattr(generation, "generate_clip", stopping)
     with pytest.raises(KeyboardInterrupt):
         made(root)
 
@@ -214,7 +210,7 @@ def test_an_interrupted_generation_leaves_nothing_half_made(tmp_path, one_proces
 
 def test_what_a_killed_generation_left_is_never_read(tmp_path, one_process) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays.shutil, "rmtree", lambda *_, **__: None)  # no time to clean up
+        patch.setattr(generation.shutil, "rmtree", lambda *_, **__: None)  # no time to clean up
         interrupt(patch, tmp_path)
     [left] = (tmp_path / "backdrop").iterdir()
     assert left.name.startswith(".making-") and not np.load(left / "mask.npy")[2].any()
@@ -234,7 +230,7 @@ def test_two_that_make_the_same_split_share_the_one_that_is_done_first(
             (folder / "first").touch()
         return generate_clip(**settings)
 
-    monkeypatch.setattr(arrays, "generate_clip", overtaken)
+    monkeypatch.setattr(generation, "generate_clip", overtaken)
     assert made(tmp_path / "one") == folder and (folder / "first").exists()
     assert len(list(folder.parent.iterdir())) == 1
 
@@ -263,7 +259,7 @@ def test_the_fingerprint_tells_contents_apart(tmp_path, one_process, monkeypatch
         return changed
 
     for array in ("video", "mask"):
-        monkeypatch.setattr(arrays, "generate_clip", touched(array))
+        monkeypatch.setattr(generation, "generate_clip", touched(array))
         others.append(fingerprint(array))
     assert len({first, *others}) == 6
 
@@ -329,7 +325,7 @@ def test_an_interrupted_foreground_is_made_again(separated, tmp_path, one_proces
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays, "_separate", stopping)
+        patch.setattr(generation, "_separate", stopping)
         with pytest.raises(KeyboardInterrupt):
             add_foreground(copy)
     assert sorted(p.name for p in copy.iterdir()) == names

@@ -12,9 +12,10 @@ from whyact.cli import main
 from whyact.config import BackdropConfig, ClipConfig, Config, DataConfig, TransformConfig
 from whyact.data.annotations import read_folder
 from whyact.data.backdrop.actions import ACTIONS
-from whyact.data.backdrop.arrays import CROSSED, describe
+from whyact.data.backdrop.arrays import CROSSED
 from whyact.data.backdrop.export import LABEL, contact_sheets, write_videos
 from whyact.data.backdrop.factors import SPLITS
+from whyact.data.backdrop.generation import describe
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.backdrop.scenes import SCENES
 from whyact.data.video import probe, read_frames

@@ -12,7 +12,6 @@ import PIL
 import pytest
 
 from whyact.data.backdrop.actions import ACTIONS
-from whyact.data.backdrop.arrays import BACKDROP_VERSION, describe
 from whyact.data.backdrop.factors import (
     NOISE_SCENE,
     SPLITS,
@@ -21,6 +20,7 @@ from whyact.data.backdrop.factors import (
     draw_factors,
     kind_of,
 )
+from whyact.data.backdrop.generation import BACKDROP_VERSION, describe
 from whyact.data.backdrop.render import BackdropSample, generate_clip, render
 from whyact.data.backdrop.scenes import SCENES, paint
 from whyact.types import WhyactError

@@ -1,8 +1,9 @@
 """Backdrop, the built-in benchmark: figures act before backdrops, with all factors known."""
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS, ORDER_PAIRS
-from whyact.data.backdrop.arrays import BACKDROP_VERSION, BackdropDataset, load_backdrop
+from whyact.data.backdrop.arrays import BackdropDataset, load_backdrop
 from whyact.data.backdrop.factors import SPLITS, TEST_SPLITS
+from whyact.data.backdrop.generation import BACKDROP_VERSION
 from whyact.data.backdrop.render import BackdropSample, generate_clip
 from whyact.data.backdrop.scenes import SCENES
 

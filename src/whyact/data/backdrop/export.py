@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from whyact.data.backdrop.actions import ACTIONS
-from whyact.data.backdrop.arrays import describe
 from whyact.data.backdrop.factors import SPLITS
+from whyact.data.backdrop.generation import describe
 from whyact.data.backdrop.render import PLATE, SUPERSAMPLE, generate_clip
 from whyact.data.backdrop.scenes import SCENES, paint
 from whyact.ops.encode import write_video

@@ -26,7 +26,7 @@ const FILTERS = {
 };
 
 function card(clip) {
-  const badges = [element("span", { class: clip.state }, clip.verdict)];
+  const badges = [element("span", { class: clip.state, title: clip.reason }, clip.verdict)];
   if (wrong(clip)) badges.unshift(element("span", { class: "bad" }, `wrong: ${clip.truth}`));
   const split = element("span", { class: "split" }, element("i"));
   split.firstChild.style.width = span(clip.share ?? 0);
@@ -50,7 +50,8 @@ function show() {
 
 function summarise() {
   const labelled = clips.filter((c) => c.truth !== null);
-  const parts = [`${clips.filter(FILTERS.bad).length} weak explanations`,
+  const weak = clips.filter(FILTERS.bad).length;
+  const parts = [`${weak} weak explanation${weak === 1 ? "" : "s"}`,
     `${clips.filter(FILTERS.scene).length} lean on the background`];
   if (labelled.length) parts.unshift(`${labelled.filter(wrong).length} of ${labelled.length} predictions wrong`);
   byId("summary").textContent = parts.join(" · ");

@@ -140,7 +140,9 @@ class DataConfig:
         protocol: test views of a video, CLIPSxCROPS such as ``10x3`` (``-max`` for the maximum
             over views instead of the mean), or a name of the table in `whyact.data.views`.
         workers: loader processes.
-        join: clips that are joined in time to one, each with another action; 1 leaves them single.
+        join: clips that are joined to one, each with another action; 1 leaves them single.
+        join_axis: ``time`` joins them end to end, ``width`` side by side at their size.
+        join_within: only clips of one group (sequence, film) are joined, at the same place.
     """
 
     type: str = "backdrop"
@@ -156,6 +158,8 @@ class DataConfig:
     protocol: str = "1x1"
     workers: int = 0
     join: int = 1
+    join_axis: Literal["time", "width"] = "time"
+    join_within: bool = False
     clip: ClipConfig = field(default_factory=ClipConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)

@@ -11,21 +11,22 @@ import pytest
 import torch
 
 from whyact.cli import main
-from whyact.config import Config
+from whyact.config import BackboneConfig, Config, ModelConfig
 from whyact.config_io import load_config
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.builders import build_dataset
 from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS
+from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.evaluation_record import read_predictions, read_record
 from whyact.tasks.explain import explain
 from whyact.tasks.inputs import clips_of
 from whyact.tasks.localise import METHODS, localise
-from whyact.tasks.named import measure_named
+from whyact.tasks.named import measure_named, named_scores, named_values
 from whyact.tasks.timeline import timeline
 from whyact.tasks.train import train
-from whyact.training.checkpoint import load_model
+from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import Clip, WhyactError
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,33 @@ def test_named_actions_are_measured_clip_by_clip(run: Path, config: Config) -> N
         measure_named(run, split="multi_val")
     with pytest.raises(WhyactError, match="no mask for each of several actors"):
         measure_named(run, split="iid")
+
+
+def test_clips_joined_side_by_side_have_a_half_each(run: Path, config: Config) -> None:
+    made = copy.deepcopy(config)
+    made.data.val, made.data.join, made.data.join_axis = "val", 2, "width"
+    record = measure_named(run, split="iid", clips=2, data=made)
+    assert record["values"]["right_actor_chance"] == [0.5, 0.5] and record["failed"] == []
+    assert record["scores"]["absent_below"]["clips"] == 2
+
+
+def test_a_model_that_cannot_be_asked_explains_the_class_and_scores_it_among_the_others() -> None:
+    model = ModelConfig(backbone=BackboneConfig(type="small", width=16))
+    config = Config(model=model)
+    built = build_model(model, classes=3).eval()
+    loaded = LoadedModel(built, config, ("a", "b", "c"), (), Path())
+    tokens, grid = torch.randn(1, 4, 8, 16), (2, 4)
+    masks = torch.zeros(2, 4, 8, 16, dtype=torch.bool)
+    masks[0, ..., :8], masks[1, ..., 8:] = True, True
+    with torch.no_grad():
+        scores = named_scores(loaded, tokens, grid)
+        values = named_values(loaded, tokens, grid, (2, 0), masks, float(scores[1]) + 1e-4)
+        logits = built.decode(tokens, grid).logits[0]
+    assert torch.allclose(scores, logits - logits.mean(), atol=1e-6)
+    assert values["absent_below"] == 1  # action 1 is the absent one
+    assert values["present_above"] == (scores[[0, 2]] >= scores[1] + 1e-4).double().mean()
+    for name in ("right_actor", "swap_moves"):
+        assert torch.equal(values[name], values[f"{name}_without_a_name"])
 
 
 @pytest.mark.parametrize("window", [0, 4])

@@ -142,6 +142,25 @@ def test_ut_interaction_leaves_one_sequence_out_on_cached_tokens(roots, tmp_path
     assert record["config"]["training"]["cache_tokens"] == 2 and (tmp_path / ".cache").is_dir()
 
 
+def test_folds_share_cached_tokens_of_joined_clips_where_groups_keep_apart(
+    roots, tmp_path: Path
+) -> None:
+    changes = {"training__cache_tokens": "2", "model__backbone__weights": "none"}
+    changes |= {"data__join": "2", "data__join_axis": "width", "data__test": "[]"}
+    changes |= {"objectives__cross_entropy": "0", "objectives__binary_cross_entropy": "1"}
+    for within, caches in (("true", 2), ("false", 4)):
+        output = tmp_path / within
+        for fold in ("0", "1"):
+            settings = {**changes, "data__join_within": within, "data__fold": fold}
+            config = tiny("ut_interaction", roots("ut_interaction"), output, **settings)
+            config.name = fold
+            train(config)
+        assert len(list((output / ".cache" / "tokens").iterdir())) == caches
+        # Clips of 32 x 32 pixels have one cell each.
+        grids = {f.read_text() for f in (output / ".cache" / "tokens").glob("*/grid.json")}
+        assert grids == {"[1, 2]"}
+
+
 def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:
     for name in ("something_v1", "something_v2", "kinetics400"):
         config = tiny(name, roots(name), tmp_path, data__protocol="1x1")

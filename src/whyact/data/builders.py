@@ -119,4 +119,7 @@ def build_dataset(
         return made
     if config.join < 1:
         raise WhyactError(f"data.join must be at least 1, got {config.join}.")
-    return JoinedDataset(source=made, count=config.join, train=train, seed=seed)
+    return JoinedDataset(
+        source=made, count=config.join, train=train, seed=seed, axis=config.join_axis,
+        within=config.join_within,
+    )  # fmt: skip

@@ -37,6 +37,14 @@ def wish_evidence(
         Evidence (T', n) in logits, and probabilities of the clip (n,).
     """
     tokens, grid = model.encode(clip[None])
+    return token_evidence(model, tokens, grid, wished, softmax=softmax)
+
+
+@torch.no_grad()
+def token_evidence(
+    model: VideoModel, tokens: Tensor, grid: tuple[int, int], wished: Tensor, *, softmax: bool
+) -> tuple[Tensor, Tensor]:
+    """`wish_evidence` of a clip's tokens (1, T', N, D) on their grid."""
     if not softmax:
         found = model.score_wishes(tokens, grid, wished)
         return found.frame_logits[0].T, found.logits[0].sigmoid()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,23 @@ class Localised:
     """What was found of every clip.
 
     Attributes:
-        ids: of the clips. truth: intervals in frames, a list a clip.
+        ids: of the clips. failed: of those that could not be read.
+        truth: intervals in frames, a list a clip.
         evidence: (T, Y) of every frame, by method: shares of each class' highest step, times the
             score that the class has in the clip.
         found: intervals in frames, a list a clip, by method.
     """
 
     ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     truth: list[list[Interval]] = field(default_factory=list)
     evidence: dict[str, list[Tensor]] = field(default_factory=lambda: {m: [] for m in METHODS})
     found: dict[str, list[list[Interval]]] = field(default_factory=lambda: {m: [] for m in METHODS})
+
+    def scores(self, method: str) -> dict[str, float | None]:
+        """``map@0.1`` … ``map@0.7``, their mean ``map``, and ``frame_map``."""
+        found = detection_map(self.truth, self.found[method])
+        return {**found, "frame_map": frame_map(self.evidence[method], self.truth)}
 
 
 def localise(
@@ -78,23 +86,25 @@ def localise(
     loaded = load_model(checkpoint, device)
     config = data or loaded.config
     dataset = _with_intervals(config, split, loaded)
-    made, failed = Localised(), []
-    settings = _Settings(window, hop, smooth, threshold, least_score)
+    made = Localised()
+    settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
     generator = torch.Generator().manual_seed(loaded.config.seed)
     count = min(clips or len(dataset), len(dataset))
     for index in track(range(count), "Localise", transient=True):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
-            failed.append(clip.id)
+            made.failed.append(clip.id)
             continue
-        frames = clip.video.shape[1]
-        made.truth.append([_in_frames(i, frames) for i in dataset.intervals(index)])
-        _localise_clip(loaded, clip, settings, generator, made)
+        video = clip.video.float() / 255
+        evidence = _evidence(loaded, video, window or video.shape[1], hop)
+        change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
+        truth = dataset.intervals(index)
+        add_clip(made, loaded, clip.id, truth, evidence, change, settings, generator)
     record = {
-        "split": split, "clips": len(made.ids), "failed": failed, **asdict(settings),
+        "split": split, "clips": len(made.ids), "failed": made.failed, **asdict(settings),
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),
         "seed": loaded.config.seed,
-        "scores": {m: _scores(made, m) for m in METHODS},
+        "scores": {m: made.scores(m) for m in METHODS},
         "truth": _intervals(made.ids, made.truth),
         "found": {m: _intervals(made.ids, made.found[m]) for m in METHODS},
         **environment(torch.device(device), []),
@@ -118,31 +128,32 @@ def _with_intervals(
     return dataset
 
 
-def _in_frames(one: Interval, frames: int) -> Interval:
-    return Interval(one.action, one.start * frames, one.stop * frames)
-
-
 @dataclass(frozen=True)
-class _Settings:
+class LocaliseSettings:
     """As in `localise`."""
 
-    window: int
-    hop: int
-    smooth: int
-    threshold: float | None
-    least_score: float
+    window: int = 0
+    hop: int = 0
+    smooth: int = 1
+    threshold: float | None = None
+    least_score: float = 0.05
 
 
-def _localise_clip(
-    loaded: LoadedModel, clip: Clip, settings: _Settings, generator: torch.Generator,
-    made: Localised,
+def add_clip(
+    made: Localised, loaded: LoadedModel, name: str, truth: Sequence[Interval], evidence: Tensor,
+    change: Tensor, settings: LocaliseSettings, generator: torch.Generator,
 ) -> None:  # fmt: skip
-    video = clip.video.float() / 255
-    length, classes = video.shape[1], len(loaded.classes)
-    evidence = _evidence(loaded, video, settings.window or length, settings.hop)
+    """Find the intervals of one clip by every method and add them to what was found.
+
+    Args:
+        made: what was found so far. loaded: model. name: of the clip.
+        truth: its intervals, as shares of the clip.
+        evidence: (T, Y) of every class in every frame. change: (T,), motion of every frame.
+        settings: of the procedure. generator: of the random intervals.
+    """
+    length, classes = evidence.shape
     score = loaded.probabilities(evidence.mean(0))
     wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
-    change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
     each = {
         "model": torch.from_numpy(read_evidence(evidence.numpy(), settings.smooth)),
         "motion": torch.from_numpy(smoothed(change.numpy(), settings.smooth))[:, None].expand(
@@ -151,7 +162,8 @@ def _localise_clip(
         "uniform": torch.ones(length, classes),
         "random": torch.stack([_random(length, generator) for _ in range(classes)], 1),
     }
-    made.ids.append(clip.id)
+    made.ids.append(name)
+    made.truth.append([Interval(i.action, i.start * length, i.stop * length) for i in truth])
     least = settings.threshold
     bar = None if least is None else float(logarithmic(least))
     for method, values in each.items():
@@ -194,11 +206,6 @@ def _random(length: int, generator: torch.Generator) -> Tensor:
     inside = torch.zeros(length)
     inside[min(first, length - 1) : max(last, first + 1)] = 1.0
     return inside
-
-
-def _scores(made: Localised, method: str) -> dict[str, float | None]:
-    found = detection_map(made.truth, made.found[method])
-    return {**found, "frame_map": frame_map(made.evidence[method], made.truth)}
 
 
 def _intervals(ids: list[str], clips: list[list[Interval]]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
+from whyact.data.joined import JoinedDataset
 from whyact.explainers.native import cell_evidence, upsample
 from whyact.metrics.intervals import summarise
 from whyact.metrics.named_action import (
@@ -24,11 +25,11 @@ from whyact.metrics.named_action import (
     right_actor_chance,
     swap_moves,
 )
-from whyact.models.recognizer import VideoModel
+from whyact.tasks.asked import can_be_asked
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
-from whyact.types import WhyactError
+from whyact.types import Clip, WhyactError
 
 
 @torch.no_grad()
@@ -41,10 +42,13 @@ def measure_named(
     For every clip, over its actors: the energy on the right one over the energy on all (beside the
     same of a constant map and of the map without a name), the share of pairs of actors between
     which the map moves with the name, and the share of absent actions whose score, each asked by
-    itself, is below the threshold that parts best on ``data.val``.
+    itself, is below the threshold that parts best on ``data.val``. In clips that are joined
+    (``data.join``) each part is an actor. A model that was not built to be asked is not: the map
+    for a name is its explanation of that class, and the score the class' logit.
 
     Args:
-        checkpoint: of a run. split: of Backdrop's multi kind. clips: how many, the first ones.
+        checkpoint: of a run. split: of Backdrop's multi kind, or of any set with ``data.join``.
+        clips: how many, the first ones.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``named/<split>`` in the run's folder if empty. device: torch device.
 
@@ -61,11 +65,19 @@ def measure_named(
     dataset = _several(loaded, config, split)
     threshold = _threshold(loaded, _several(loaded, config, config.data.val), clips)
     values: dict[str, list[Tensor]] = {}
+    failed = []
     for index in track(range(min(clips, len(dataset))), "Named actions", transient=True):
-        for name, value in _clip(loaded.model, dataset, index, threshold, device).items():
+        clip = dataset[(index, 0)]
+        if not isinstance(clip, Clip):
+            failed.append(clip.id)
+            continue
+        tokens, grid = loaded.model.encode(clip.video[None].float().to(device) / 255)
+        actions, masks = dataset.labels[index], dataset.actor_masks(index)
+        assert isinstance(actions, tuple)
+        for name, value in named_values(loaded, tokens, grid, actions, masks, threshold).items():
             values.setdefault(name, []).append(value)
     record = {
-        "split": split, "threshold": threshold, "threshold_from": config.data.val,
+        "split": split, "failed": failed, "threshold": threshold, "threshold_from": config.data.val,
         "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
         "fingerprint": dataset.fingerprint,
         "scores": {k: asdict(summarise(torch.stack(v))) for k, v in values.items()},
@@ -78,59 +90,77 @@ def measure_named(
     return record
 
 
-def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset:
+def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset | JoinedDataset:
     dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
-    if not isinstance(dataset, BackdropDataset) or not dataset.several:
+    if not isinstance(dataset, JoinedDataset) and not (
+        isinstance(dataset, BackdropDataset) and dataset.several
+    ):
         raise WhyactError(
-            f"Split '{split}' has no mask for each of several actors; take multi, and multi_val "
-            "for data.val."
+            f"Split '{split}' has no mask for each of several actors; take Backdrop's multi, with "
+            "multi_val for data.val, or joined clips (data.join)."
         )
     check_label_map(loaded.folder, loaded.classes, dataset.classes)
     return dataset
 
 
-def _threshold(loaded: LoadedModel, dataset: BackdropDataset, clips: int) -> float:
+def _threshold(
+    loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
+) -> float:  # fmt: skip
     device = next(loaded.model.parameters()).device
     scores, labels = [], []
     for index in track(range(min(clips, len(dataset))), "Threshold", transient=True):
         clip = dataset[(index, 0)]
-        video = clip.video[None].float().to(device) / 255
-        scores.append(_alone(loaded.model, video).cpu())
-        labels.append(torch.as_tensor(clip.label))
+        if isinstance(clip, Clip):
+            tokens, grid = loaded.model.encode(clip.video[None].float().to(device) / 255)
+            scores.append(named_scores(loaded, tokens, grid).cpu())
+            labels.append(torch.as_tensor(clip.label))
     return best_threshold(torch.stack(scores), torch.stack(labels))
 
 
-def _alone(model: VideoModel, video: Tensor) -> Tensor:
-    """(Y,), the score of every class asked by itself, of one clip (1, 3, T, H, W)."""
-    tokens, grid = model.encode(video)
-    classes = model.decode(tokens, grid).logits.shape[1]
-    return model.score_wishes(tokens, grid, torch.eye(classes).to(video)).logits[0]
+def named_scores(loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(Y,), the score of every class asked by itself.
+
+    Of a model that cannot be asked its logits, less their mean where classes exclude each other,
+    which the softmax does not see.
+
+    Args:
+        loaded: model. tokens, grid: of one clip, (1, T', N, D), as of `VideoModel.encode`.
+    """
+    if can_be_asked(loaded):
+        each = torch.eye(len(loaded.classes)).to(tokens)
+        return loaded.model.score_wishes(tokens, grid, each).logits[0]
+    logits = loaded.model.decode(tokens, grid).logits[0]
+    return logits if loaded.multi_label else logits - logits.mean()
 
 
-def _clip(
-    model: VideoModel, dataset: BackdropDataset, index: int, threshold: float, device: str
-) -> dict[str, Tensor]:
-    clip = dataset[(index, 0)]
-    video = clip.video[None].float().to(device) / 255
-    actions = [a["action"] for a in dataset.factors[index]["actors"]]
-    masks = dataset.actor_masks(index)
-    wishes = torch.eye(len(dataset.classes))[actions].to(device)
-    targets = torch.tensor(actions, device=device)
+def named_values(
+    loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int], actions: Sequence[int],
+    masks: Tensor, threshold: float,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The measures of `measure_named` for one clip, scalars.
 
-    def heat(ask: Callable[[Tensor], Tensor | None]) -> Tensor:
-        clips = video.expand(len(actions), -1, -1, -1, -1)
-        output = model(clips, ask(wishes))
-        return upsample(cell_evidence(output, targets), video.shape[2:]).cpu()
+    Args:
+        loaded: model. tokens, grid: as of `named_scores`. actions: of A actors, class indices.
+        masks: (A, T, H, W) of 0 and 1, without overlap. threshold: of present actions.
+    """
+    targets = torch.tensor(actions, device=tokens.device)
+    wishes = torch.eye(len(loaded.classes)).to(tokens)[targets]
+    clips = tokens.expand(len(actions), -1, -1, -1)
 
-    shares = actor_energy(heat(lambda wish: wish), masks)
-    plain = actor_energy(heat(lambda wish: None), masks)
-    absent = torch.as_tensor(clip.label) == 0
-    scores = _alone(model, video).cpu()
+    def shares(wish: Tensor | None) -> Tensor:
+        output = loaded.model.decode(clips, grid, wish)
+        heat = upsample(cell_evidence(output, targets), masks.shape[1:]).cpu()
+        return actor_energy(heat, masks)
+
+    named, plain = shares(wishes if can_be_asked(loaded) else None), shares(None)
+    scores = named_scores(loaded, tokens, grid).cpu()
+    absent = torch.ones(len(scores), dtype=torch.bool)
+    absent[list(actions)] = False
     return {
-        "right_actor": right_actor(shares),
+        "right_actor": right_actor(named),
         "right_actor_without_a_name": right_actor(plain),
         "right_actor_chance": right_actor_chance(masks),
-        "swap_moves": swap_moves(shares),
+        "swap_moves": swap_moves(named),
         "swap_moves_without_a_name": swap_moves(plain),
         "absent_below": (scores[absent] < threshold).double().mean(),
         "present_above": (scores[~absent] >= threshold).double().mean(),

@@ -267,8 +267,11 @@ def _tokens(
     device: torch.device,
     moving: bool = False,
 ) -> tuple[ClipDataset, tuple[int, int]]:
-    """Cached tokens of a split; all folds of a cross-validated set share one cache."""
-    shared = folds(config.data) > 1
+    """Cached tokens of a split; all folds of a cross-validated set share one cache.
+
+    Not where clips are joined across groups: what they are made of is then another in every fold.
+    """
+    shared = folds(config.data) > 1 and (config.data.join == 1 or config.data.join_within)
     cached, grid = cache_tokens(
         config=config, source=_dataset(config, "all", train) if shared else dataset, model=model,
         root=Path(config.output) / ".cache", train=train, device=device, moving=moving,

@@ -94,6 +94,13 @@ def tokens_of(args: argparse.Namespace, config: Config) -> tuple[TokenDataset, t
     )  # fmt: skip
 
 
+def clip_of(dataset: JoinedDataset | TokenDataset, index: int) -> Clip:
+    """A clip that has to be readable."""
+    clip = dataset[(index, 0)]
+    assert isinstance(clip, Clip), f"{clip.id}: {clip.reason}"
+    return clip
+
+
 def motion_of(clip: Clip) -> Tensor:
     """(T,), the motion of every frame of a single clip: a cut to the next one is none."""
     video = clip.video[None].float() / 255
@@ -134,7 +141,7 @@ def located(args: argparse.Namespace) -> dict[int, list[Localised]]:
         for of in parts.values():
             of.append(Localised())
         for index, name in enumerate(joined.ids):
-            tokens = joined[(index, 0)].video.float()
+            tokens = clip_of(joined, index).video.float()
             evidence = evidence_of(loaded, tokens, grid, settings)
             change = torch.cat([motion[source.ids[i]] for i in joined.members(index)])
             truth = joined.intervals(index)
@@ -208,8 +215,9 @@ def looked_at(
     """What one model makes of the pairs of a split: measures, scores and labels of each."""
     rows = []
     for index, mask in enumerate(masks):
-        clip = pairs[(index, 0)]
-        tokens, actions = clip.video[None].float(), pairs.labels[index]
+        clip, actions = clip_of(pairs, index), pairs.labels[index]
+        assert isinstance(actions, tuple)
+        tokens = clip.video[None].float()
         values = named_values(loaded, tokens, grid, actions, mask, threshold)
         rows.append(
             {
@@ -238,7 +246,7 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
         masks = [test.actor_masks(i) for i in range(len(test))]
         for kind, run in runs.items():
             loaded, tuning = load_model(run), cached.subset(val)
-            clips = [tuning[(i, 0)] for i in range(len(tuning))]
+            clips = [clip_of(tuning, i) for i in range(len(tuning))]
             scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
             labels = torch.stack([torch.as_tensor(c.label) for c in clips])
             threshold = best_threshold(torch.stack(scores), labels)

@@ -156,9 +156,9 @@ def test_folds_share_cached_tokens_of_joined_clips_where_groups_keep_apart(
             config.name = fold
             train(config)
         assert len(list((output / ".cache" / "tokens").iterdir())) == caches
-        # Clips of 32 x 32 pixels have one cell each.
+        # Clips of 32 x 32 pixels have two by two cells each, at stride 16.
         grids = {f.read_text() for f in (output / ".cache" / "tokens").glob("*/grid.json")}
-        assert grids == {"[1, 2]"}
+        assert grids == {"[2, 4]"}
 
 
 def test_lists_without_labels_give_a_submission(roots, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@
     whyact evaluate runs/ut_interaction \
         --explain native,grad_cam,integrated_gradients,smooth_grad,occlusion --clips 60 --rerun 0 \
         --metric-steps 2 --bf16 --workers 2 --output runs/explanations/ut_interaction
+    whyact evaluate runs/ut_interaction --explain native,hires_cam --clips 60 --rerun 0 \
+        --metric-steps 2 --bf16 --output runs/explanations/ut_hires
     whyact train --config configs/ut_interaction.yaml --name ut_shared \
         --model.spatial_graph.dynamics shared
     whyact evaluate runs/ut_shared --explain native --clips 60 --rerun 0 \
         --metric-steps 2 --bf16 --output runs/explanations/ut_shared
-    python benchmarks/explanations.py runs/explanations/{iid,rise,ut_interaction,ut_shared}
+    python benchmarks/explanations.py runs/explanations/{iid,rise,ut_interaction,ut_hires,ut_shared}
 
 What people say of the tables, in ``docs/results/explanations/notes.txt``, goes before them. Writes
 ``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.

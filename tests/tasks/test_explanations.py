@@ -16,7 +16,7 @@ from whyact.config import Config
 from whyact.metrics.quality import CONTROLS, METRICS
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
-from whyact.tasks.explainer_table import EXPLAINERS, build_method
+from whyact.tasks.explainer_table import EXPLAINERS, build_method, pass_size
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
 from whyact.tasks.explanations import measure_explanations, tabulate
 from whyact.training.checkpoint import load_model, save_checkpoint
@@ -305,3 +305,18 @@ def test_an_interrupted_table_goes_on_and_folds_are_put_together(
         (checkpoints / "best").symlink_to(run)
     both = measure(tmp_path / "folds", 4)
     assert both["clips"] == 4 and len(both["about"]["checkpoints"]) == 2
+
+
+def test_large_clips_go_through_the_model_a_few_at_once() -> None:
+    """As many as have the pixels of 16 clips of 8 x 112 x 112, and no more than 16."""
+    assert [pass_size((8, side, side)) for side in (64, 112, 224, 448, 896)] == [16, 16, 4, 1, 1]
+    seen = []
+
+    def counted(clips: Tensor) -> Tensor:
+        seen.append(len(clips))
+        return clips.mean((2, 3, 4))
+
+    for name in ("integrated_gradients", "smooth_grad", "gradient_shap", "occlusion"):
+        method = build_method(name, model=model(), run=counted, size=(8, 224, 224), grid=(8, 4, 4))  # type: ignore[arg-type]
+        method.explainer(torch.rand(1, 3, 8, 224, 224), torch.tensor([0]))
+    assert max(seen) == 4

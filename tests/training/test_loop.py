@@ -58,6 +58,20 @@ def test_training_lowers_the_loss(tmp_path):
     assert logged[-1]["train/loss"] < 0.5 * logged[0]["train/loss"]
 
 
+def test_objectives_are_told_how_far_the_training_is(tmp_path):
+    """12 clips in batches of 4, 3 epochs: 9 steps, and both halves of a batch are of one step."""
+    loop = toy_loop(tmp_path, toy_config(device_batch_size=2))
+    told, prepare = [], loop.objectives.prepare
+
+    def record(batch, model):
+        told.append(batch.progress)
+        return prepare(batch, model)
+
+    loop.objectives.prepare = record
+    loop.run()
+    assert told == pytest.approx([step / 9 for step in range(9) for _ in range(2)])
+
+
 @pytest.mark.parametrize("stop", [1, 4, 6])
 def test_resuming_gives_the_weights_of_a_run_never_stopped(tmp_path, stop):
     """Every random part is on: dropout, noise, views, batch statistics, a moving average, and

@@ -93,26 +93,30 @@ def timeline(
     streamed = video_evidence(said, film.read, length=film.length, window=film.frames)
     evidence, scores = streamed.split(len(actions), 1)
     bar = None if threshold is None else float(logarithmic(threshold))
-    tracks = []
-    for action, wish, values, score in zip(actions, wished, evidence.T, scores.T, strict=True):
-        read = read_evidence(values.numpy())
-        made = cut(read, bar)
-        every = [
-            Interval(int(wish.argmax()), start, stop, float(score[start:stop].max()))
-            for start, stop in made.spans
-        ]
-        found = [one for one in every if one.score >= least_score]
-        tracks.append(
-            Track(
-                action, evidence=values.tolist(), step=film.step, bar=made.bar,
-                best=float(score.max()),
-                intervals=[
-                    replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found
-                ],
-                pictures=_pictures(loaded, film, read, found, wish),
-            )
-        )  # fmt: skip
+    tracks = [
+        _track(loaded, film, action, wish, values, score, bar, least_score)
+        for action, wish, values, score in zip(actions, wished, evidence.T, scores.T, strict=True)
+    ]
     return _write(Path(output), film, tracks, loaded, least_score)
+
+
+def _track(
+    loaded: LoadedModel, film: _Film, action: str, wish: Tensor, evidence: Tensor, scores: Tensor,
+    bar: float | None, least_score: float,
+) -> Track:  # fmt: skip
+    """Where one action was found, from its evidence and scores (n,) of the whole video."""
+    read = read_evidence(evidence.numpy())
+    made = cut(read, bar)
+    every = [
+        Interval(int(wish.argmax()), start, stop, float(scores[start:stop].max()))
+        for start, stop in made.spans
+    ]
+    found = [one for one in every if one.score >= least_score]
+    return Track(
+        action, evidence=evidence.tolist(), step=film.step, bar=made.bar, best=float(scores.max()),
+        intervals=[replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found],
+        pictures=_pictures(loaded, film, read, found, wish),
+    )  # fmt: skip
 
 
 class _Film:

@@ -37,7 +37,6 @@ from whyact.tasks.evaluation_record import read_predictions
 from whyact.tasks.localise import METHODS, localise
 from whyact.tasks.named import measure_named
 from whyact.tasks.train import train
-from whyact.training.checkpoint import settle
 from whyact.training.record import environment
 from whyact.types import Interval
 
@@ -53,7 +52,7 @@ NAMED_CLIPS = 200
 def trained(args: argparse.Namespace, name: str, kind: str, seed: int, *changes: str) -> Path:
     """The folder of a run, which is trained if it is not there."""
     folder = Path(args.runs) / name
-    if not settle(folder / "checkpoints" / "last"):
+    if not (folder / "result.json").is_file():  # an interrupted run goes on
         flags = ["--name", name, "--seed", str(seed), "--output", args.runs, "--data.test", "[]"]
         flags += ["--data.root", args.data, "--training.threads", str(args.threads), *changes]
         config: Config = load_config([CONFIGS / f"backdrop_{kind}.yaml"], flags)

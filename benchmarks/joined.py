@@ -41,7 +41,7 @@ from whyact.tasks.folds import fold_runs
 from whyact.tasks.localise import METHODS, Localised, LocaliseSettings, add_clip
 from whyact.tasks.named import named_scores, named_values
 from whyact.tasks.train import train
-from whyact.training.checkpoint import LoadedModel, load_model, settle
+from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.training.record import environment
 from whyact.training.seeding import derive
 from whyact.training.token_cache import TokenDataset, cache_tokens
@@ -195,7 +195,7 @@ def trained(args: argparse.Namespace, kind: str, fold: int) -> Path:
     """The run of a fold, which is trained if it is not there."""
     name = f"joined_{kind}/fold_{fold}"
     folder = Path(args.runs) / name
-    if not settle(folder / "checkpoints" / "last"):
+    if not (folder / "result.json").is_file():  # an interrupted run goes on
         flags = ["--name", name, "--training.start", f"{args.shared}/fold_{fold}"]
         train(config_of(args, fold, *TRAINED, *KINDS[kind], *flags), resume=True)
     return folder

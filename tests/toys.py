@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from whyact.nn.held_gates import HeldGates
 from whyact.types import ActionOutput, Batch
 
 
@@ -92,12 +93,19 @@ class ToyModel(torch.nn.Module):
         self.prompt = torch.nn.Linear(width, width)
         self.calls: list[int] = []
 
-    def forward(self, video: Tensor) -> ActionOutput:
+    def forward(self, video: Tensor, traced: bool = False) -> ActionOutput:
         """Run on (B, 3, T, H, W) with a 2 x 2 grid and two regions."""
         self.calls.append(len(video))
-        n, _, t = video.shape[:3]
-        tokens = torch.nn.functional.adaptive_avg_pool3d(video, (t, 2, 2)).flatten(3)
+        tokens = torch.nn.functional.adaptive_avg_pool3d(video, (video.shape[2], 2, 2)).flatten(3)
         tokens = tokens.permute(0, 2, 3, 1)
+        if not traced:
+            return self.decode(tokens)
+        with torch.enable_grad(), HeldGates():
+            return self.decode(tokens.detach().requires_grad_())
+
+    def decode(self, tokens: Tensor) -> ActionOutput:
+        """What it makes of tokens (B, T, 4, 3)."""
+        n, t = tokens.shape[:2]
         assignment = self.assign(tokens).softmax(-1).transpose(2, 3)
         pooled = assignment @ tokens / assignment.sum(-1, keepdim=True)
         code, other = self.action(pooled), self.nuisance(pooled)

@@ -200,9 +200,6 @@ class ActionOutput:
         region_weights: (B, T', K), how much the head listens to each region of the whole graph;
             sums to one over (T', K).
         tokens: (B, T', N, D), what the backbone gave and everything else was made from.
-        temporal_reach: steps on either side of t' that layers and edges carry evidence over. What
-            the whole clip shares (region queries, the prompts' memory, the mean that dynamics
-            compare with) is not counted: it says what to look for, not what was seen.
         parts: the two parts of the graph under a specification; ``{}`` without one. Keys:
             ``specification`` (B, Y), ``membership`` (B, T', K), share in [0, 1] of each region in
             the specified part; ``specified``, ``remaining`` (B, T', K, C), codes of both parts,
@@ -231,7 +228,6 @@ class ActionOutput:
     nuisance_logits: Tensor
     region_weights: Tensor
     tokens: Tensor
-    temporal_reach: int = 0
     parts: dict[str, Tensor] = field(default_factory=dict)
     node_mask: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
 
@@ -322,6 +318,8 @@ class Explanation:
         frame_evidence: (T',) signed evidence of each time step; empty where the method has none.
         contributions: (T', K) signed, adds up to ``score - bias``; empty (0, 0) where not additive.
         bias: constant part of ``score``.
+        cells: (T', h, w) signed, what each cell of the grid gave; adds up to ``score - bias`` too;
+            empty where not additive.
         assignment: (T', K, h, w) region outlines; empty where the method has no regions.
         prompt_weights: (T', P, M); empty without prompts.
         path: strongest reasoning path, strongest first; empty without a graph.
@@ -337,6 +335,7 @@ class Explanation:
     frame_evidence: Tensor = field(default_factory=lambda: torch.empty(0))
     contributions: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     bias: float = 0.0
+    cells: Tensor = field(default_factory=lambda: torch.empty(0, 0, 0))
     assignment: Tensor = field(default_factory=lambda: torch.empty(0, 0, 0, 0))
     prompt_weights: Tensor = field(default_factory=lambda: torch.empty(0, 0, 0))
     path: tuple[Step, ...] = ()

@@ -13,6 +13,7 @@ from whyact.config import (
     ModelConfig,
     SpatialGraphConfig,
 )
+from whyact.explainers.native import cell_contributions
 from whyact.models.builders import build_model
 from whyact.types import ActionOutput, WhyactError
 
@@ -240,25 +241,34 @@ def test_wrong_videos_are_refused_with_their_shape():
         model(torch.zeros(1, 3, 2, 32, 32, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        config("grid", "none", "none"),
-        config("grid", "none", "gated"),
-        config("grid", "none", "gated", gnn_={"window": 2, "layers": 1}),
-        BASELINES["pooled"],
-    ],
-    ids=["backbone", "graph", "window-2", "pooled"],
-)
-def test_evidence_comes_from_as_far_as_the_output_says(model: ModelConfig) -> None:
-    """Without what the whole clip shares, a frame changes evidence within reach, and no other."""
-    torch.manual_seed(0)
-    network = build_model(model, classes=CLASSES, scenes=SCENES, seed=0).eval()
-    clip = torch.rand(1, 3, 16, SIZE, SIZE)
-    other = clip.clone()
-    other[:, :, 8] = torch.rand(3, SIZE, SIZE)
+def test_tracing_changes_nothing_and_cells_add_up_to_the_logit(name):
+    model = build(name).eval()
     with torch.no_grad():
-        one, two = network(clip), network(other)
-    gap = (one.contributions - two.contributions).abs().amax((0, 2, 3))
-    reach = one.temporal_reach
-    assert [t for t in range(16) if gap[t] > 0] == list(range(8 - reach, 8 + reach + 1))
+        plain, traced = model(clips()), model(clips(), traced=True)
+    torch.testing.assert_close(traced.logits, plain.logits)
+    torch.testing.assert_close(traced.contributions, plain.contributions)
+    targets = torch.tensor([0, 3])
+    cells = cell_contributions(traced, targets)
+    assert cells.shape == (B, plain.frame_logits.shape[1], *plain.grid)
+    scores = plain.logits.gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(cells.sum((1, 2, 3)) + plain.bias[targets], scores)
+    with pytest.raises(WhyactError, match="cannot be followed back to its cells"):
+        cell_contributions(plain, targets)
+
+
+def test_without_constants_all_of_the_logit_is_followed_back(name):
+    """Every gate of a decoder is held: what is left is linear in the tokens."""
+    model = build(name).eval()
+    if name == "cnn_lstm":
+        pytest.skip("An LSTM is not linear whatever is held.")
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if not key.startswith("backbone") and key.endswith("bias"):
+                parameter.zero_()
+        if hasattr(model, "dynamic_prompts") and hasattr(model.dynamic_prompts, "bank"):
+            model.dynamic_prompts.bank.zero_()
+        output = model(clips(), traced=True)
+    score = output.logits[:, 1]
+    (gradient,) = torch.autograd.grad(score.sum(), output.tokens)
+    followed = (gradient * output.tokens).sum((1, 2, 3))
+    torch.testing.assert_close(followed, score.detach(), rtol=1e-3, atol=1e-5)

@@ -5,67 +5,71 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.toys import ToyModel, toy_output
+from torch.nn import functional as F
 
 from whyact.explainers.native import (
     Native,
     action_share,
-    along_track,
-    cell_evidence,
     check_completeness,
     explain_output,
+    heat_map,
     region_tracks,
-    upsample,
 )
+from whyact.nn.held_gates import HeldGates
 from whyact.types import ActionOutput, WhyactError
 
 
 def by_hand() -> ActionOutput:
-    """Two steps, two regions, a 1 x 2 grid; class 0 is earned by region 0 only."""
-    contributions = torch.zeros(1, 2, 2, 2)
-    contributions[0, :, :, 0] = torch.tensor([[3.0, -1.0], [0.5, 0.0]])
-    contributions[0, :, :, 1] = torch.tensor([[0.0, 1.0], [0.0, 0.25]])
+    """Two steps, two regions, a 1 x 2 grid.
+
+    A region reads the mean of its cells by their shares: 1.75 and 1.25 in step 0, 1 and nothing in
+    step 1. For class 0 region 0 counts it once, and 1 more in step 0; region 1 counts it against.
+    Class 1 is earned by region 1 only, which counts a fifth.
+    """
     assignment = torch.tensor([[[[0.75, 0.25], [0.25, 0.75]], [[1.0, 1.0], [0.0, 0.0]]]])
+    tokens = torch.tensor([[2.0, 1.0], [1.0, 1.0]]).view(1, 2, 2, 1).requires_grad_()
+    share = assignment / assignment.sum(-1, keepdim=True).clamp_min(1e-8)
+    read = (share @ tokens).squeeze(-1)
+    constant = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    first = read * torch.tensor([1.0, -1.0]) + constant
+    contributions = torch.stack([first, read * torch.tensor([0.0, 0.2])], -1)
     return toy_output(
         count=1, frames=2, regions=2, grid=(1, 2), classes=2,
         contributions=contributions, bias=torch.tensor([0.5, -0.5]), assignment=assignment,
-        region_weights=torch.tensor([[[0.4, 0.1], [0.3, 0.2]]]),
-    ).detach()  # fmt: skip
+        region_weights=torch.tensor([[[0.4, 0.1], [0.3, 0.2]]]), tokens=tokens,
+    )  # fmt: skip
 
 
 def test_explanation_by_hand() -> None:
     (one,) = explain_output(by_hand(), (2, 1, 2))
-    assert one.target == 0  # logits are 2.5 + 0.5 and 1.25 - 0.5
-    assert one.score == pytest.approx(3.0)
-    assert one.bias == pytest.approx(0.5)
-    assert one.contributions.tolist() == [[3.0, -1.0], [0.5, 0.0]]
+    assert one.target == 0
+    # 1.75 + 1, less 1.25, and 1 of step 1.
+    assert one.contributions.flatten().tolist() == pytest.approx([2.75, -1.25, 1.0, 0.0])
+    assert one.bias == pytest.approx(0.5) and one.score == pytest.approx(3.0)
     # A step's evidence is T' times its contributions, plus the bias; the mean is the score.
-    assert one.frame_evidence.tolist() == pytest.approx([4.5, 1.5])
-    # 3 is spread 0.75 : 0.25 over the cells of step 0, 0.5 evenly over those of step 1; the
-    # negative contribution of region 1 is no heat.
-    assert torch.allclose(one.heat, torch.tensor([[[2.25, 0.75]], [[0.25, 0.25]]]))
+    assert one.frame_evidence.tolist() == pytest.approx([3.5, 2.5])
+    # Cells give 2 * (0.75 - 0.25), 1 * (0.25 - 0.75), and half of 1 each. The constant 1 is spread
+    # by what regions contribute, 2.75, 1.25 and 1 of 5, over their cells.
+    spread = torch.tensor([[2.75 * 0.75 + 1.25 * 0.25, 2.75 * 0.25 + 1.25 * 0.75], [0.5, 0.5]]) / 5
+    cells = torch.tensor([[1.0, -0.5], [0.5, 0.5]]) + spread
+    assert torch.allclose(one.cells, cells[:, None])
+    assert float(one.cells.sum()) == pytest.approx(one.score - one.bias)
+    assert torch.allclose(one.heat, cells.relu()[:, None])
     assert one.assignment.shape == (2, 2, 1, 2)
     assert one.path == () and one.action_share is None
     assert one.extra["completeness_gap"] < 1e-6
 
 
-def test_evidence_is_shared_along_the_track_as_far_as_the_model_reaches() -> None:
-    values = torch.tensor([6.0, 0.0, 0.0, 12.0]).view(1, 4, 1)
-    assert along_track(values, 0).flatten().tolist() == [6, 0, 0, 12]
-    # The first step has one neighbour, 6 / 2; the last too, 12 / 2.
-    assert along_track(values, 1).flatten().tolist() == [3, 3, 6, 6]
-    assert along_track(values, 9).flatten().tolist() == pytest.approx([4.5] * 4)
-    (one,) = explain_output(replace(by_hand(), temporal_reach=1), (2, 1, 2))
-    # Region 0 earns 3.5, half of it in each step; the contributions themselves stay where they are.
-    assert torch.allclose(one.heat, torch.tensor([[[1.3125, 0.4375]], [[0.875, 0.875]]]))
-    assert one.contributions.tolist() == [[3.0, -1.0], [0.5, 0.0]]
+def test_an_output_without_its_gradients_is_refused() -> None:
+    with pytest.raises(WhyactError, match="make it with model\\(clips, traced=True\\)"):
+        explain_output(by_hand().detach(), (2, 1, 2))
 
 
 def test_another_class_is_explained_on_demand() -> None:
     (one,) = explain_output(by_hand(), (2, 1, 2), torch.tensor([1]))
-    assert (one.target, one.score) == (1, pytest.approx(0.75))
-    assert torch.allclose(one.heat[0, 0], torch.tensor([0.25, 0.75]))
-    # Region 1 has no cell in step 1, so its 0.25 has nowhere to go.
-    assert float(one.heat[1].sum()) == 0
+    assert (one.target, one.score) == (1, pytest.approx(-0.25))
+    # Region 1 has no cell in step 1.
+    assert torch.allclose(one.heat, torch.tensor([[[0.1, 0.15]], [[0.0, 0.0]]]))
     with pytest.raises(WhyactError, match="There is no class 2; the model has 2"):
         explain_output(by_hand(), (2, 1, 2), torch.tensor([2]))
     with pytest.raises(WhyactError, match="Expected 1 targets"):
@@ -82,22 +86,41 @@ def test_contributions_that_do_not_add_up_are_an_error() -> None:
         explain_output(replace(output, logits=output.logits * float("nan")), (2, 1, 2))
 
 
-def test_heat_keeps_the_sum_of_the_positive_contributions() -> None:
-    output = toy_output(count=3, frames=2, regions=4, grid=(4, 4)).detach()
-    targets = torch.tensor([2, 0, 1])
-    cells = cell_evidence(output, targets)
-    heat = upsample(cells, (8, 32, 32))
-    picked = torch.stack([output.contributions[b, ..., t] for b, t in enumerate(targets)])
-    wanted = picked.clamp_min(0).sum((1, 2))
-    assert torch.allclose(cells.sum((1, 2, 3)), wanted, rtol=1e-5)
-    assert torch.allclose(heat.sum((1, 2, 3)), wanted, rtol=1e-4)
+def test_heat_keeps_the_sum_of_the_positive_cells() -> None:
+    cells = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    heat = heat_map(cells, (8, 32, 32))
+    assert torch.allclose(heat.sum((1, 2, 3)), cells.relu().sum((1, 2, 3)), rtol=1e-4)
     assert float(heat.min()) >= 0
 
 
 def test_a_clip_without_positive_evidence_has_an_empty_map() -> None:
-    output = toy_output(count=1, contributions=-torch.ones(1, 4, 2, 3)).detach()
-    (one,) = explain_output(output, (4, 8, 8))
-    assert float(one.heat.abs().max()) == 0 and bool(torch.isfinite(one.heat).all())
+    heat = heat_map(-torch.ones(1, 4, 2, 2), (4, 8, 8))
+    assert float(heat.abs().max()) == 0 and bool(torch.isfinite(heat).all())
+
+
+def test_held_gates_by_hand() -> None:
+    """Gates count as constants, a GELU as its input times its gate, a deviation as a number."""
+    x = torch.tensor([1.0, 3.0], requires_grad=True)
+    with HeldGates():
+        gated = x * x.sigmoid()
+        soft = (x.softmax(0) * x).sum()
+        curved = F.gelu(x)
+        normal = F.layer_norm(x, (2,), torch.tensor([2.0, 5.0]), torch.tensor([0.0, 1.0]), 0.0)
+    plain = F.layer_norm(x, (2,), torch.tensor([2.0, 5.0]), torch.tensor([0.0, 1.0]), 0.0)
+    assert torch.equal(normal, plain)
+    assert normal.tolist() == pytest.approx([-2.0, 6.0])  # of mean 2 and deviation 1
+
+    def slope(y: torch.Tensor) -> list[float]:
+        (gradient,) = torch.autograd.grad(y, x)
+        return gradient.tolist()
+
+    assert slope(gated.sum()) == pytest.approx(torch.tensor([1.0, 3.0]).sigmoid().tolist())
+    assert slope(soft) == pytest.approx(torch.tensor([1.0, 3.0]).softmax(0).tolist())
+    assert slope(curved.sum()) == pytest.approx((F.gelu(x) / x).tolist())
+    # Each output is half the difference from the other input, times its gain.
+    assert slope(normal[0]) == pytest.approx([1.0, -1.0])
+    # Outside of it gradients are the usual ones: on two inputs only the order matters.
+    assert slope(F.layer_norm(x, (2,)).sum()) == pytest.approx([0.0, 0.0], abs=1e-5)
 
 
 def test_region_tracks_by_hand() -> None:
@@ -108,8 +131,8 @@ def test_region_tracks_by_hand() -> None:
     assert first["y"] == pytest.approx([0.5, 0.5])
     assert first["extent"] == pytest.approx([0.5, 1.0])
     assert first["weight"] == pytest.approx([0.4, 0.3])
-    assert (first["region"], first["contribution"]) == (0, 3.5)
-    assert second["contribution"] == -1.0
+    assert (first["region"], first["contribution"]) == (0, pytest.approx(3.75))
+    assert second["contribution"] == pytest.approx(-1.25)
     assert second["extent"] == pytest.approx([0.5, 0.0], abs=1e-6)
 
 

@@ -86,9 +86,7 @@ def test_dynamics_over_longer_lags_by_hand():
     assert torch.equal(dynamics(regions), dynamics(regions, (1, 2))[..., [0, 1, 4]])
 
 
-def test_a_model_reaches_as_far_as_its_longest_lag():
-    assert GridSpatialGraph(token_width=8, dynamics="frame", lags=(1, 4)).reach == 4
-    assert GridSpatialGraph(token_width=8, lags=(1, 4)).reach == 0
+def test_lags_are_at_least_one():
     with pytest.raises(WhyactError, match=r"lags is \[0, 2\]"):
         GridSpatialGraph(token_width=8, dynamics="frame", lags=(0, 2))
 

@@ -28,6 +28,7 @@ def explanation() -> Explanation:
     contributions = torch.tensor([[1.0, -0.5], [0.25, 0.0]])
     return Explanation(
         method="native", target=1, heat=torch.ones(2, 3, 4), score=1.25, bias=0.5,
+        cells=torch.tensor([[[1.0, -0.25]], [[0.0, 0.0]]]),
         frame_evidence=torch.tensor([1.5, 1.0]), contributions=contributions,
         assignment=torch.full((2, 2, 1, 2), 0.5), prompt_weights=torch.full((2, 1, 3), 1 / 3),
         path=(Step("prompt_to_region", (0, 2), (0, 1), 0.75),), action_share=0.8,
@@ -51,6 +52,7 @@ def test_values() -> None:
         {"class": "kick", "probability": 0.75}, {"class": "wave", "probability": 0.25},
     ]  # fmt: skip
     assert v["contributions"] == [[1.0, -0.5], [0.25, 0.0]]
+    assert v["cells"] == [[[1.0, -0.25]], [[0.0, 0.0]]]
     assert v["path"] == [
         {
             "kind": "prompt_to_region", "gate": 0.75,
@@ -77,7 +79,7 @@ def test_every_key_is_written_documented_and_needed(key: str) -> None:
     assert f"`{key}`" in DOCUMENT.read_text(encoding="utf-8")
     missing = values()
     del missing[key]
-    with pytest.raises(WhyactError, match="schema 1.3, got none" if key == "schema" else key):
+    with pytest.raises(WhyactError, match="schema 1.4, got none" if key == "schema" else key):
         validate(missing)
     wrong = values() | {key: object()}
     with pytest.raises(WhyactError, match="got <obj" if key == "schema" else f"'{key}' is of type"):
@@ -89,7 +91,7 @@ def test_the_document_names_this_version() -> None:
 
 
 def test_versions() -> None:
-    with pytest.raises(WhyactError, match=r"schema 1\.3, got 2\.0"):
+    with pytest.raises(WhyactError, match=r"schema 1\.4, got 2\.0"):
         validate(values() | {"schema": "2.0"})
     validate(values() | {"schema": "1.9", "something_new": 1})
     with pytest.raises(WhyactError, match="unknown key 'something_new'"):
@@ -145,6 +147,8 @@ def test_large_heat_and_single_cells_are_stored_small() -> None:
 def test_numbers_that_contradict_each_other() -> None:
     with pytest.raises(WhyactError, match=r"add up to 1\.250000, but 'logit' is 1\.350000"):
         validate(values(replace(explanation(), score=1.35)))
+    with pytest.raises(WhyactError, match=r"'cells' and 'bias' add up to 1\.500000, but"):
+        validate(values(replace(explanation(), cells=torch.ones(1, 1, 1))))
     with pytest.raises(WhyactError, match=r"'action_share' must be in \[0, 1\], but it is 1\.5"):
         validate(values() | {"action_share": 1.5})
     with pytest.raises(WhyactError, match="one number a frame"):

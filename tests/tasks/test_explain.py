@@ -133,13 +133,13 @@ class Halves(nn.Module):
         self.toy = ToyModel(classes=2)
         self.calls: list[int] = []
 
-    def forward(self, x: Tensor) -> ActionOutput:
+    def forward(self, x: Tensor, traced: bool = False) -> ActionOutput:
         from dataclasses import replace
 
         self.calls.append(len(x))
         left, right = x[..., :8].mean((1, 2, 3, 4)), x[..., 8:].mean((1, 2, 3, 4))
         score = 3 * left + right
-        output = self.toy(x)
+        output = self.toy(x, traced)
         contributions = torch.zeros(len(x), x.shape[2], 2, 2)
         contributions[:, 0, 0, 0], contributions[:, 0, 0, 1] = score, -score
         return replace(

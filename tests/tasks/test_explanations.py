@@ -67,7 +67,7 @@ def test_rows_metrics_and_cost() -> None:
     assert made.rows["random"]["justification"] == [0] * 4
     assert all(v < 0.99 for v in made.rows["native"]["randomisation"])
     # Every pass is counted.
-    assert made.passes == {"native": [1.0], "grad_cam": [2.0]}
+    assert made.passes == {"native": [2.0], "grad_cam": [2.0]}
     assert made.judging[0] == made.judging[1] == 2 * 1 * 2 + 2 * 2
     assert 0 < made.ceilings["native"]["iou"][0] <= 1
 
@@ -97,8 +97,8 @@ class Corner(ToyModel):
         self.honest = honest
         self.backbone = nn.Identity()
 
-    def forward(self, x: Tensor) -> ActionOutput:
-        output = super().forward(x)
+    def forward(self, x: Tensor, traced: bool = False) -> ActionOutput:
+        output = super().forward(x, traced)
         half = x.shape[-1] // 2
         score = 6 * x[..., :half, :half].mean((1, 2, 3, 4))
         frames = x.shape[2]
@@ -193,9 +193,9 @@ def test_every_explainer_of_the_table_runs_within_its_passes(name: str) -> None:
     made = model()
     sizes: list[int] = []
 
-    def counted(x: Tensor) -> ActionOutput:
+    def counted(x: Tensor, traced: bool = False) -> ActionOutput:
         sizes.append(len(x))
-        return made(x)
+        return made(x, traced=traced)
 
     method = build_method(name, model=made, run=counted, size=(8, 32, 32), grid=(8, 4, 4))  # type: ignore[arg-type]
     if name == "rise":

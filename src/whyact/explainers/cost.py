@@ -35,11 +35,11 @@ class CountedModel:
         """Forward-pass equivalents of single clips."""
         return self.forward + self.backward
 
-    def __call__(self, clips: Tensor) -> Any:
-        """What the model gives for clips (B, 3, T, H, W)."""
+    def __call__(self, clips: Tensor, **how: Any) -> Any:
+        """What the model gives for clips (B, 3, T, H, W), and whatever else it takes."""
         count = len(clips)
         self.forward += count
-        output = self.model(clips)
+        output = self.model(clips, **how)
         logits = output if isinstance(output, Tensor) else output.logits
         if logits.requires_grad:
 

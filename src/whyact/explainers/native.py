@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyact.explainers.base import check_clips, choose_targets
+from whyact.explainers.base import check_clips, choose_targets, picked
 from whyact.explainers.paths import strongest_path
 from whyact.types import ActionOutput, Explanation, WhyactError
 
@@ -32,31 +32,46 @@ def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> fl
     return worst
 
 
-def along_track(values: Tensor, reach: int) -> Tensor:
-    """Share each step's value evenly with the steps at most ``reach`` away, (B, T', K).
+def cell_contributions(output: ActionOutput, targets: Tensor) -> Tensor:
+    """What every cell of the backbone's grid gave to a logit, signed, (B, T', h, w).
 
-    Keeps the sum of every region over the clip.
-    """
-    steps = torch.arange(values.shape[1], device=values.device)
-    near = ((steps[:, None] - steps).abs() <= reach).to(values)
-    return torch.einsum("st,btk->bsk", near / near.sum(0), values)
-
-
-def cell_evidence(output: ActionOutput, targets: Tensor) -> Tensor:
-    """Positive evidence of every cell, (B, T', h, w); adds up to the positive contributions.
-
-    What the head reads at a step was gathered from the steps around it: who bends down has not yet
-    shown whether it is to sit or to pick up, but without those frames the later ones prove nothing.
-    A forward pass doesn't tell how much came from which, so each region's positive contribution is
-    shared evenly along its track (`along_track`) as far as the model reaches, and then over its
-    cells (`ActionOutput.over_cells`).
+    The part of a cell is its token times the logit's gradient with all gates held, which is what
+    went from there through regions, edges and codes into the logit, whenever the head read it: who
+    bends down has not yet shown whether it is to sit or to pick up, but without those frames the
+    later ones prove nothing. What constants gave (biases, prompts) goes to cells as the regions
+    that they are in contribute. So the cells add up to the logit without its bias.
 
     Args:
-        output: of B clips. targets: (B,) class indices.
+        output: of B clips, made by `whyact.models.recognizer.VideoModel.trace`, on any device.
+        targets: (B,) class indices.
+
+    Raises:
+        WhyactError: the output was not traced.
     """
-    chosen = output.contributions[torch.arange(len(targets)), :, :, targets].relu()
-    shared = along_track(chosen, output.temporal_reach)
-    return output.over_cells(shared).unflatten(-1, output.grid)
+    if not output.tokens.requires_grad:
+        raise WhyactError(
+            "This output cannot be followed back to its cells; make it with "
+            "model(clips, traced=True), or model.trace of tokens."
+        )
+    gradient = torch.zeros_like(output.tokens)
+    if output.logits.requires_grad:
+        wanted = F.one_hot(targets, output.logits.shape[1]).to(output.logits)
+        (gradient,) = torch.autograd.grad(
+            output.logits, output.tokens, wanted, retain_graph=True, materialize_grads=True
+        )
+    with torch.no_grad():
+        scores = picked(output.logits, targets)
+        cells = (gradient * output.tokens).sum(-1)
+        rest = scores - output.bias[targets] - cells.sum((1, 2))
+        rows = torch.arange(len(targets), device=targets.device)
+        where = output.over_cells(output.contributions[rows, :, :, targets].abs())
+        where = where / where.sum((1, 2), keepdim=True).clamp_min(1e-12)
+        return (cells + rest[:, None, None] * where).unflatten(-1, output.grid)
+
+
+def heat_map(cells: Tensor, size: Sequence[int]) -> Tensor:
+    """Heat (B, T, H, W), the positive part of signed cells (B, T', h, w), with its sum."""
+    return upsample(cells.relu(), size)
 
 
 def upsample(cells: Tensor, size: Sequence[int]) -> Tensor:
@@ -73,20 +88,21 @@ def explain_output(
     *,
     path_length: int = 2,
 ) -> list[Explanation]:
-    """Explain clips from one forward pass; it costs no other.
+    """Explain clips from one forward pass; it costs no other, only gradients of the tokens.
 
     Args:
-        output: of B clips, without gradient.
+        output: of B clips, traced (`cell_contributions`).
         size: (T, H, W) of the clips, which the heat maps get.
         targets: (B,) classes to explain; the predicted ones if None.
         path_length: edges of the reasoning path; the graph's rounds of messages.
 
     Raises:
-        WhyactError: the contributions do not add up to the logit.
+        WhyactError: the contributions do not add up to the logit, or the output was not traced.
     """
-    output = output.detach().cpu()
     targets = choose_targets(output.logits, targets)
-    heat = upsample(cell_evidence(output, targets), size)
+    cells = cell_contributions(output, targets).cpu()
+    heat = heat_map(cells, size)
+    output = output.detach().cpu()
     explanations = []
     for b, target in enumerate(targets.tolist()):
         one = output.rows(b, b + 1)
@@ -101,6 +117,7 @@ def explain_output(
                 frame_evidence=one.frame_logits[0, :, target],
                 contributions=contributions,
                 bias=float(one.bias[target]),
+                cells=cells[b],
                 assignment=one.assignment[0].reshape(*contributions.shape, *one.grid),
                 prompt_weights=one.prompt_weights[0],
                 path=strongest_path(one, contributions, length=path_length),
@@ -114,22 +131,25 @@ class Native:
     """The native explanation behind the interface of all explainers.
 
     Args:
-        model: maps clips (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
+        model: maps clips (B, 3, T, H, W) in [0, 1] and ``traced=True`` to an `ActionOutput`, as
+            `whyact.models.recognizer.VideoModel.forward` does.
         path_length: as in `explain_output`.
     """
 
     name = "native"
 
-    def __init__(self, *, model: Callable[[Tensor], ActionOutput], path_length: int = 2) -> None:
+    def __init__(self, *, model: Callable[..., ActionOutput], path_length: int = 2) -> None:
         self.model, self.path_length = model, path_length
 
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
-        """One forward pass; arguments as in `whyact.explainers.base.Explainer`."""
+        """One forward pass, and a backward pass down to the backbone's tokens.
+
+        Arguments as in `whyact.explainers.base.Explainer`.
+        """
         check_clips(clips)
-        return explain_output(
-            self.model(clips), clips.shape[2:], targets, path_length=self.path_length
-        )
+        output = self.model(clips, traced=True)
+        return explain_output(output, clips.shape[2:], targets, path_length=self.path_length)
 
 
 def region_tracks(explanation: Explanation) -> list[dict[str, object]]:

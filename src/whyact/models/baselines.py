@@ -17,7 +17,6 @@ def _plain_output(
     grid: tuple[int, int],
     code: Tensor,
     tokens: Tensor,
-    reach: int,
 ) -> ActionOutput:
     """An output whose only explanation is the linear one; the other parts are empty."""
     batch, frames, regions, _ = contributions.shape
@@ -43,7 +42,6 @@ def _plain_output(
         nuisance_logits=contributions.new_zeros(batch, 0),
         region_weights=uniform,
         tokens=tokens,
-        temporal_reach=reach,
     )
 
 
@@ -85,7 +83,6 @@ class PooledModel(VideoModel):
             grid=grid,
             code=tokens,
             tokens=tokens,
-            reach=self.reach,
         )
 
 
@@ -130,5 +127,4 @@ class CnnLstm(VideoModel):
             grid=grid,
             code=code,
             tokens=tokens,
-            reach=tokens.shape[1],  # the LSTM remembers the whole clip
         )

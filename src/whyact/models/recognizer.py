@@ -17,6 +17,7 @@ from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
 from whyact.nn.graph_split import GraphSplit, NoSplit, Parts, read_parts
 from whyact.nn.head import AdditiveHead, NuisanceHead, best_wished
+from whyact.nn.held_gates import HeldGates
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
@@ -115,7 +116,7 @@ class VideoModel(nn.Module, ABC):
 
     def forward(
         self, video: Tensor, specification: Tensor | None = None, *,
-        wanted: Wanted | None = None, boxes: Tensor | None = None,
+        wanted: Wanted | None = None, boxes: Tensor | None = None, traced: bool = False,
     ) -> ActionOutput:  # fmt: skip
         """Recognise.
 
@@ -126,13 +127,29 @@ class VideoModel(nn.Module, ABC):
                 (`whyact.models.vocabulary.Vocabulary.specification`).
             boxes: (B, T, O, 5), persons and objects for a model that reads them, see
                 `whyact.nn.box_graph.check_boxes`; others make regions of their own.
+            traced: see `trace`.
         """
         if wanted is not None:
             if specification is not None:
                 raise WhyactError("Give either a specification or what is wanted, not both.")
             specification = self._words().specification(wanted).to(video).expand(len(video), -1)
-        tokens, grid = self.encode(video)
-        return self.decode(tokens, grid, specification, boxes)
+        if traced:
+            with torch.no_grad():
+                tokens, grid = self.encode(video)
+            return self.trace(tokens, grid, specification, boxes)
+        return self.decode(*self.encode(video), specification, boxes)
+
+    def trace(
+        self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,
+        boxes: Tensor | None = None,
+    ) -> ActionOutput:  # fmt: skip
+        """`decode`, with the gradients that tell what each token gave to the logits.
+
+        They are those of held gates (`whyact.nn.held_gates.HeldGates`) and lead to the output's
+        ``tokens``; `whyact.explainers.native.cell_contributions` follows them.
+        """
+        with torch.enable_grad(), HeldGates():
+            return self.decode(tokens.detach().requires_grad_(), grid, specification, boxes)
 
     def score_each(
         self, video: Tensor, wanted: Sequence[Wanted], *, boxes: Tensor | None = None
@@ -202,7 +219,6 @@ class ActionRecognizer(VideoModel):
         made = self._read(tokens, grid, self.specification.heard(specification), boxes)
         regions, whole = made.regions, made.scores
         scores, parts = whole, dict[str, Tensor]()
-        reach = self.reach + self.spatial_graph.reach + self.graph_prompt_gnn.reach
         if specification is not None and isinstance(self.specification, GraphSplit):
             nodes = made.refined.action_code
             split = self._split(self.specification, made, specification.unsqueeze(1))
@@ -213,7 +229,6 @@ class ActionRecognizer(VideoModel):
             if self.training:
                 alone = torch.eye(specification.shape[1]).to(specification)
                 parts["alone"] = self._score_wishes(self.specification, made, alone).logits
-            reach += self.specification.reach
         return ActionOutput(
             logits=scores.logits,
             frame_logits=scores.frame_logits,
@@ -232,7 +247,6 @@ class ActionRecognizer(VideoModel):
             nuisance_logits=self.nuisance_head(regions),
             region_weights=scores.region_weights,
             tokens=tokens,
-            temporal_reach=reach,
             parts=parts,
             **({} if regions.mask is None else {"node_mask": regions.mask}),
         )

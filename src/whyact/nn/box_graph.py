@@ -119,7 +119,6 @@ class BoxSpatialGraph(nn.Module):
             token_width=token_width, inputs=code_width, code_width=code_width, motion="none",
             gate=gate,
         )  # fmt: skip
-        self.reach = self.codes.reach
 
     def forward(
         self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None = None

@@ -148,7 +148,6 @@ class GraphPromptGnn(nn.Module):
                 "model.graph_prompt_gnn needs at least 1 layer and a window of at least 1, got "
                 f"layers {layers}, window {window}; set its type to none to go without it."
             )
-        self.reach = layers * window
         self.rounds = nn.ModuleList(_Round(code_width, gate_width, window) for _ in range(layers))
 
     def forward(
@@ -180,8 +179,6 @@ class GraphPromptGnn(nn.Module):
 
 class NoGraph(nn.Module):
     """The null twin: nodes pass unchanged, there are no edges."""
-
-    reach = 0
 
     def forward(
         self,

@@ -58,7 +58,6 @@ class GraphSplit(nn.Module):
         super().__init__()
         if window < 0:
             raise WhyactError(f"model.specification.window must be at least 0, got {window}.")
-        self.reach = window
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(()))
         self.scaling = nn.Linear(code_width, code_width, bias=False)

@@ -108,7 +108,6 @@ class RegionCodes(nn.Module):
                 f"model.spatial_graph.lags is {list(lags)}; name at least one, each from 1 on."
             )
         self.dynamics, self.lags = motion, tuple(lags)
-        self.reach = max(lags) if motion != "none" else 0
         self.norm = nn.LayerNorm(inputs)
         self.action = nn.Linear(inputs, code_width)
         self.nuisance = nn.Linear(inputs, code_width)

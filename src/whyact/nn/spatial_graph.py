@@ -163,7 +163,6 @@ class LearnedSpatialGraph(nn.Module):
             token_width=token_width, inputs=width, code_width=code_width, motion=dynamics,
             gate=gate, lags=lags,
         )  # fmt: skip
-        self.reach = self.codes.reach
 
     def forward(
         self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None = None
@@ -253,7 +252,6 @@ class GridSpatialGraph(nn.Module):
             token_width=token_width, inputs=code_width, code_width=code_width, motion=dynamics,
             gate=gate, lags=lags,
         )  # fmt: skip
-        self.reach = self.codes.reach
 
     def forward(
         self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None = None

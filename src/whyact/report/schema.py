@@ -14,7 +14,7 @@ from whyact.report.media import frames_of_sprite, pack, sprite, unpack
 from whyact.report.overlay import MAX_REGIONS, frames_of
 from whyact.types import Explanation, Step, WhyactError
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 """The first number changes when a reader of the last version would fail, the second otherwise."""
 
 MEDIA_SIDE = 64
@@ -23,7 +23,7 @@ MEDIA_SIDE = 64
 KEYS: Mapping[str, type | tuple[type, ...]] = {
     "schema": str, "source": str, "method": str, "class": str, "class_index": int,
     "logit": float, "bias": float, "predicted": list, "times": list, "frame_evidence": list,
-    "contributions": list, "regions": list, "prompt_weights": list, "path": list,
+    "contributions": list, "cells": list, "regions": list, "prompt_weights": list, "path": list,
     "action_share": (float, type(None)), "drops": (dict, type(None)),
     "mask": (str, type(None)), "heat_shape": list, "heat_per_frame": list,
     "completeness_gap": (float, type(None)), "counterfactual": (dict, type(None)),
@@ -66,6 +66,7 @@ def to_json(
         "times": _rounded(list(times)),
         "frame_evidence": _rounded(explanation.frame_evidence.tolist()),
         "contributions": explanation.contributions.tolist(),
+        "cells": explanation.cells.tolist(),
         "regions": [{k: _rounded(v) for k, v in track.items()} for track in tracks],
         "prompt_weights": _rounded(explanation.prompt_weights.tolist(), 4),
         "path": [_step(s, regions) for s in explanation.path],
@@ -134,6 +135,7 @@ def read_explanation(values: Mapping[str, Any]) -> Explanation:
         frame_evidence=torch.tensor(values["frame_evidence"]),
         contributions=torch.tensor(values["contributions"]).reshape(steps, regions),
         bias=values["bias"],
+        cells=torch.tensor(values["cells"]) if values["cells"] else torch.empty(0, 0, 0),
         assignment=unpack(cells) if cells else torch.empty(0, 0, 0, 0),
         prompt_weights=torch.tensor(prompts) if prompts else torch.empty(0, 0, 0),
         path=tuple(_read_step(s, regions) for s in values["path"]),
@@ -190,19 +192,24 @@ def validate(values: Mapping[str, Any]) -> None:
     _check_numbers(values)
 
 
+def _numbers(values: Any) -> list[float]:
+    """All numbers of nested lists."""
+    return [n for v in values for n in _numbers(v)] if isinstance(values, list) else [values]
+
+
 def _check_numbers(values: Mapping[str, Any]) -> None:
     rows = values["contributions"]
-    if rows and rows[0]:
-        total = math.fsum(v for row in rows for v in row) + values["bias"]
-        if abs(total - values["logit"]) > 1e-4 * max(1.0, abs(values["logit"])):
+    for key in ("contributions", "cells"):
+        numbers = _numbers(values[key])
+        total = math.fsum(numbers) + values["bias"]
+        if numbers and abs(total - values["logit"]) > 1e-4 * max(1.0, abs(values["logit"])):
             raise WhyactError(
-                f"'contributions' and 'bias' add up to {total:.6f}, but 'logit' is "
-                f"{values['logit']:.6f}."
+                f"'{key}' and 'bias' add up to {total:.6f}, but 'logit' is {values['logit']:.6f}."
             )
-        if len(values["regions"]) not in (0, len(rows[0])):
-            raise WhyactError(
-                f"'regions' has {len(values['regions'])} entries for {len(rows[0])} contributions."
-            )
+    if rows and rows[0] and len(values["regions"]) not in (0, len(rows[0])):
+        raise WhyactError(
+            f"'regions' has {len(values['regions'])} entries for {len(rows[0])} contributions."
+        )
     share = values["action_share"]
     if share is not None and not 0 <= share <= 1:
         raise WhyactError(f"'action_share' must be in [0, 1], but it is {share}.")

@@ -58,7 +58,7 @@ def explain_clips(
         The explanations, and the probabilities (B, Y) of all classes.
     """
     clips = _as_float(clips)
-    output = model(clips)
+    output = model(clips, traced=True)
     found = explain_output(output, clips.shape[2:], targets, path_length=graph_rounds(model))
     if shares:
         chosen = torch.tensor([[e.target] for e in found], device=clips.device)
@@ -77,7 +77,7 @@ def explain_classes(
     mask: Tensor | None = None,
     shares: bool = True,
     multi_label: bool = False,
-    run: Callable[[Tensor], ActionOutput] | None = None,
+    run: Callable[..., ActionOutput] | None = None,
 ) -> tuple[list[Explanation], list[float]]:
     """Explain one clip for several classes, from the same forward passes as for one.
 
@@ -92,7 +92,7 @@ def explain_classes(
     """
     run = run or model
     clip = _as_float(video[None])
-    output = run(clip)
+    output = run(clip, traced=True)
     order = output.logits[0].argsort(descending=True).tolist()
     chosen = list(dict.fromkeys([*targets, *order]))[:count]
     size, rounds = clip.shape[2:], graph_rounds(model)

@@ -49,7 +49,7 @@ def pass_size(size: Sequence[int]) -> int:
 
 
 def _native(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(Native(model=run), grid, 1)
+    return Method(Native(model=run), grid, 2)
 
 
 def _cam(variant: Variant) -> Callable[[VideoModel, Model, Sizes, Sizes], Method]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyact.explainers.native import cell_evidence, explain_output, upsample
+from whyact.explainers.native import cell_contributions, explain_output, heat_map
 from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
 from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.intervals import summarise, summarise_difference
@@ -85,10 +85,11 @@ def measure_reasons(
         steps: of the deletion and insertion of whole frames.
     """
     tokens, grid = model.encode(clips)
-    output = model.decode(tokens, grid)
-    targets = output.logits.argmax(1)
-    heat = upsample(cell_evidence(output, targets), clips.shape[2:])
-    gaps = [e.extra["completeness_gap"] for e in explain_output(output, clips.shape[2:], targets)]
+    traced = model.trace(tokens, grid)
+    explanations = explain_output(traced, clips.shape[2:])
+    output, targets = traced.detach(), traced.logits.argmax(1)
+    heat = torch.stack([e.heat for e in explanations])
+    gaps = [e.extra["completeness_gap"] for e in explanations]
     made.note(completeness_gap=torch.tensor(gaps))
     made.codes.setdefault("action", []).append(output.action_code)
     made.codes.setdefault("nuisance", []).append(output.nuisance_code)
@@ -140,8 +141,9 @@ def _prompts(
     made: Reasons,
 ) -> None:  # fmt: skip
     donor = torch.arange(len(tokens)).roll(1)
-    swapped = intervened(model, Intervention(donor=donor)).decode(tokens, output.grid)
-    other = upsample(cell_evidence(swapped, targets), heat.shape[1:])
+    swapped = intervened(model, Intervention(donor=donor)).trace(tokens, output.grid)
+    other = heat_map(cell_contributions(swapped, targets), heat.shape[1:])
+    swapped = swapped.detach()
     pick = targets[:, None]
     made.note(
         prompt_redundancy=prompt_redundancy(output.prompts),

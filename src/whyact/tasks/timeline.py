@@ -171,7 +171,7 @@ def _pictures(
         first = min(max(0, peak - film.frames // 2), film.length - film.frames)
         clip = film.read(first, first + film.frames)
         asked = wish[None] if loaded.multi_label else None
-        output = loaded.model(clip[None].to(device), asked)
+        output = loaded.model(clip[None].to(device), asked, traced=True)
         target = output.logits[0].masked_fill(wish <= 0, -torch.inf).argmax()
         (why,) = explain_output(output, clip.shape[1:], target[None])
         frames = frames_of(clip)

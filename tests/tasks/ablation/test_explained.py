@@ -69,11 +69,11 @@ def test_the_map_is_the_native_one_of_each_clip(saved):
     assert "alignment" not in constant
 
 
-def test_fewer_clips_than_asked_for_and_a_model_without_places(saved):
-    """CNN + LSTM explains whole frames: evenly spread in each."""
+def test_fewer_clips_than_asked_for_and_a_model_without_regions(saved):
+    """CNN + LSTM reads whole frames; which cells gave what can be told all the same."""
     found = explain_run(saved(type="cnn_lstm"), split="iid", clips=50)
     assert found["clips"] == 50 and len(found["ids"]) == CLIPS and list(found["rows"]) == ["native"]
-    assert found["rows"]["native"]["spread"] == pytest.approx([1] * CLIPS, abs=1e-5)
+    assert all(abs(v - 1) > 1e-4 for v in found["rows"]["native"]["spread"])
     assert "alignment" not in found["rows"]["native"]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.explainers.controls import blurred
-from whyact.explainers.native import cell_evidence, upsample
+from whyact.explainers.native import cell_contributions, heat_map
 from whyact.metrics.faithfulness import deletion_insertion
 from whyact.metrics.focus import spatial_spread
 from whyact.metrics.localisation import energy_pointing, iou_equal_area
@@ -91,10 +91,10 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
 def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -> None:
     model, video = loaded.model, batch.streams
     tokens, grid = model.encode(video)
-    output = model.decode(tokens, grid)
+    output = model.trace(tokens, grid)
     targets = output.logits.argmax(1)
     size = (video.shape[2], video.shape[3], video.shape[4])
-    heat = upsample(cell_evidence(output, targets), size)
+    heat = heat_map(cell_contributions(output, targets), size)
     maps = {NATIVE: heat}
     if controls:
         maps[f"{NATIVE}_blurred"] = blurred(heat)
@@ -102,6 +102,7 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     flow = backward_flow(batch.video)
     for row, one in maps.items():
         parts.note(row, _of_map(loaded, batch, one, targets, flow))
+    output = output.detach()
     if output.prompts.shape[2]:
         parts.mixtures.append(output.prompt_weights.mean(1).flatten(1))
         parts.content.append(tokens.mean((1, 2)))

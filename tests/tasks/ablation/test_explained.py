@@ -73,7 +73,7 @@ def test_fewer_clips_than_asked_for_and_a_model_without_regions(saved):
     """CNN + LSTM reads whole frames; which cells gave what can be told all the same."""
     found = explain_run(saved(type="cnn_lstm"), split="iid", clips=50)
     assert found["clips"] == 50 and len(found["ids"]) == CLIPS and list(found["rows"]) == ["native"]
-    assert all(abs(v - 1) > 1e-4 for v in found["rows"]["native"]["spread"])
+    assert min(found["rows"]["native"]["spread"]) < 0.999
     assert "alignment" not in found["rows"]["native"]
 
 

@@ -272,3 +272,22 @@ def test_without_constants_all_of_the_logit_is_followed_back(name):
     (gradient,) = torch.autograd.grad(score.sum(), output.tokens)
     followed = (gradient * output.tokens).sum((1, 2, 3))
     torch.testing.assert_close(followed, score.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_whatever_weighs_is_held(name):
+    output = build(name).eval()(clips(), traced=True)
+    weighing = {
+        "assignment": output.assignment, "adjacency": output.adjacency,
+        "action_share": output.action_share, "region_weights": output.region_weights,
+        "prompt_weights": output.prompt_weights, **output.edge_gates,
+    }  # fmt: skip
+
+    def followed(value: torch.Tensor) -> bool:
+        if not value.requires_grad:
+            return False
+        (found,) = torch.autograd.grad(
+            value.sum(), output.tokens, retain_graph=True, allow_unused=True
+        )
+        return found is not None
+
+    assert followed(output.logits) and not [k for k, v in weighing.items() if followed(v)]

@@ -17,6 +17,7 @@ from whyact.config import (
     SpatialGraphConfig,
     SpecificationConfig,
 )
+from whyact.explainers.native import cell_contributions
 from whyact.models.builders import build_model
 from whyact.models.interventions import Intervention, intervened
 from whyact.models.recognizer import ActionRecognizer
@@ -138,6 +139,20 @@ def test_contributions_add_up_under_a_wish_and_the_rest_is_read_from_the_remaini
     inside, outside = output.parts["logits"].unbind(1)
     torch.testing.assert_close(output.logits[:, [0, 2]], inside[:, [0, 2]])
     torch.testing.assert_close(output.logits[:, 1], outside[:, 1])
+
+
+def test_cells_of_a_wish_add_up_to_its_score_and_differ_from_another_wishs() -> None:
+    made, maps = model(), []
+    for wanted in (0, 2):
+        output = made(clips(), wanted=wanted, traced=True)
+        targets = torch.full((len(clips()),), wanted)
+        cells = cell_contributions(output, targets)
+        scores = output.logits[:, wanted] - output.bias[wanted]
+        torch.testing.assert_close(cells.sum((1, 2, 3)), scores)
+        gates = output.parts["membership"]
+        assert not gates.requires_grad
+        maps.append(cells)
+    assert not torch.allclose(*maps)
 
 
 def test_a_wish_hears_one_frame_further_on_either_side() -> None:

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 GATES = frozenset(
     {
-        F.normalize, F.softmax, Tensor.exp, Tensor.norm, Tensor.rsqrt, Tensor.sigmoid,
+        F.normalize, F.softmax, Tensor.exp, Tensor.rsqrt, Tensor.sigmoid,
         Tensor.softmax, Tensor.tanh, torch.exp, torch.rsqrt, torch.sigmoid, torch.softmax,
         torch.tanh,
     }

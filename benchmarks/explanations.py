@@ -17,6 +17,9 @@
         --metric-steps 2 --bf16 --output runs/explanations/ut_shared
     python benchmarks/explanations.py runs/explanations/{iid,rise,ut_interaction,ut_hires,ut_shared}
 
+``TABLE+LATER`` puts the methods of a later table of the same clips, whose controls must have the same
+values, in the place of the earlier one's: an explainer that changed need not wait for the others.
+
 What people say of the tables, in ``docs/results/explanations/notes.txt``, goes before them. Writes
 ``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.
 """  # noqa: E501
@@ -25,10 +28,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
+from typing import Any
 
-from whyact.report.explanation_table import markdown
+from whyact.metrics.quality import CONTROLS
+from whyact.report.explanation_table import draw, markdown
 
 INTRODUCTION = """\
 # Explanations, measured
@@ -39,27 +43,47 @@ that doesn't beat the controls says so below each table.
 """
 
 
-def page(folder: Path, place: Path) -> str:
-    """A table's part of the page; its record and figure are copied to ``place``."""
-    table = json.loads((folder / "table.json").read_text())
+def read(folders: str) -> dict[str, Any]:
+    """The table of ``TABLE`` or ``TABLE+LATER``."""
+    table, *later = [json.loads((Path(f) / "table.json").read_text()) for f in folders.split("+")]
+    for newer in later:
+        same = all(newer["values"]["rows"][c] == table["values"]["rows"][c] for c in CONTROLS)
+        if not same or newer["values"]["id"] != table["values"]["id"]:
+            raise SystemExit(f"{folders}: the controls differ, so the tables can't be compared.")
+        for part in ("rows", "verdicts", "ceilings", "iou_curve", "cost"):
+            table[part] |= newer[part]
+        table["values"]["rows"] |= newer["values"]["rows"]
+        table |= {"reasons": newer["reasons"]} if "reasons" in newer else {}
+        changed = {method: newer["about"]["commit"] for method in newer["verdicts"]}
+        table["about"]["later"] = table["about"].get("later", {}) | changed
+    made: dict[str, Any] = table
+    return made
+
+
+def page(folders: str, place: Path) -> str:
+    """A table's part of the page; its record and figure are written to ``place``."""
+    table, name = read(folders), Path(folders.split("+")[0]).name
     about = table["about"]
     place.mkdir(parents=True, exist_ok=True)
-    for end in ("json", "png"):
-        shutil.copy(folder / f"table.{end}", place / f"{folder.name}.{end}")
+    text = json.dumps(table, allow_nan=False, ensure_ascii=False)
+    (place / f"{name}.json").write_text(text, encoding="utf-8")
+    draw(place / f"{name}.png", table)
+    later = [f"`{m}` of `{(c or 'none')[:8]}`" for m, c in about.get("later", {}).items()]
+    commits = ", ".join([f"`{(about['commit'] or 'none')[:8]}`", *later])
     methods = ",".join(table["verdicts"])
     steps = about["settings"].get("steps")
     cheaper = (f" --metric-steps {steps}" if steps else "") + " --bf16" * about.get("bf16", False)
     return "\n".join(
         [
-            f"## {folder.name}: {table['clips']} clips of `{about['split']}`",
+            f"## {name}: {table['clips']} clips of `{about['split']}`",
             "",
             f"`whyact evaluate RUN --explain {methods} --splits {about['split']} --clips "
             f"{about['expected']} --rerun {about['rerun']}{cheaper}`",
             "",
-            f"[Raw record]({place.name}/{folder.name}.json), every clip's values, settings, "
-            f"versions and commit (`{(about['commit'] or 'none')[:8]}`).",
+            f"[Raw record]({place.name}/{name}.json), every clip's values, settings, "
+            f"versions and commit ({commits}).",
             "",
-            f"![All rows on the main metrics]({place.name}/{folder.name}.png)",
+            f"![All rows on the main metrics]({place.name}/{name}.png)",
             "",
             markdown(table),
         ]
@@ -69,12 +93,12 @@ def page(folder: Path, place: Path) -> str:
 def main() -> None:
     """Read tables, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", type=Path, nargs="+", help="folders with table.json")
+    parser.add_argument("tables", nargs="+", help="folders with table.json")
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     args = parser.parse_args()
     notes = args.output / "explanations" / "notes.txt"
     said = [notes.read_text(encoding="utf-8")] if notes.is_file() else []
-    parts = [page(folder, args.output / "explanations") for folder in args.tables]
+    parts = [page(table, args.output / "explanations") for table in args.tables]
     (args.output / "explanations.md").write_text("\n".join([INTRODUCTION, *said, *parts]))
 
 

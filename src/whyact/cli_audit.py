@@ -81,7 +81,7 @@ def run_audit(args: argparse.Namespace, config: Config) -> int:
     opened = open_model(args.model, wanted, args.device)
     output = args.output or Path("audits") / _folder_name(args.model)
     found = audit(
-        opened, dataset(), clips=args.clips,
+        opened, dataset, clips=args.clips,
         seed=args.audit_seed, masks=args.masks, explainer=args.explainer,
         explained=args.explained, layer=args.layer, class_map=args.class_map,
         fail_below=args.fail_below, fail_above=args.fail_above, output=output,

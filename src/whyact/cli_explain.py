@@ -83,6 +83,8 @@ def run_explain(args: argparse.Namespace, config: Config) -> int:
     if args.timeline:
         return _timelines(args)
     _refuse(args, OF_TIMELINES, "belongs to --timeline; add --timeline and --action NAME")
+    if not args.html:
+        _refuse(args, ("test_steps",), "is of the tests that pages show; add --html")
     from whyact.tasks.explain import explain
 
     found = explain(

@@ -214,6 +214,8 @@ def test_the_command_says_when(run: Path, tmp_path: Path, capsys: pytest.Capture
         assert f"{flag[0]} is of clips" in capsys.readouterr().err
     assert main([*words, "--least-score", "0.2"]) == 2
     assert "--least-score belongs to --timeline" in capsys.readouterr().err
+    assert main([*words, "--test-steps", "2"]) == 2
+    assert "--test-steps is of the tests that pages show; add --html" in capsys.readouterr().err
 
 
 def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> None:

@@ -206,6 +206,23 @@ def test_a_typo_in_the_model_costs_no_data(words, message, tmp_path, capsys):
     assert message in capsys.readouterr().err and not data.exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"explainer": "lime"}, "Unknown explainer 'lime'"),
+        ({"layer": "backbone"}, "layers need a PyTorch module"),
+        ({"masks": "absent.pt"}, "--masks absent.pt"),
+        ({"fail_below": ["skill=1"]}, "skill"),
+    ],
+)
+def test_a_wrong_setting_costs_no_data(asked, message):
+    def data():
+        pytest.fail("The data was made first.")
+
+    with pytest.raises(WhyactError, match=message):
+        whyact.audit(lambda clips: clips.mean((2, 3, 4)), data, **asked)
+
+
 def test_a_run_of_this_project(tmp_path):
     root = write_folder(tmp_path / "clips", clips=2)
     config = whyact.load_config([tiny_file(tmp_path / "c.yaml", root, tmp_path / "runs")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class _Ready:
 
 def audit(
     model: Any,
-    dataset: ClipDataset,
+    dataset: ClipDataset | Callable[[], ClipDataset],
     *,
     clips: int = 200,
     seed: int = 0,
@@ -116,7 +116,8 @@ def audit(
     Args:
         model: a callable that maps clips (B, 3, T, H, W), RGB in [0, 1], to logits (B, Y) or to an
             output with ``logits``; or what `whyact.tasks.audited.open_model` opened.
-        dataset: clips with a single label each.
+        dataset: clips with a single label each, or what makes them, once everything else that is
+            asked for is known to exist.
         clips: how many are drawn, at most. seed: of all that is drawn.
         masks: ``auto``, ``given``, ``motion``, ``none`` (see `whyact.audits.clips.collect`), or the
             TorchScript file of a segmentation model, or the model as a callable: images
@@ -141,7 +142,8 @@ def audit(
     with evaluating(opened):
         hooked = find_layer(opened.module, layer) if layer else None
         _check_explainer(explainer, opened)
-        ready = _answer(opened, dataset, asked, kind, segmenter, class_map, workers)
+        made = dataset() if callable(dataset) else dataset
+        ready = _answer(opened, made, asked, kind, segmenter, class_map, workers)
         measured, found = _measure(ready)
         leakage = leakage_row(_leak(ready, hooked), layer)
     failed = failed_bounds(bounds, found)

@@ -13,7 +13,7 @@ from whyact.config import (
     ModelConfig,
     SpatialGraphConfig,
 )
-from whyact.explainers.native import cell_contributions
+from whyact.explainers.native import follow
 from whyact.models.builders import build_model
 from whyact.types import ActionOutput, WhyactError
 
@@ -248,12 +248,12 @@ def test_tracing_changes_nothing_and_cells_add_up_to_the_logit(name):
     torch.testing.assert_close(traced.logits, plain.logits)
     torch.testing.assert_close(traced.contributions, plain.contributions)
     targets = torch.tensor([0, 3])
-    cells = cell_contributions(traced, targets)
+    cells = follow(traced, targets).contributions
     assert cells.shape == (B, plain.frame_logits.shape[1], *plain.grid)
     scores = plain.logits.gather(1, targets[:, None])[:, 0]
     torch.testing.assert_close(cells.sum((1, 2, 3)) + plain.bias[targets], scores)
     with pytest.raises(WhyactError, match="cannot be followed back to its cells"):
-        cell_contributions(plain, targets)
+        follow(plain, targets)
 
 
 def test_without_constants_all_of_the_logit_is_followed_back(name):

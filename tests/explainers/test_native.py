@@ -57,7 +57,7 @@ def test_explanation_by_hand() -> None:
     assert torch.allclose(one.heat, cells.relu()[:, None])
     assert one.assignment.shape == (2, 2, 1, 2)
     assert one.path == () and one.action_share is None
-    assert one.extra["completeness_gap"] < 1e-6
+    assert one.extra["completeness_gap"] < 1e-6 and one.extra["constant"] == pytest.approx(1.0)
 
 
 def test_an_output_without_its_gradients_is_refused() -> None:
@@ -78,7 +78,7 @@ def test_another_class_is_explained_on_demand() -> None:
 
 def test_contributions_that_do_not_add_up_are_an_error() -> None:
     output = by_hand()
-    assert check_completeness(output) < 1e-6
+    assert check_completeness(output.detach()) < 1e-6
     wrong = replace(output, logits=output.logits + 2e-3)
     with pytest.raises(WhyactError, match=r"Contributions miss the logit by .*not additive"):
         explain_output(wrong, (2, 1, 2))

@@ -17,7 +17,7 @@ from whyact.config import (
     SpatialGraphConfig,
     SpecificationConfig,
 )
-from whyact.explainers.native import cell_contributions
+from whyact.explainers.native import follow
 from whyact.models.builders import build_model
 from whyact.models.interventions import Intervention, intervened
 from whyact.models.recognizer import ActionRecognizer
@@ -146,7 +146,7 @@ def test_cells_of_a_wish_add_up_to_its_score_and_differ_from_another_wishs() -> 
     for wanted in (0, 2):
         output = made(clips(), wanted=wanted, traced=True)
         targets = torch.full((len(clips()),), wanted)
-        cells = cell_contributions(output, targets)
+        cells = follow(output, targets).contributions
         scores = output.logits[:, wanted] - output.bias[wanted]
         torch.testing.assert_close(cells.sum((1, 2, 3)), scores)
         gates = output.parts["membership"]

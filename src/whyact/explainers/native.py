@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,14 +33,27 @@ def check_completeness(output: ActionOutput, tolerance: float = TOLERANCE) -> fl
     return worst
 
 
-def cell_contributions(output: ActionOutput, targets: Tensor) -> Tensor:
-    """What every cell of the backbone's grid gave to a logit, signed, (B, T', h, w).
+@dataclass(frozen=True)
+class Cells:
+    """What every cell of the backbone's grid gave to a logit.
+
+    Attributes:
+        contributions: (B, T', h, w), signed; adds up to the logit without its bias.
+        constant: (B,), the part of it that constants gave (biases, prompts), whatever is seen.
+    """
+
+    contributions: Tensor
+    constant: Tensor
+
+
+def follow(output: ActionOutput, targets: Tensor) -> Cells:
+    """Follow logits back to the cells that they came from.
 
     The part of a cell is its token times the logit's gradient with all gates held, which is what
     went from there through regions, edges and codes into the logit, whenever the head read it: who
     bends down has not yet shown whether it is to sit or to pick up, but without those frames the
-    later ones prove nothing. What constants gave (biases, prompts) goes to cells as the regions
-    that they are in contribute. So the cells add up to the logit without its bias.
+    later ones prove nothing. What constants gave goes to cells as the regions that they are in
+    contribute.
 
     Args:
         output: of B clips, made by `whyact.models.recognizer.VideoModel.trace`, on any device.
@@ -60,13 +74,12 @@ def cell_contributions(output: ActionOutput, targets: Tensor) -> Tensor:
             output.logits, output.tokens, wanted, retain_graph=True, materialize_grads=True
         )
     with torch.no_grad():
-        scores = picked(output.logits, targets)
         cells = (gradient * output.tokens).sum(-1)
-        rest = scores - output.bias[targets] - cells.sum((1, 2))
+        constant = picked(output.logits, targets) - output.bias[targets] - cells.sum((1, 2))
         rows = torch.arange(len(targets), device=targets.device)
-        where = output.over_cells(output.contributions[rows, :, :, targets].abs())
-        where = where / where.sum((1, 2), keepdim=True).clamp_min(1e-12)
-        return (cells + rest[:, None, None] * where).unflatten(-1, output.grid)
+        where = output.over_cells(output.contributions[rows, :, :, targets].abs()) + 1e-12
+        cells = cells + constant[:, None, None] * where / where.sum((1, 2), keepdim=True)
+        return Cells(cells.unflatten(-1, output.grid), constant)
 
 
 def heat_map(cells: Tensor, size: Sequence[int]) -> Tensor:
@@ -91,7 +104,7 @@ def explain_output(
     """Explain clips from one forward pass; it costs no other, only gradients of the tokens.
 
     Args:
-        output: of B clips, traced (`cell_contributions`).
+        output: of B clips, traced (`follow`).
         size: (T, H, W) of the clips, which the heat maps get.
         targets: (B,) classes to explain; the predicted ones if None.
         path_length: edges of the reasoning path; the graph's rounds of messages.
@@ -100,7 +113,8 @@ def explain_output(
         WhyactError: the contributions do not add up to the logit, or the output was not traced.
     """
     targets = choose_targets(output.logits, targets)
-    cells = cell_contributions(output, targets).cpu()
+    followed = follow(output, targets)
+    cells, constant = followed.contributions.cpu(), followed.constant.tolist()
     heat = heat_map(cells, size)
     output = output.detach().cpu()
     explanations = []
@@ -121,7 +135,11 @@ def explain_output(
                 assignment=one.assignment[0].reshape(*contributions.shape, *one.grid),
                 prompt_weights=one.prompt_weights[0],
                 path=strongest_path(one, contributions, length=path_length),
-                extra={"completeness_gap": gap, "region_weights": one.region_weights[0].tolist()},
+                extra={
+                    "completeness_gap": gap,
+                    "constant": constant[b],
+                    "region_weights": one.region_weights[0].tolist(),
+                },
             )
         )
     return explanations

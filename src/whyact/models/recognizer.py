@@ -146,7 +146,7 @@ class VideoModel(nn.Module, ABC):
         """`decode`, with the gradients that tell what each token gave to the logits.
 
         They are those of held gates (`whyact.nn.held_gates.HeldGates`) and lead to the output's
-        ``tokens``; `whyact.explainers.native.cell_contributions` follows them.
+        ``tokens``; `whyact.explainers.native.follow` follows them.
         """
         with torch.enable_grad(), HeldGates():
             return self.decode(tokens.detach().requires_grad_(), grid, specification, boxes)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyact.explainers.native import cell_contributions, explain_output, heat_map
+from whyact.explainers.native import explain_output, follow, heat_map
 from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
 from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.intervals import summarise, summarise_difference
@@ -90,7 +90,8 @@ def measure_reasons(
     output, targets = traced.detach(), traced.logits.argmax(1)
     heat = torch.stack([e.heat for e in explanations])
     gaps = [e.extra["completeness_gap"] for e in explanations]
-    made.note(completeness_gap=torch.tensor(gaps))
+    constant = [e.extra["constant"] / (e.score - e.bias) for e in explanations]
+    made.note(completeness_gap=torch.tensor(gaps), constant_share=torch.tensor(constant))
     made.codes.setdefault("action", []).append(output.action_code)
     made.codes.setdefault("nuisance", []).append(output.nuisance_code)
     if rounds:
@@ -142,7 +143,7 @@ def _prompts(
 ) -> None:  # fmt: skip
     donor = torch.arange(len(tokens)).roll(1)
     swapped = intervened(model, Intervention(donor=donor)).trace(tokens, output.grid)
-    other = heat_map(cell_contributions(swapped, targets), heat.shape[1:])
+    other = heat_map(follow(swapped, targets).contributions, heat.shape[1:])
     swapped = swapped.detach()
     pick = targets[:, None]
     made.note(

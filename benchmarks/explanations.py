@@ -48,12 +48,14 @@ def read(folders: str) -> dict[str, Any]:
     table, *later = [json.loads((Path(f) / "table.json").read_text()) for f in folders.split("+")]
     for newer in later:
         same = all(newer["values"]["rows"][c] == table["values"]["rows"][c] for c in CONTROLS)
+        alike = ("split", "settings", "bf16", "rerun", "data")
+        same = same and all(newer["about"].get(k) == table["about"].get(k) for k in alike)
         if not same or newer["values"]["id"] != table["values"]["id"]:
-            raise SystemExit(f"{folders}: the controls differ, so the tables can't be compared.")
+            raise SystemExit(f"{folders}: other clips, settings or controls; they don't compare.")
         for part in ("rows", "verdicts", "ceilings", "iou_curve", "cost"):
             table[part] |= newer[part]
         table["values"]["rows"] |= newer["values"]["rows"]
-        table |= {"reasons": newer["reasons"]} if "reasons" in newer else {}
+        table |= {"reasons": newer["reasons"]} if "reasons" in newer else {}  # of native
         changed = {method: newer["about"]["commit"] for method in newer["verdicts"]}
         table["about"]["later"] = table["about"].get("later", {}) | changed
     made: dict[str, Any] = table

@@ -49,6 +49,8 @@ VARIANTS = {
     "dynamics-lags": config(graph_={"dynamics": "frame", "lags": [1, 2]}),
     "grid-dynamics-region": config("grid", graph_={"dynamics": "region"}),
     "no-cues": config(graph_={"cues": []}),
+    "compact": config(graph_={"compact": 2}),
+    "no-gate": config(graph_={"gate": False}),
     **{
         f"inject-{i}": config(prompts_={"inject": [i]}) for i in ("regions", "fusion", "classifier")
     },
@@ -252,8 +254,17 @@ def test_tracing_changes_nothing_and_cells_add_up_to_the_logit(name):
     assert cells.shape == (B, plain.frame_logits.shape[1], *plain.grid)
     scores = plain.logits.gather(1, targets[:, None])[:, 0]
     torch.testing.assert_close(cells.sum((1, 2, 3)) + plain.bias[targets], scores)
-    with pytest.raises(WhyactError, match="cannot be followed back to its cells"):
-        follow(plain, targets)
+    for wrong in (plain, model(clips()), traced.rows(0, 2)):
+        with pytest.raises(WhyactError, match="cannot be followed back to its cells"):
+            follow(wrong, targets)
+
+
+def test_a_model_explains_itself_whatever_the_mode_around_it():
+    model = build("learned-generated-gated").eval()
+    with torch.inference_mode():
+        inside = follow(model(clips(), traced=True), torch.tensor([0, 3])).contributions
+    outside = follow(model(clips(), traced=True), torch.tensor([0, 3])).contributions
+    torch.testing.assert_close(inside.clone(), outside)
 
 
 def test_without_constants_all_of_the_logit_is_followed_back(name):

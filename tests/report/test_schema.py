@@ -32,8 +32,8 @@ def explanation() -> Explanation:
         frame_evidence=torch.tensor([1.5, 1.0]), contributions=contributions,
         assignment=torch.full((2, 2, 1, 2), 0.5), prompt_weights=torch.full((2, 1, 3), 1 / 3),
         path=(Step("prompt_to_region", (0, 2), (0, 1), 0.75),), action_share=0.8,
-        extra={"completeness_gap": 0.0, "drops": {"actor": 0.8, "background": 0.2},
-               "mask": "motion"},
+        extra={"completeness_gap": 0.0, "constant": 0.25, "mask": "motion",
+               "drops": {"actor": 0.8, "background": 0.2}},
     )  # fmt: skip
 
 
@@ -94,6 +94,10 @@ def test_versions() -> None:
     with pytest.raises(WhyactError, match=r"schema 1\.4, got 2\.0"):
         validate(values() | {"schema": "2.0"})
     validate(values() | {"schema": "1.9", "something_new": 1})
+    old = values() | {"schema": "1.3"}
+    del old["cells"]
+    with pytest.raises(WhyactError, match=r"no key 'cells' \(schema 1\.3\); explain"):
+        validate(old)
     with pytest.raises(WhyactError, match="unknown key 'something_new'"):
         validate(values() | {"something_new": 1})
 

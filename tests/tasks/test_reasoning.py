@@ -13,8 +13,8 @@ from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.dynamic_prompts import NoPrompts
 from whyact.tasks.counterfactual import add_counterfactual, in_words
 from whyact.tasks.explain import explain_classes
-from whyact.tasks.reasoning import Reasons, measure_reasons, summarise_reasons
-from whyact.types import WhyactError
+from whyact.tasks.reasoning import Reasons, _constant_share, measure_reasons, summarise_reasons
+from whyact.types import Explanation, WhyactError
 
 
 def test_deleting_no_edge_changes_nothing_and_all_edges_leave_the_nodes_alone() -> None:
@@ -111,6 +111,7 @@ def test_all_reasons_are_measured_and_counted() -> None:
         assert table[name]["clips"] == 8, name
         assert table[name]["low"] <= table[name]["mean"] <= table[name]["high"]
     assert table["completeness_gap"]["mean"] < 1e-5
+    assert 0 < table["constant_share"]["mean"] < 1
     assert 1 <= table["prompt_bank"]["effective_rank"] <= 16
     assert table["prompt_alignment"]["candidates"] == 4
     without: Reasons = Reasons()
@@ -128,3 +129,15 @@ def test_a_counterfactual_is_added_and_told() -> None:
     assert values["prediction"] == explanation.target and values["passes"] <= 16
     told = in_words(found, ("a", "b", "c"))
     assert told.startswith("without region") or told.startswith("no set of regions")
+
+
+def test_the_share_of_constants_is_of_their_size_and_undefined_where_nothing_is_said() -> None:
+    def one(constant: float, earned: float) -> Explanation:
+        return Explanation(
+            method="native", target=0, heat=torch.zeros(1, 1, 1), score=earned + 0.5, bias=0.5,
+            extra={"constant": constant},
+        )  # fmt: skip
+
+    found = _constant_share([one(1.0, 4.0), one(-1.0, 2.0), one(0.0, 2.0), one(0.0, 0.0)])
+    assert found[:3].tolist() == pytest.approx([1 / 4, 1 / 4, 0])
+    assert bool(found[3].isnan())

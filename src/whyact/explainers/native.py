@@ -1,4 +1,4 @@
-"""The native explanation: what one forward pass of an additive model says of itself."""
+"""The native explanation: what an additive model says of itself, followed back to its tokens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Cells:
 
     Attributes:
         contributions: (B, T', h, w), signed; adds up to the logit without its bias.
-        constant: (B,), the part of it that constants gave (biases, prompts), whatever is seen.
+        constant: (B,), the remainder of it that no cell gave: biases, prompts, and whatever is not
+            linear with its gates held (an LSTM). It is in the contributions too, see `follow`.
     """
 
     contributions: Tensor
@@ -56,16 +57,17 @@ def follow(output: ActionOutput, targets: Tensor) -> Cells:
     contribute.
 
     Args:
-        output: of B clips, made by `whyact.models.recognizer.VideoModel.trace`, on any device.
+        output: of B clips, as `whyact.models.recognizer.VideoModel.trace` made it.
         targets: (B,) class indices.
 
     Raises:
-        WhyactError: the output was not traced.
+        WhyactError: the output was not traced, or is a part or a copy of one that was.
     """
-    if not output.tokens.requires_grad:
+    # Gates are held, and nothing was cut out, where the tokens are a leaf.
+    if not (output.tokens.requires_grad and output.tokens.is_leaf):
         raise WhyactError(
             "This output cannot be followed back to its cells; make it with "
-            "model(clips, traced=True), or model.trace of tokens."
+            "model(clips, traced=True) or model.trace of tokens, and pass it on as a whole."
         )
     gradient = torch.zeros_like(output.tokens)
     if output.logits.requires_grad:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -117,7 +119,10 @@ class CnnLstm(VideoModel):
         boxes: Tensor | None = None,
     ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`; a specification has no effect."""
-        hidden, _ = self.lstm(tokens.mean(2))
+        # cuDNN has no gradients of an LSTM in evaluation mode, which explanations ask for.
+        explained = torch.is_grad_enabled() and not self.training
+        with torch.backends.cudnn.flags(enabled=False) if explained else nullcontext():
+            hidden, _ = self.lstm(tokens.mean(2))
         code = hidden.unsqueeze(2)
         evidence = self.dropout(code) @ self.classify.weight.T
         return _plain_output(

@@ -148,8 +148,9 @@ class VideoModel(nn.Module, ABC):
         They are those of held gates (`whyact.nn.held_gates.HeldGates`) and lead to the output's
         ``tokens``; `whyact.explainers.native.follow` follows them.
         """
-        with torch.enable_grad(), HeldGates():
-            return self.decode(tokens.detach().requires_grad_(), grid, specification, boxes)
+        with torch.inference_mode(False), torch.enable_grad(), HeldGates():
+            leaf = tokens.detach().clone().requires_grad_()
+            return self.decode(leaf, grid, specification, boxes)
 
     def score_each(
         self, video: Tensor, wanted: Sequence[Wanted], *, boxes: Tensor | None = None

@@ -29,6 +29,9 @@ class HeldGates(TorchFunctionMode):
     normalised token's length changes nothing, so that its gradient times itself is zero, and a
     softmax tells where else to look, not what was seen. The rule is that of conservative
     propagation in transformers (Ali et al., ICML 2022).
+
+    What is not listed in `GATES` is followed as usual (a ReLU is linear with its gate as it is);
+    the contract tests say whether a decoder has a gate that is missing there.
     """
 
     def __torch_function__(
@@ -40,11 +43,15 @@ class HeldGates(TorchFunctionMode):
         if func is F.layer_norm:
             return _layer_norm(*args, **kwargs)
         if func is F.gelu:
-            # The gate of an input of zero has to be known too, so it isn't found by division.
-            x = args[0]
-            return x * torch.special.ndtr(x).detach()
+            return _gelu(*args, **kwargs)
         made = func(*args, **kwargs)
         return made.detach() if func in GATES else made
+
+
+def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    assert approximate == "none"
+    # The gate of an input of zero has to be known too, so it isn't found by division.
+    return x * torch.special.ndtr(x).detach()
 
 
 def _layer_norm(

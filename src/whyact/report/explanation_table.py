@@ -106,7 +106,7 @@ def _verdicts(table: Mapping[str, Any]) -> list[str]:
 
 REASONS = {
     "completeness_gap": "gap between logit and contributions (0)",
-    "constant_share": "share of the logit that constants give, not what is seen (near 0)",
+    "constant_share": "size of what constants give to the logit, over it and what is seen (near 0)",
     "path": "change of the logit without the strongest path",
     "path_same_end": "… without a random path to the same region",
     "path_minus_path_same_end": "strongest minus random path to the same region (above 0)",

@@ -23,7 +23,8 @@ MEDIA_SIDE = 64
 KEYS: Mapping[str, type | tuple[type, ...]] = {
     "schema": str, "source": str, "method": str, "class": str, "class_index": int,
     "logit": float, "bias": float, "predicted": list, "times": list, "frame_evidence": list,
-    "contributions": list, "cells": list, "regions": list, "prompt_weights": list, "path": list,
+    "contributions": list, "cells": list, "constant": (float, type(None)), "regions": list,
+    "prompt_weights": list, "path": list,
     "action_share": (float, type(None)), "drops": (dict, type(None)),
     "mask": (str, type(None)), "heat_shape": list, "heat_per_frame": list,
     "completeness_gap": (float, type(None)), "counterfactual": (dict, type(None)),
@@ -67,6 +68,7 @@ def to_json(
         "frame_evidence": _rounded(explanation.frame_evidence.tolist()),
         "contributions": explanation.contributions.tolist(),
         "cells": explanation.cells.tolist(),
+        "constant": explanation.extra.get("constant"),
         "regions": [{k: _rounded(v) for k, v in track.items()} for track in tracks],
         "prompt_weights": _rounded(explanation.prompt_weights.tolist(), 4),
         "path": [_step(s, regions) for s in explanation.path],
@@ -180,7 +182,10 @@ def validate(values: Mapping[str, Any]) -> None:
         )
     for key, kind in KEYS.items():
         if key not in values:
-            raise WhyactError(f"The explanation has no key '{key}'.")
+            anew = (
+                "" if version == SCHEMA_VERSION else f" (schema {version}); explain the clip anew"
+            )
+            raise WhyactError(f"The explanation has no key '{key}'{anew}.")
         if not isinstance(values[key], kind) or isinstance(values[key], bool):
             raise WhyactError(
                 f"The explanation's '{key}' is of type {type(values[key]).__name__}; "

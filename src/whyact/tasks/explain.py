@@ -60,6 +60,7 @@ def explain_clips(
     clips = _as_float(clips)
     output = model(clips, traced=True)
     found = explain_output(output, clips.shape[2:], targets, path_length=graph_rounds(model))
+    output = output.detach()
     if shares:
         chosen = torch.tensor([[e.target] for e in found], device=clips.device)
         measured = measure_shares(model, clips, chosen, output.logits.gather(1, chosen), mask)
@@ -97,6 +98,7 @@ def explain_classes(
     chosen = list(dict.fromkeys([*targets, *order]))[:count]
     size, rounds = clip.shape[2:], graph_rounds(model)
     found = [explain_output(output, size, torch.tensor([k]), path_length=rounds)[0] for k in chosen]
+    output = output.detach()
     if shares:
         picked = torch.tensor([chosen], device=clip.device)
         scores = output.logits.gather(1, picked)

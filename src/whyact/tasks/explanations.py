@@ -35,6 +35,8 @@ from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
+VERSION = 2
+"""Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; it does not change results."""
 Job = tuple[Path, Callable[[], tuple[Measured, Reasons]]]
@@ -227,7 +229,7 @@ def _key(one: _Fold, job: partial[Any]) -> str:
     """Hash of everything that the values of a part depend on."""
     digest = hashlib.sha256((one.loaded.folder / "model.safetensors").read_bytes())
     asked = job.keywords
-    settings = one.dataset.fingerprint, asked["methods"], sorted(asked["settings"].items())
+    settings = VERSION, one.dataset.fingerprint, asked["methods"], sorted(asked["settings"].items())
     digest.update(repr((*settings, "bf16") if asked["bf16"] else settings).encode())
     return digest.hexdigest()[:12]
 

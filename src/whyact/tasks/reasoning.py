@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.ops.draw import clip_generators
 from whyact.ops.fill import Fill
-from whyact.types import ActionOutput
+from whyact.types import ActionOutput, Explanation
 
 DRAWS = 8
 """Random paths a clip, of each kind."""
@@ -85,13 +86,12 @@ def measure_reasons(
         steps: of the deletion and insertion of whole frames.
     """
     tokens, grid = model.encode(clips)
-    traced = model.trace(tokens, grid)
-    explanations = explain_output(traced, clips.shape[2:])
-    output, targets = traced.detach(), traced.logits.argmax(1)
+    output = model.trace(tokens, grid)
+    explanations = explain_output(output, clips.shape[2:])
+    output, targets = output.detach(), output.logits.argmax(1)
     heat = torch.stack([e.heat for e in explanations])
     gaps = [e.extra["completeness_gap"] for e in explanations]
-    constant = [e.extra["constant"] / (e.score - e.bias) for e in explanations]
-    made.note(completeness_gap=torch.tensor(gaps), constant_share=torch.tensor(constant))
+    made.note(completeness_gap=torch.tensor(gaps), constant_share=_constant_share(explanations))
     made.codes.setdefault("action", []).append(output.action_code)
     made.codes.setdefault("nuisance", []).append(output.nuisance_code)
     if rounds:
@@ -109,6 +109,13 @@ def measure_reasons(
         agreement, fit = region_agreement(cells, mask)
         made.note(region_agreement=agreement, region_fit=fit)
     _frames(model, clips, output, targets, made, steps)
+
+
+def _constant_share(explanations: Sequence[Explanation]) -> Tensor:
+    """(B,) in [0, 1]: size of what constants gave, over it and what was followed to cells."""
+    constant = torch.tensor([e.extra["constant"] for e in explanations], dtype=torch.float64)
+    earned = torch.tensor([e.score - e.bias for e in explanations], dtype=torch.float64)
+    return constant.abs() / (constant.abs() + (earned - constant).abs())  # NaN where both are 0
 
 
 def _path_effects(

@@ -95,6 +95,7 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     targets = output.logits.argmax(1)
     size = (video.shape[2], video.shape[3], video.shape[4])
     heat = heat_map(follow(output, targets).contributions, size)
+    output = output.detach()
     maps = {NATIVE: heat}
     if controls:
         maps[f"{NATIVE}_blurred"] = blurred(heat)
@@ -102,7 +103,6 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     flow = backward_flow(batch.video)
     for row, one in maps.items():
         parts.note(row, _of_map(loaded, batch, one, targets, flow))
-    output = output.detach()
     if output.prompts.shape[2]:
         parts.mixtures.append(output.prompt_weights.mean(1).flatten(1))
         parts.content.append(tokens.mean((1, 2)))

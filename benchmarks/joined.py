@@ -9,7 +9,8 @@
 ``who`` joins two side by side and names each action: with the models of single clips, and with two
 that are trained on such pairs from the folds' training clips (those of ``--shared`` go on), one
 that is asked and its twin that never is. Every model sees clips of the sequence that it was not
-trained on. Intervals are over resampled sequences, as clips repeat in the joins of theirs. What
+trained on. Intervals are over resampled sequences, as clips repeat in the joins of theirs, of the
+mean over ``--seeds``. What
 ``who`` trains lies in ``--runs``; ``--parts`` takes some and leaves the rest of a record as it is.
 """
 
@@ -191,12 +192,13 @@ def config_of(args: argparse.Namespace, fold: int, *flags: str) -> Config:
     return made
 
 
-def trained(args: argparse.Namespace, kind: str, fold: int) -> Path:
+def trained(args: argparse.Namespace, kind: str, seed: int, fold: int) -> Path:
     """The run of a fold, which is trained if it is not there."""
-    name = f"joined_{kind}/fold_{fold}"
+    name = f"joined_{kind}/seed_{seed}/fold_{fold}"
     folder = Path(args.runs) / name
     if not (folder / "result.json").is_file():  # an interrupted run goes on
         flags = ["--name", name, "--training.start", f"{args.shared}/fold_{fold}"]
+        flags += ["--seed", str(seed)]
         train(config_of(args, fold, *TRAINED, *KINDS[kind], *flags), resume=True)
     return folder
 
@@ -233,48 +235,66 @@ def looked_at(
 
 @torch.no_grad()
 def people(args: argparse.Namespace) -> dict[str, Any]:
-    """Named actions in two clips side by side, by model."""
-    rows: dict[str, list[list[dict[str, Any]]]] = defaultdict(list)
-    thresholds: dict[str, list[float]] = defaultdict(list)
+    """Named actions in two clips side by side, by model and seed; the first two have one seed."""
+    rows: dict[str, list[list[list[dict[str, Any]]]]] = defaultdict(list)
+    thresholds: dict[str, list[list[float]]] = defaultdict(list)
     for fold, published in enumerate(fold_runs(args.published)):
-        runs = {"published": published, "shared": Path(args.shared) / f"fold_{fold}"}
+        runs = {"published": [published], "shared": [Path(args.shared) / f"fold_{fold}"]}
         with torch.enable_grad():
-            runs |= {kind: trained(args, kind, fold) for kind in args.kinds}
+            for kind in args.kinds:
+                runs[kind] = [trained(args, kind, seed, fold) for seed in args.seeds]
         config = config_of(args, fold, *PAIRS)
         cached, grid = tokens_of(args, config)
         val, test = (pairs_of(config, split) for split in ("val", "test"))
         masks = [test.actor_masks(i) for i in range(len(test))]
-        for kind, run in runs.items():
-            loaded, tuning = load_model(run), cached.subset(val)
-            clips = [clip_of(tuning, i) for i in range(len(tuning))]
-            scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
-            labels = torch.stack([torch.as_tensor(c.label) for c in clips])
-            threshold = best_threshold(torch.stack(scores), labels)
-            thresholds[kind].append(threshold)
-            rows[kind].append(looked_at(loaded, cached.subset(test), grid, masks, threshold))
+        tuning = cached.subset(val)
+        clips = [clip_of(tuning, i) for i in range(len(tuning))]
+        labels = torch.stack([torch.as_tensor(c.label) for c in clips])
+        for kind, models in runs.items():
+            rows[kind].append([])
+            thresholds[kind].append([])
+            for run in models:
+                loaded = load_model(run)
+                scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
+                threshold = best_threshold(torch.stack(scores), labels)
+                thresholds[kind][-1].append(threshold)
+                found = looked_at(loaded, cached.subset(test), grid, masks, threshold)
+                rows[kind][-1].append(found)
 
     def measure(picks: Sequence[int]) -> dict[str, float]:
         found = {}
         for kind, folds in rows.items():
-            clips = [clip for k in picks for clip in folds[k]]
-            for name in clips[0]:
-                if name in ("scores", "unprompted"):
-                    found[f"{kind} map of {name}"] = mean_precision(clips, name)
-                elif name not in ("id", "actions"):
-                    known = [c[name] for c in clips if c[name] is not None]
-                    found[f"{kind} {name}"] = sum(known) / len(known)
+            each = []
+            for seed in range(len(folds[0])):
+                clips = [clip for k in picks for clip in folds[k][seed]]
+                each.append(measures(clips))
+            for name in each[0]:
+                found[f"{kind} {name}"] = sum(one[name] for one in each) / len(each)
         if {"asked", "twin"} <= set(rows):
             asked, twin = found["asked map of scores"], found["twin map of unprompted"]
             found["asked over twin map"] = asked - twin
         return found
 
     return {
-        "pairs": sum(map(len, rows["published"])),
-        "different": len({c["id"] for fold in rows["published"] for c in fold}),
+        "seeds": args.seeds,
+        "pairs": sum(len(fold[0]) for fold in rows["published"]),
+        "different": len({c["id"] for fold in rows["published"] for c in fold[0]}),
         "thresholds": thresholds,
         "scores": over_folds(measure, len(rows["published"]), args.draws),
         "values": rows,
     }
+
+
+def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The means of `looked_at` over clips, and the precision of the scores."""
+    found = {}
+    for name in clips[0]:
+        if name in ("scores", "unprompted"):
+            found[f"map of {name}"] = mean_precision(clips, name)
+        elif name not in ("id", "actions"):
+            known = [c[name] for c in clips if c[name] is not None]
+            found[name] = sum(known) / len(known)
+    return found
 
 
 def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
@@ -298,6 +318,7 @@ def main() -> None:
     parser.add_argument("--shared", default="runs/ut_shared")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="of what is trained")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     parser.add_argument("--runs", default="runs")

@@ -8,11 +8,11 @@ from tests.toys import ToyModel, toy_output
 from torch.nn import functional as F
 
 from whyact.explainers.native import (
+    Cells,
     Native,
     action_share,
     check_completeness,
     explain_output,
-    heat_map,
     region_tracks,
 )
 from whyact.nn.held_gates import HeldGates
@@ -88,13 +88,13 @@ def test_contributions_that_do_not_add_up_are_an_error() -> None:
 
 def test_heat_keeps_the_sum_of_the_positive_cells() -> None:
     cells = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    heat = heat_map(cells, (8, 32, 32))
+    heat = Cells(cells, torch.zeros(3)).heat((8, 32, 32))
     assert torch.allclose(heat.sum((1, 2, 3)), cells.relu().sum((1, 2, 3)), rtol=1e-4)
     assert float(heat.min()) >= 0
 
 
 def test_a_clip_without_positive_evidence_has_an_empty_map() -> None:
-    heat = heat_map(-torch.ones(1, 4, 2, 2), (4, 8, 8))
+    heat = Cells(-torch.ones(1, 4, 2, 2), torch.zeros(1)).heat((4, 8, 8))
     assert float(heat.abs().max()) == 0 and bool(torch.isfinite(heat).all())
 
 

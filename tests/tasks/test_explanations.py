@@ -299,6 +299,9 @@ def test_an_interrupted_table_goes_on_and_folds_are_put_together(
         table["values"]["rows"]["native"]["entropy"][:2]
         == (first["values"]["rows"]["native"]["entropy"])
     )
+    monkeypatch.setattr(explanations, "VERSION", explanations.VERSION + 1)
+    measure(run, 1)
+    assert done == [0, 1, 2, 0]  # what another version measured is not taken
     for fold in (0, 1):
         checkpoints = tmp_path / "folds" / f"fold_{fold}" / "checkpoints"
         checkpoints.mkdir(parents=True)

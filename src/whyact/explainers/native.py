@@ -46,6 +46,10 @@ class Cells:
     contributions: Tensor
     constant: Tensor
 
+    def heat(self, size: Sequence[int]) -> Tensor:
+        """Heat (B, T, H, W) of clips of ``size`` (T, H, W): the positive part, with its sum."""
+        return upsample(self.contributions.relu(), size)
+
 
 def follow(output: ActionOutput, targets: Tensor) -> Cells:
     """Follow logits back to the cells that they came from.
@@ -84,11 +88,6 @@ def follow(output: ActionOutput, targets: Tensor) -> Cells:
         return Cells(cells.unflatten(-1, output.grid), constant)
 
 
-def heat_map(cells: Tensor, size: Sequence[int]) -> Tensor:
-    """Heat (B, T, H, W), the positive part of signed cells (B, T', h, w), with its sum."""
-    return upsample(cells.relu(), size)
-
-
 def upsample(cells: Tensor, size: Sequence[int]) -> Tensor:
     """Heat (B, T, H, W) from cells (B, T', h, w), trilinear, with the same sum for every clip."""
     heat = F.interpolate(cells.unsqueeze(1), tuple(size), mode="trilinear").squeeze(1).clamp_min(0)
@@ -117,7 +116,7 @@ def explain_output(
     targets = choose_targets(output.logits, targets)
     followed = follow(output, targets)
     cells, constant = followed.contributions.cpu(), followed.constant.tolist()
-    heat = heat_map(cells, size)
+    heat = followed.heat(size).cpu()
     output = output.detach().cpu()
     explanations = []
     for b, target in enumerate(targets.tolist()):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.explainers.controls import CentrePrior, MotionMagnitude, RandomMap
-from whyact.explainers.native import follow, heat_map
+from whyact.explainers.native import follow
 from whyact.metrics.faithfulness import Curves, deletion_insertion
 from whyact.metrics.robustness import largest_change, neighbours
 from whyact.metrics.stability import backward_flow, temporal_stability
@@ -113,8 +113,8 @@ def _noise(
 ) -> Tensor:
     """Largest relative change of the map under noise that can hardly be seen."""
     near = neighbours(clip, radius=0.02, samples=NOISY)
-    cells = [follow(model(one, traced=True), target).contributions for one in near]
-    moved = heat_map(torch.cat(cells), explanation.heat.shape)
+    size = explanation.heat.shape
+    moved = torch.cat([follow(model(one, traced=True), target).heat(size) for one in near])
     return largest_change(explanation.heat[None].to(clip), list(moved[:, None]))
 
 

@@ -16,7 +16,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
-from whyact.explainers.native import follow, heat_map
+from whyact.explainers.native import follow
 from whyact.metrics.intervals import summarise
 from whyact.metrics.named_action import (
     actor_energy,
@@ -149,7 +149,7 @@ def named_values(
 
     def shares(wish: Tensor | None) -> Tensor:
         output = loaded.model.trace(clips, grid, wish)
-        heat = heat_map(follow(output, targets).contributions, masks.shape[1:]).cpu()
+        heat = follow(output, targets).heat(masks.shape[1:]).cpu()
         return actor_energy(heat, masks)
 
     named, plain = shares(wishes if can_be_asked(loaded) else None), shares(None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyact.explainers.native import explain_output, follow, heat_map
+from whyact.explainers.native import explain_output, follow
 from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
 from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.intervals import summarise, summarise_difference
@@ -150,7 +150,7 @@ def _prompts(
 ) -> None:  # fmt: skip
     donor = torch.arange(len(tokens)).roll(1)
     swapped = intervened(model, Intervention(donor=donor)).trace(tokens, output.grid)
-    other = heat_map(follow(swapped, targets).contributions, heat.shape[1:])
+    other = follow(swapped, targets).heat(heat.shape[1:])
     swapped = swapped.detach()
     pick = targets[:, None]
     made.note(

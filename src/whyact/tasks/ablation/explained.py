@@ -13,7 +13,7 @@ from torch import Tensor
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.explainers.controls import blurred
-from whyact.explainers.native import follow, heat_map
+from whyact.explainers.native import follow
 from whyact.metrics.faithfulness import deletion_insertion
 from whyact.metrics.focus import spatial_spread
 from whyact.metrics.localisation import energy_pointing, iou_equal_area
@@ -94,7 +94,7 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     output = model.trace(tokens, grid)
     targets = output.logits.argmax(1)
     size = (video.shape[2], video.shape[3], video.shape[4])
-    heat = heat_map(follow(output, targets).contributions, size)
+    heat = follow(output, targets).heat(size)
     output = output.detach()
     maps = {NATIVE: heat}
     if controls:

@@ -1,17 +1,19 @@
 """When and who on real clips: held-out clips of UT-Interaction's folds, joined in time or in space.
 
-    whyact train --config configs/ut_interaction.yaml
+    for seed in 42 0 1; do
+        whyact train --config configs/ut_interaction.yaml --seed $seed --name ut_interaction_$seed
+    done
     whyact train --config configs/ut_interaction.yaml --name ut_shared \
         --model.spatial_graph.dynamics shared
-    python benchmarks/joined.py --output docs/results/asking/joined.json
+    python benchmarks/joined.py --published runs/ut_interaction_{42,0,1} --seeds 42 0 1
 
 ``when`` joins three clips end to end and localises each action with the models of single clips.
 ``who`` joins two side by side and names each action: with the models of single clips, and with two
 that are trained on such pairs from the folds' training clips (those of ``--shared`` go on), one
 that is asked and its twin that never is. Every model sees clips of the sequence that it was not
 trained on. Intervals are over resampled sequences, as clips repeat in the joins of theirs, of the
-mean over ``--seeds``. What
-``who`` trains lies in ``--runs``; ``--parts`` takes some and leaves the rest of a record as it is.
+mean over ``--published`` runs and over ``--seeds`` of what ``who`` trains, which lies in
+``--runs``; ``--parts`` takes some and leaves the rest of a record as it is.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def over_folds(
 def tokens_of(args: argparse.Namespace, config: Config) -> tuple[TokenDataset, tuple[int, int]]:
     """Tokens of all clips, or pairs, of the frozen backbone that all models share; their grid."""
     return cache_tokens(
-        config=config, model=load_model(fold_runs(args.published)[0]).model, train=False,
+        config=config, model=load_model(fold_runs(args.published[0])[0]).model, train=False,
         source=build_dataset(config.data, "all", train=False, seed=derive(config.seed, "data")),
         root=Path(args.runs) / ".cache", device=torch.device("cpu"),
     )  # fmt: skip
@@ -120,8 +122,8 @@ def evidence_of(
     )  # fmt: skip
 
 
-def located(args: argparse.Namespace) -> dict[int, list[Localised]]:
-    """Intervals found in three clips end to end, by smoothing and fold.
+def located(args: argparse.Namespace, published: str) -> dict[int, list[Localised]]:
+    """Intervals that a run's folds find in three clips end to end, by smoothing and fold.
 
     The backbone sees one frame at a time, so the tokens of joined clips are those of the clips. The
     models see windows as long as what they were trained on, at every frame, so that no window tells
@@ -134,7 +136,7 @@ def located(args: argparse.Namespace) -> dict[int, list[Localised]]:
     cached, grid = tokens_of(args, config)
     clips = (cached.source[(i, 0)] for i in range(len(cached)))
     motion = {c.id: motion_of(c) for c in track(clips, "Motion") if isinstance(c, Clip)}
-    for fold, run in enumerate(track(fold_runs(args.published), "Folds")):
+    for fold, run in enumerate(track(fold_runs(published), f"Folds of {published}")):
         config, loaded = config_of(args, fold), load_model(run)
         assert loaded.model.reach == 0 and not loaded.multi_label
         source = cached.subset(build_dataset(config.data, "test", train=False, seed=0))
@@ -154,34 +156,49 @@ def located(args: argparse.Namespace) -> dict[int, list[Localised]]:
 
 def times(args: argparse.Namespace) -> dict[str, Any]:
     """Localisation in three clips end to end, by smoothing."""
-    return {f"smooth {k}": timed(parts, args.draws) for k, parts in located(args).items()}
+    runs = [located(args, published) for published in args.published]
+    found = {f"smooth {k}": timed([run[k] for run in runs], args.draws) for k in SMOOTH}
+    return {"runs": args.published, **found}
 
 
-def timed(parts: Sequence[Localised], draws: int) -> dict[str, Any]:
-    """Scores of every method and the model's lead over it, with what was found."""
+def timed(runs: Sequence[Sequence[Localised]], draws: int) -> dict[str, Any]:
+    """Means over runs of the scores of every method and the model's lead over it.
 
-    def scores(method: str, picks: Sequence[int]) -> dict[str, float]:
+    Args:
+        runs: what was found by each run and fold, all of the same clips. draws: of the bootstrap.
+    """
+
+    def scores(parts: Sequence[Localised], method: str, picks: Sequence[int]) -> dict[str, float]:
         truth = [t for k in picks for t in parts[k].truth]
         found = detection_map(truth, [f for k in picks for f in parts[k].found[method]], IOUS)
         frames = frame_map([e for k in picks for e in parts[k].evidence[method]], truth)
         return {k: v for k, v in {**found, "frames": frames}.items() if v is not None}
 
     def measure(picks: Sequence[int]) -> dict[str, float]:
-        each = {m: scores(m, picks) for m in METHODS}
+        each = {m: mean_of([scores(parts, m, picks) for parts in runs]) for m in METHODS}
         own = each["model"]
         return {f"{m} {k}": v for m in METHODS for k, v in each[m].items()} | {
             f"model over {m} {k}": own[k] - v for m in METHODS[1:] for k, v in each[m].items()
         }
 
     return {
-        "clips": sum(len(p.ids) for p in parts),
-        "scores": over_folds(measure, len(parts), draws),
-        "found": {
-            name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
-            for p in parts
-            for n, name in enumerate(p.ids)
-        },
+        "clips": sum(len(p.ids) for p in runs[0]),
+        "scores": over_folds(measure, len(runs[0]), draws),
+        "each": [{m: scores(p, m, range(len(p))) for m in METHODS} for p in runs],
+        "found": [
+            {
+                name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
+                for p in parts
+                for n, name in enumerate(p.ids)
+            }
+            for parts in runs
+        ],
     }
+
+
+def mean_of(each: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of every score, by name."""
+    return {name: sum(one[name] for one in each) / len(each) for name in each[0]}
 
 
 def config_of(args: argparse.Namespace, fold: int, *flags: str) -> Config:
@@ -235,11 +252,11 @@ def looked_at(
 
 @torch.no_grad()
 def people(args: argparse.Namespace) -> dict[str, Any]:
-    """Named actions in two clips side by side, by model and seed; the first two have one seed."""
+    """Named actions in two clips side by side, by model and seed; ``shared`` has one seed."""
     rows: dict[str, list[list[list[dict[str, Any]]]]] = defaultdict(list)
     thresholds: dict[str, list[list[float]]] = defaultdict(list)
-    for fold, published in enumerate(fold_runs(args.published)):
-        runs = {"published": [published], "shared": [Path(args.shared) / f"fold_{fold}"]}
+    for fold, published in enumerate(zip(*map(fold_runs, args.published), strict=True)):
+        runs = {"published": list(published), "shared": [Path(args.shared) / f"fold_{fold}"]}
         with torch.enable_grad():
             for kind in args.kinds:
                 runs[kind] = [trained(args, kind, seed, fold) for seed in args.seeds]
@@ -262,14 +279,13 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
                 rows[kind][-1].append(found)
 
     def measure(picks: Sequence[int]) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for kind, folds in rows.items():
-            each = []
-            for seed in range(len(folds[0])):
-                clips = [clip for k in picks for clip in folds[k][seed]]
-                each.append(measures(clips))
-            for name in each[0]:
-                found[f"{kind} {name}"] = sum(one[name] for one in each) / len(each)
+            each = (
+                measures([clip for k in picks for clip in folds[k][seed]])
+                for seed in range(len(folds[0]))
+            )
+            found |= {f"{kind} {name}": v for name, v in mean_of(list(each)).items()}
         if {"asked", "twin"} <= set(rows):
             asked, twin = found["asked map of scores"], found["twin map of unprompted"]
             found["asked over twin map"] = asked - twin
@@ -314,7 +330,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--published", default="runs/ut_interaction")
+    parser.add_argument("--published", nargs="+", default=["runs/ut_interaction_42"])
     parser.add_argument("--shared", default="runs/ut_shared")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))

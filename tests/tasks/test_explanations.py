@@ -13,7 +13,7 @@ from tests.toys import ToyModel
 from torch import Tensor, nn
 
 from whyact.config import Config
-from whyact.metrics.quality import CONTROLS, METRICS
+from whyact.metrics.quality import CONTROLS, METRICS, TRUTH
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method, pass_size
@@ -52,7 +52,9 @@ def test_rows_metrics_and_cost() -> None:
     mask[3] = False  # no actor: N/A, and counted
     made, targets = measure_batch(bench, clips(), mask=mask, limbs=None, rerun=True, settings=FAST)
     rows = {*CONTROLS, *METHODS, *(f"{m}_blurred" for m in METHODS)}
-    assert set(made.rows) == rows and targets.shape == (4,)
+    assert set(made.rows) == {*rows, TRUTH} and targets.shape == (4,)
+    truth = made.rows.pop(TRUTH)
+    assert truth["iou"][:3] == [1] * 3 and math.isnan(truth["deletion_blur"][3])
     for values in made.rows.values():
         assert set(values) == set(METRICS)
         assert all(len(v) == 4 for v in values.values())

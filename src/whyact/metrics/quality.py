@@ -64,6 +64,8 @@ METRICS: Mapping[str, Metric] = {
     "score": Metric("explainability score", "higher", "composite"),
 }
 CONTROLS = ("random", "constant", "centre_prior", "motion_magnitude")
+TRUTH = "actor_mask"
+"""The row of the true actor as a map: what a method that marks all of the actor would get."""
 THRESHOLDS = tuple(i / 10 for i in range(1, 10))
 """Of the IoU curve, as shares of a clip's largest heat."""
 

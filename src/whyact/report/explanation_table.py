@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from whyact.metrics.quality import CONTROLS, METRICS, THRESHOLDS
+from whyact.metrics.quality import CONTROLS, METRICS, THRESHOLDS, TRUTH
 
 GROUPS = {
     "localisation": "Localisation: does it point at the actor?",
@@ -49,6 +49,8 @@ def _cell(summary: Mapping[str, Any] | None) -> str:
 def _kind(row: str) -> str:
     if row in CONTROLS:
         return "control"
+    if row == TRUTH:
+        return "truth"
     return "blurred copy" if row.endswith("_blurred") else "method"
 
 
@@ -187,7 +189,7 @@ def draw(path: Path, table: Mapping[str, Any]) -> None:
     plt.close(figure)
 
 
-COLORS = {"method": "#0b5394", "blurred copy": "#6fa8dc", "control": "#888888"}
+COLORS = {"method": "#0b5394", "blurred copy": "#6fa8dc", "control": "#888888", "truth": "#38761d"}
 
 
 def _panel(panel: Axes, table: Mapping[str, Any], rows: list[str], name: str) -> None:
@@ -213,7 +215,7 @@ def _curves(panel: Axes, table: Mapping[str, Any]) -> None:
     """IoU over thresholds of methods and controls."""
     drawn = False
     for row, curve in table["iou_curve"].items():
-        if _kind(row) == "blurred copy" or curve is None:
+        if _kind(row) in ("blurred copy", "truth") or curve is None:
             continue
         style = "--" if _kind(row) == "control" else "-"
         panel.plot(THRESHOLDS, curve, style, label=row.replace("_", " "), lw=1.5)

@@ -21,7 +21,7 @@ from whyact.explainers.controls import (
 from whyact.explainers.cost import CountedModel
 from whyact.metrics.localisation import grid_ceiling
 from whyact.metrics.maps import map_similarity
-from whyact.metrics.quality import Judge, composite
+from whyact.metrics.quality import TRUTH, Judge, composite
 from whyact.metrics.robustness import (
     cascade,
     largest_change,
@@ -130,6 +130,8 @@ def measure_batch(
         made.needs[name] = method.needs
         if mask is not None and method.grid is not None:
             made.ceilings[name] = _lists(referee.localisation(grid_ceiling(mask, method.grid)))
+    if mask is not None:
+        maps[TRUTH] = mask.float()
     found = {}
     for row, heat in maps.items():
         bench.run.reset()
@@ -138,6 +140,9 @@ def measure_batch(
         made.curves[row] = referee.overlap_curve(heat).tolist()
     for values in found.values():
         values |= composite(values, found["random"])
+    if mask is not None:
+        hidden = ~mask.flatten(1).any(1)
+        found[TRUTH] = {k: v.masked_fill(hidden, torch.nan) for k, v in found[TRUTH].items()}
     if rerun:
         for row, again in _rerun(bench, clips, targets, logits.shape[1], maps).items():
             found[row] |= again

@@ -35,7 +35,7 @@ from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
-VERSION = 2
+VERSION = 3
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; it does not change results."""

@@ -32,8 +32,9 @@ INTRODUCTION = """\
 # Explanations, measured
 
 Every row is a method, its blurred copy, or one of four controls that know nothing of the model, on
-the same clips; `actor_mask`, where there are masks, is the true actor as a map. What the columns mean: [explanations that are tested](../explaining.md). A method
-that doesn't beat the controls says so below each table.
+the same clips; `actor_mask`, where there are masks, is the true actor as a map. What the columns
+mean: [explanations that are tested](../explaining.md). A method that doesn't beat the controls says
+so below each table.
 """
 
 

@@ -1,10 +1,10 @@
 """Is asking learnt, does it help, and does it show who acts and when? Backdrop multi and untrimmed.
 
     python ablation.py --only SSG+DPM+GPNN                # single actors, to start from
-    python benchmarks/asking.py --seeds 0 1 2
+    python benchmarks/asking.py --seeds 0 1 2 3
 
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
-from it one that is asked, one that is not (the twin of the same cost) and one that is asked and
+from it one that is asked, one that is not (its twin, of the same steps) and one that is asked and
 never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
 measures them on the test splits, where there is no record yet, copies the records and writes
 ``summary.json``. ``--parts`` takes some of it and leaves the rest of a summary as it is.

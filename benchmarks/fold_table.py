@@ -9,7 +9,8 @@
 
 Each argument is ``NAME=RUN``, a run of all folds and one seed; a name comes again with the runs of
 other seeds. The first name is what the others are compared with, on the seeds that both have.
-Intervals are over seeds and clips.
+Intervals are over seeds and clips, as if the clips of a fold, which share a model, had none in
+common; where sets are small they are too narrow.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def hits(run: Path, split: str) -> dict[str, float]:
     for fold in fold_runs(run):
         made = read_predictions(fold / "evaluation" / split)
         right = top_hits(made.logits[None], made.labels)["top1"][0]
-        found |= dict(zip(made.ids, right.tolist(), strict=True))
+        own = dict(zip(made.ids, right.tolist(), strict=True))
+        if twice := sorted(found.keys() & own.keys()):
+            raise WhyactError(f"{fold}: '{twice[0]}' is held out by another fold too.")
+        found |= own
     if not found:
         raise WhyactError(f"{run}: no folds here; train with data.fold: -1 first.")
     return found
@@ -46,6 +50,9 @@ def table(runs: dict[str, list[Path]], split: str) -> dict[str, Any]:
     """Top-1 by name and seed, with the difference from the first name."""
     found = {n: {load_config([r / "config.yaml"], []).seed: hits(r, split) for r in rs}
              for n, rs in runs.items()}  # fmt: skip
+    for name, given in runs.items():
+        if len(found[name]) < len(given):
+            raise WhyactError(f"{name}: two of its runs have the same seed.")
     first, *_ = found
     ids = sorted(next(iter(found[first].values())))
 

@@ -122,17 +122,17 @@ def evidence_of(
     )  # fmt: skip
 
 
-def located(args: argparse.Namespace, published: str) -> dict[int, list[Localised]]:
+def located(args: argparse.Namespace, published: str, draw: int) -> dict[int, list[Localised]]:
     """Intervals that a run's folds find in three clips end to end, by smoothing and fold.
 
     The backbone sees one frame at a time, so the tokens of joined clips are those of the clips. The
     models see windows as long as what they were trained on, at every frame, so that no window tells
-    where the clips were joined.
+    where the clips were joined. ``draw`` is the seed of the random baseline.
     """
     config = config_of(args, 0)
     settings = LocaliseSettings(window=config.data.clip.frames, hop=1)
     parts: dict[int, list[Localised]] = {reach: [] for reach in SMOOTH}
-    random = {reach: torch.Generator().manual_seed(config.seed) for reach in SMOOTH}
+    random = {reach: torch.Generator().manual_seed(draw) for reach in SMOOTH}
     cached, grid = tokens_of(args, config)
     clips = (cached.source[(i, 0)] for i in range(len(cached)))
     motion = {c.id: motion_of(c) for c in track(clips, "Motion") if isinstance(c, Clip)}
@@ -156,7 +156,7 @@ def located(args: argparse.Namespace, published: str) -> dict[int, list[Localise
 
 def times(args: argparse.Namespace) -> dict[str, Any]:
     """Localisation in three clips end to end, by smoothing."""
-    runs = [located(args, published) for published in args.published]
+    runs = [located(args, published, n) for n, published in enumerate(args.published)]
     found = {f"smooth {k}": timed([run[k] for run in runs], args.draws) for k in SMOOTH}
     return {"runs": args.published, **found}
 
@@ -185,19 +185,22 @@ def timed(runs: Sequence[Sequence[Localised]], draws: int) -> dict[str, Any]:
         "clips": sum(len(p.ids) for p in runs[0]),
         "scores": over_folds(measure, len(runs[0]), draws),
         "each": [{m: scores(p, m, range(len(p))) for m in METHODS} for p in runs],
+        # A join can come twice, with other models.
+        "truth": [
+            [name, [vars(i) for i in t]]
+            for p in runs[0]
+            for name, t in zip(p.ids, p.truth, strict=True)
+        ],
         "found": [
-            {
-                name: {m: [vars(i) for i in p.found[m][n]] for m in METHODS[:2]}
-                for p in parts
-                for n, name in enumerate(p.ids)
-            }
+            {m: [[vars(i) for i in clip] for p in parts for clip in p.found[m]] for m in METHODS}
             for parts in runs
         ],
     }
 
 
 def mean_of(each: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of every score, by name."""
+    """The mean of every score, by name; all have the same names."""
+    assert all(one.keys() == each[0].keys() for one in each)
     return {name: sum(one[name] for one in each) / len(each) for name in each[0]}
 
 
@@ -344,9 +347,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     record: dict[str, Any] = json.loads(args.output.read_text()) if args.output.exists() else {}
-    record |= environment(torch.device("cpu"), [])
     for name in args.parts:
-        record[name] = PARTS[name](args)
+        record[name] = {**PARTS[name](args), "environment": environment(torch.device("cpu"), [])}
         args.output.write_text(json.dumps(record) + "\n")
 
 

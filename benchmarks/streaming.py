@@ -3,7 +3,8 @@
     python benchmarks/streaming.py --minutes 1 10 60 --output docs/results/streaming.json
 
 Each length runs in a process of its own, on a generated film of repeating Backdrop clips, and
-samples its resident memory while it streams.
+samples its resident memory while it streams. A timeline decodes 64 MB ahead: a film
+must be longer than that (5,461 frames of 64×64), or its memory says nothing.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def main() -> None:
         )
         rows.append(json.loads(made.stdout.splitlines()[-1]))
         print(rows[-1])
-    record = {"rows": rows, **environment(torch.device("cpu"), [])}
+    record = {"rows": rows, "size": args.size, **environment(torch.device("cpu"), [])}
     if args.output:
         args.output.write_text(json.dumps(record, indent=1) + "\n")
 

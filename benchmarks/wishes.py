@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 
 import torch
-from latency import measure
 
 from whyact.config import BackboneConfig, ModelConfig, SpecificationConfig
 from whyact.models.builders import build_model
+from whyact.tasks.ablation.costs import interleaved, ratio
 from whyact.training.record import environment
 
 
@@ -43,7 +42,7 @@ def main() -> None:
     model = build_model(config, classes=args.classes).eval()
     wishes = torch.eye(args.classes)
     run = torch.no_grad()
-    seconds = measure(
+    seconds = interleaved(
         {
             "unprompted": run(lambda: model(clip)),
             "one_wish": run(lambda: model(clip, wishes[:1].expand(args.batch, -1))),
@@ -51,12 +50,10 @@ def main() -> None:
         },
         args.rounds,
     )
-    median = {name: statistics.median(values) for name, values in seconds.items()}
     record = {
         "settings": {k: v for k, v in vars(args).items() if k != "output"},
         "seconds": seconds,
-        "median": median,
-        "ratios": {name: value / median["unprompted"] for name, value in median.items()},
+        "ratios": {name: ratio(each, seconds["unprompted"]) for name, each in seconds.items()},
         **environment(torch.device("cpu"), []),
     }
     if args.output:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = sorted(p.stem for p in Path(__file__).parents[2].glob("benchmarks/*.py"))
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_imports(name: str) -> None:
-    assert hasattr(importlib.import_module(f"benchmarks.{name}"), "main")
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.py")))
+def test_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)  # as when it is run
+    assert hasattr(importlib.import_module(name), "main")

@@ -157,7 +157,7 @@ def _draw_path(axis: Any, e: Explanation, rows: list[int]) -> None:
 
 
 def _ablation(values: Mapping[str, Any]) -> Figure:
-    """Means over seeds with their 95 % intervals, a row a variant, a column a split."""
+    """Means over seeds with their 95 % intervals, a row a variant, a panel a split."""
     summary = values.get("summary")
     if not summary or any("low" not in cell for row in summary.values() for cell in row.values()):
         raise WhyactError(
@@ -166,9 +166,13 @@ def _ablation(values: Mapping[str, Any]) -> Figure:
         )
     names = list(summary)
     splits = list(dict.fromkeys(split for cells in summary.values() for split in cells))
-    figure = _blank(1.6 + 1.9 * len(splits), 0.3 * len(names) + 0.8)
-    axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
-    for axis, split in zip(axes, splits, strict=True):
+    columns = min(len(splits), 4)
+    lines = -(-len(splits) // columns)
+    figure = _blank(1.6 + 2.4 * columns, lines * (0.3 * len(names) + 0.8))
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for axis in axes.flat[len(splits) :]:
+        axis.axis("off")
+    for axis, split in zip(axes.flat, splits, strict=False):
         for y, name in enumerate(names):
             cell = summary[name].get(split) or {"mean": None}
             if cell["mean"] is None:
@@ -186,8 +190,8 @@ def _ablation(values: Mapping[str, Any]) -> Figure:
         axis.tick_params(labelsize=8, length=0)
         axis.grid(axis="x", color=_GRID, linewidth=0.6)
         axis.spines[:].set_visible(False)
-    axes[0].set_xlabel("%", size=8, color=_MUTED)
-    figure.subplots_adjust(wspace=0.55)
+    axes[-1, 0].set_xlabel("%", size=8, color=_MUTED)
+    figure.subplots_adjust(wspace=0.85, hspace=0.35)  # numbers stand to the right of a panel
     return figure
 
 

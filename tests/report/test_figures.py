@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.report.toy_explanation import toy_values
 
-from whyact.report.figures import write_figure
+from whyact.report.figures import KINDS, write_figure
 from whyact.types import WhyactError
 
 TABLE: dict[str, Any] = {
@@ -63,3 +63,14 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     with pytest.raises(WhyactError, match="of an ablation, with"):
         write_figure(tmp_path / "a.pdf", "ablation", first)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_many_splits_stay_clear_of_other_panels() -> None:
+    cell = {"mean": 1.0, "low": 0.9, "high": 1.0, "std": 0.123}
+    splits = [f"split {i}" for i in range(6)]
+    figure = KINDS["ablation"]({"summary": {"full": dict.fromkeys(splits, cell)}})
+    figure.canvas.draw()
+    assert [a.get_title() for a in figure.axes if a.axison] == splits
+    numbers = [t.get_window_extent() for a in figure.axes for t in a.texts]
+    assert len(numbers) == 6
+    assert not any(n.overlaps(a.get_window_extent()) for n in numbers for a in figure.axes)

@@ -24,10 +24,11 @@ from typing import Any
 
 import torch
 
-from whyact.config_io import load_config
+from whyact.config_io import load_config, to_yaml
 from whyact.metrics.seeds import Resamples, contrast, resample_values, top_hits
 from whyact.tasks.evaluation_record import read_predictions
 from whyact.tasks.folds import fold_runs
+from whyact.training.record import environment
 from whyact.types import WhyactError
 
 
@@ -50,6 +51,7 @@ def table(runs: dict[str, list[Path]], split: str) -> dict[str, Any]:
     """Top-1 by name and seed, with the difference from the first name."""
     found = {n: {load_config([r / "config.yaml"], []).seed: hits(r, split) for r in rs}
              for n, rs in runs.items()}  # fmt: skip
+    configs = {n: to_yaml(load_config([r[0] / "config.yaml"], [])) for n, r in runs.items()}
     for name, given in runs.items():
         if len(found[name]) < len(given):
             raise WhyactError(f"{name}: two of its runs have the same seed.")
@@ -71,7 +73,10 @@ def table(runs: dict[str, list[Path]], split: str) -> dict[str, Any]:
             "difference": asdict(contrast([(1.0, own), (-1.0, resampled(first))])),
         }
     hit = {n: {s: [one[i] for i in ids] for s, one in e.items()} for n, e in found.items()}
-    return {"split": split, "clips": ids, "rows": rows, "hits": hit}
+    return {
+        "split": split, "clips": ids, "rows": rows, "hits": hit, "configs": configs,
+        **environment(torch.device("cpu"), []),
+    }  # fmt: skip
 
 
 def markdown(made: dict[str, Any]) -> str:

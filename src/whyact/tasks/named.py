@@ -47,7 +47,7 @@ def measure_named(
     for a name is its explanation of that class, and the score the class' logit.
 
     Args:
-        checkpoint: of a run. split: of Backdrop's multi kind, or of any set with ``data.join``.
+        checkpoint: of a run. split: Backdrop's multi or untrimmed, or one with ``data.join``.
         clips: how many, the first ones.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``named/<split>`` in the run's folder if empty. device: torch device.
@@ -96,8 +96,8 @@ def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset
         isinstance(dataset, BackdropDataset) and dataset.several
     ):
         raise WhyactError(
-            f"Split '{split}' has no mask for each of several actors; take Backdrop's multi, with "
-            "multi_val for data.val, or joined clips (data.join)."
+            f"Split '{split}' has no mask for each of several actors; take Backdrop's multi or "
+            "untrimmed, with multi_val or untrimmed_val for data.val, or joined clips (data.join)."
         )
     check_label_map(loaded.folder, loaded.classes, dataset.classes)
     return dataset

@@ -60,9 +60,10 @@ def localise(
     """Turn evidence of frames into intervals and score them; write ``localisation.json``.
 
     Every method detects the same classes with the same scores, the model's probabilities of the
-    whole clip, and has evidence of its own for when: ``model`` the contributions of every frame
-    (`whyact.models.windows.wish_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
-    whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
+    whole clip (of which each of several `pieces` has its share), and has evidence of its own for
+    when: ``model`` the contributions of every frame (`whyact.models.windows.wish_evidence`),
+    ``motion`` the mean change of pixels, ``uniform`` the whole clip, ``random`` an interval drawn
+    for each class. So the rows differ in time only.
 
     Args:
         checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
@@ -168,15 +169,20 @@ def add_clip(
     bar = None if least is None else float(logarithmic(least))
     for method, values in each.items():
         made.evidence[method].append(_to_scores(values.float(), score))
-        made.found[method].append(
-            [
-                Interval(y, start, stop, float(score[y]))
-                for y in wanted or [int(score.argmax())]
-                for start, stop in cut(
-                    values[:, y].numpy(), bar if method == "model" else None
-                ).spans
-            ]
-        )
+        found: list[Interval] = []
+        for y in wanted or [int(score.argmax())]:
+            spans = cut(values[:, y].numpy(), bar if method == "model" else None).spans
+            found += pieces(y, spans, float(score[y]))
+        made.found[method].append(found)
+
+
+def pieces(action: int, spans: Sequence[tuple[int, int]], score: float) -> list[Interval]:
+    """Intervals of an action in a clip, each with the action's score times its share of their time.
+
+    So of several pieces the long one comes first, and a short one is not as sure as the action is.
+    """
+    total = sum(stop - start for start, stop in spans)
+    return [Interval(action, start, stop, score * (stop - start) / total) for start, stop in spans]
 
 
 def _evidence(loaded: LoadedModel, video: Tensor, window: int, hop: int) -> Tensor:

@@ -193,7 +193,8 @@ def charades(root: Path) -> Path:
 
 _AG_CLASSES = """person bag bed blanket book box broom chair closetcabinet clothes cupglassbottle
 dish door doorknob doorway floor food groceries laptop light medicine mirror papernotebook
-phonecamera picture pillow refrigerator sandwich shelf shoe sofacouch table television towel vacuum window"""
+phonecamera picture pillow refrigerator sandwich shelf shoe sofacouch table television towel vacuum
+window"""
 
 
 def ag_person(

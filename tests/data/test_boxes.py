@@ -161,10 +161,10 @@ def dataset(film: Path, boxes: BoxTable | None, **record: object) -> VideoDatase
 def test_clips_bring_boxes_cut_like_their_pixels(film: Path, tmp_path: Path) -> None:
     # The white corner of the film, a quarter of its 48 x 32 pixels wide and high.
     boxes = table(tmp_path / "t.csv", "a film,20,0,0,0.25,0.25,0,1", reach=2)
-    clip = dataset(film, boxes, box=(0.125, 0.125, 0.625, 0.625))[(0, 0)]
+    clip = dataset(film, boxes, box=(0.125, 0.125, 0.5, 0.625))[(0, 0)]
     assert isinstance(clip, Clip) and clip.boxes is not None
-    # 6 to 12 of columns 6 to 30, 4 to 8 of rows 4 to 20.
-    close(clip.boxes, [[[0.0, 0.0, 0.25, 0.25, 0.0]]] * 4)
+    # 6 to 12 of columns 6 to 24, 4 to 8 of rows 4 to 20.
+    close(clip.boxes, [[[0.0, 0.0, 1 / 3, 0.25, 0.0]]] * 4)
     assert bool((clip.video[:, 0, 1:3, 1:3] > 200).all()) and not bool(
         (clip.video[0, 0, 6:] > 200).any()
     )

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from whyact.data.boxes import COLUMNS, table_of
 from whyact.data.listing import list_file, read_rows
 from whyact.data.plain_pickle import array_of, read_pickle
 from whyact.types import WhyactError
 
+Array = NDArray[Any]
+Found = tuple[int, Array, float]
+"""Class, corners in pixels, score."""
 PERSONS, OBJECTS = "person_bbox.pkl", "object_bbox_and_relationship.pkl"
 
 
@@ -48,28 +52,17 @@ def action_genome_boxes(root: str, annotations: str) -> pa.Table:
     persons, objects = read_pickle(files[PERSONS]), read_pickle(files[OBJECTS])
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "score")}
     for key, one in persons.items():
-        where = f"{files[PERSONS]}, {key!r}"
-        video, frame = _frame(key, where)
+        video, frame = _frame(key, f"{files[PERSONS]}, {key!r}")
         if key not in objects:
             raise WhyactError(f"{files[OBJECTS]}: lacks the frame {key!r} of {PERSONS}.")
-        try:
-            size = np.tile(np.asarray(one["bbox_size"], dtype=np.float64), 2)
-            boxes = array_of(one["bbox"]).reshape(-1, 4) / size
-            found = [(0, box, s) for box, s in zip(boxes, array_of(one["bbox_score"]), strict=True)]
-        except (KeyError, TypeError, ValueError) as error:
-            raise WhyactError(
-                f"{where}: expected bbox (k, 4), bbox_score (k,) and bbox_size (width, height); "
-                f"{error!r}."
-            ) from error
-        where = f"{files[OBJECTS]}, {key!r}"
-        found += [(k, box / size, 1.0) for k, box in _objects(objects[key], classes, where, source)]
+        size, found = _persons(one, f"{files[PERSONS]}, {key!r}")
+        found += _objects(objects[key], classes, f"{files[OBJECTS]}, {key!r}", source)
         for kind, box, score in found:
-            corners = box.clip(0, 1).tolist()
-            if corners[0] < corners[2] and corners[1] < corners[3]:
-                for name, value in zip(
-                    columns, (video, frame, *corners, kind, float(score)), strict=True
-                ):
-                    columns[name].append(value)
+            x0, y0, x1, y1 = (box / size).clip(0, 1).tolist()
+            if x0 < x1 and y0 < y1:
+                row = video, frame, x0, y0, x1, y1, kind, score
+                for column, value in zip(columns.values(), row, strict=True):
+                    column.append(value)
     return table_of(columns)
 
 
@@ -81,10 +74,24 @@ def _frame(key: Any, where: str) -> tuple[str, int]:
     return found[1], int(found[2]) - 1
 
 
+def _persons(one: Any, where: str) -> tuple[Array, list[Found]]:
+    """Width and height of the frame, twice, and the persons in it."""
+    try:
+        size = np.tile(np.asarray(one["bbox_size"], dtype=np.float64), 2)
+        boxes, scores = array_of(one["bbox"]).reshape(-1, 4), array_of(one["bbox_score"])
+        found = [(0, box, float(score)) for box, score in zip(boxes, scores, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise WhyactError(
+            f"{where}: expected bbox (k, 4), bbox_score (k,) and bbox_size (width, height); "
+            f"{error!r}."
+        ) from error
+    return size, found
+
+
 def _objects(
     found: Sequence[Any], classes: dict[str, int], where: str, source: Path
-) -> list[tuple[int, np.ndarray[Any, Any]]]:
-    """Class and corners in pixels of the objects that can be seen."""
+) -> list[Found]:
+    """The objects that can be seen."""
     made = []
     for one in found:
         try:
@@ -99,5 +106,5 @@ def _objects(
             ) from error
         if _letters(name) not in classes:
             raise WhyactError(f"{where}: there is no class '{name}' in {source}.")
-        made.append((classes[_letters(name)], np.array([x, y, x + wide, y + high])))
+        made.append((classes[_letters(name)], np.array([x, y, x + wide, y + high]), 1.0))
     return made

@@ -6,7 +6,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from tests.data.miniatures import ag_object, ag_person, write_action_genome
 
@@ -51,7 +50,8 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         ({"001YG/89": one[KEY]}, other, r"person_bbox\.pkl, '001YG/89': expected a frame as"),
         ({"a.mp4/000000.png": one[KEY]}, other, "from 000001 on"),
         (one, {}, r"relationship\.pkl: lacks the frame '001YG\.mp4/000089\.png'"),
-        ({KEY: {"bbox": np.zeros((1, 4))}}, other, r"expected bbox \(k, 4\).*'bbox_size'"),
+        ({KEY: {"bbox_mode": "xyxy"}}, other, r"expected bbox \(k, 4\).*'bbox_size'"),
+        ({KEY: {"bbox_mode": "xywh"}}, other, r"of bbox_mode 'xyxy'.*bbox_mode 'xywh'"),
         ({KEY: ag_person([[0, 0, 1, 1]], [])}, other, r"expected bbox \(k, 4\), bbox_score"),
         (one, {KEY: [ag_object("cat", (0, 0, 1, 1))]}, r"no class 'cat' in .*object_classes\.txt"),
         (one, {KEY: [ag_object("bag", (0, 0, 1))]}, r"expected objects with class, visible"),

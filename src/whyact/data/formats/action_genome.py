@@ -77,13 +77,15 @@ def _frame(key: Any, where: str) -> tuple[str, int]:
 def _persons(one: Any, where: str) -> tuple[Array, list[Found]]:
     """Width and height of the frame, twice, and the persons in it."""
     try:
+        if one["bbox_mode"] != "xyxy":
+            raise ValueError(f"bbox_mode {one['bbox_mode']!r}")
         size = np.tile(np.asarray(one["bbox_size"], dtype=np.float64), 2)
         boxes, scores = array_of(one["bbox"]).reshape(-1, 4), array_of(one["bbox_score"])
         found = [(0, box, float(score)) for box, score in zip(boxes, scores, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise WhyactError(
-            f"{where}: expected bbox (k, 4), bbox_score (k,) and bbox_size (width, height); "
-            f"{error!r}."
+            f"{where}: expected bbox (k, 4) of bbox_mode 'xyxy', bbox_score (k,) and bbox_size "
+            f"(width, height); {error!r}."
         ) from error
     return size, found
 

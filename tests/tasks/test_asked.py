@@ -233,8 +233,17 @@ def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> No
     made = copy.deepcopy(config)
     made.name, made.data.backdrop.boxes = "boxes", True
     made.model.spatial_graph.type = "boxes"
-    scores = train(made).scores["multi"]
+    found = train(made)
+    scores = found.scores["multi"]
     assert 0 <= scores["map"] <= 1 and set(scores["asked"]) == {p.name for p in PROTOCOLS}
+    named = measure_named(found.folder, clips=2)["values"]
+    assert len(named["right_actor"]) == 2 and named["right_actor"] != named["right_actor_chance"]
+    assert 0 <= localise(found.folder, clips=2, window=4)["scores"]["model"]["map"] <= 1
+    blind = copy.deepcopy(made)
+    blind.data.backdrop.boxes = False
+    for measure in (measure_named, localise):
+        with pytest.raises(WhyactError, match=r"for Backdrop set data\.backdrop\.boxes"):
+            measure(found.folder, clips=1, data=blind)
 
 
 def test_evaluate_prints_when_and_on_whom(run: Path, capsys: pytest.CaptureFixture) -> None:

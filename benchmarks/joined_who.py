@@ -1,0 +1,184 @@
+"""Who on real clips: held-out clips of UT-Interaction's folds, two side by side.
+
+    for seed in 42 0 1; do
+        whyact train --config configs/ut_interaction.yaml --seed $seed --name ut_interaction_$seed
+    done
+    whyact train --config configs/ut_interaction.yaml --name ut_shared \
+        --model.spatial_graph.dynamics shared
+    python benchmarks/joined_who.py --published runs/ut_interaction_{42,0,1} --seeds 42 0 1
+
+Names each action: with the models of single clips, and with two that are trained on such pairs from
+the folds' training clips (those of ``--shared`` go on), one that is asked and its twin that never
+is. Every model sees clips of the sequence that it was not trained on. Intervals are over resampled
+sequences, as clips repeat in the pairs of theirs, of the mean over ``--published`` runs and over
+``--seeds`` of what is trained here, which lies in ``--runs``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from joined_shared import arguments, clip_of, config_of, mean_of, over_folds, tokens_of, write
+from torch import Tensor
+
+from whyact.config import Config
+from whyact.data.builders import build_dataset
+from whyact.data.joined import JoinedDataset
+from whyact.metrics.named_action import best_threshold
+from whyact.metrics.recognition import recognition_scores
+from whyact.tasks.folds import fold_runs
+from whyact.tasks.named import named_scores, named_values
+from whyact.tasks.train import train
+from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.training.seeding import derive
+from whyact.training.token_cache import TokenDataset
+
+PAIRS = [
+    "--data.join", "2", "--data.join_axis", "width", "--data.join_within", "true",
+    "--data.test", "[]", "--model.spatial_graph.dynamics", "shared",
+]  # fmt: skip
+# The objectives of configs/backdrop_multi.yaml, less the foreground, which this recipe has not.
+TRAINED = [
+    *PAIRS, "--model.spatial_graph.regions", "16", "--model.spatial_graph.compact", "2",
+    "--objectives.cross_entropy", "0", "--objectives.deep_supervision", "0.5",
+    "--training.cache_tokens", "4",
+]  # fmt: skip
+KINDS = {
+    "asked": ["--model.specification.type", "split", "--objectives.specification", "2.0",
+              "--objectives.binary_cross_entropy", "0.1"],
+    "twin": ["--objectives.binary_cross_entropy", "1.0"],
+}  # fmt: skip
+
+
+def trained(args: argparse.Namespace, kind: str, seed: int, fold: int) -> Path:
+    """The run of a fold, which is trained if it is not there."""
+    name = f"joined_{kind}/seed_{seed}/fold_{fold}"
+    folder = Path(args.runs) / name
+    if not (folder / "result.json").is_file():  # an interrupted run goes on
+        flags = ["--name", name, "--training.start", f"{args.shared}/fold_{fold}"]
+        flags += ["--seed", str(seed), "--training.epochs", str(args.epochs)]
+        train(config_of(args, fold, *TRAINED, *KINDS[kind], *flags), resume=True)
+    return folder
+
+
+def pairs_of(config: Config, split: str) -> JoinedDataset:
+    """The pairs of a split, as pictures."""
+    made = build_dataset(config.data, split, train=False, seed=derive(config.seed, "data"))
+    assert isinstance(made, JoinedDataset)
+    return made
+
+
+def looked_at(
+    loaded: LoadedModel, pairs: TokenDataset, grid: tuple[int, int], masks: Sequence[Tensor],
+    threshold: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What one model makes of the pairs of a split: measures, scores and labels of each."""
+    rows = []
+    for index, mask in enumerate(masks):
+        clip, actions = clip_of(pairs, index), pairs.labels[index]
+        assert isinstance(actions, tuple)
+        tokens = clip.video[None].float()
+        values = named_values(loaded, tokens, grid, actions, mask, threshold)
+        rows.append(
+            {
+                "id": clip.id,
+                "actions": list(actions),
+                "scores": named_scores(loaded, tokens, grid).tolist(),
+                "unprompted": loaded.model.decode(tokens, grid).logits[0].tolist(),
+                **{k: None if v.isnan() else float(v) for k, v in values.items()},
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def people(args: argparse.Namespace) -> dict[str, Any]:
+    """Named actions in two clips side by side, by model and seed; ``shared`` has one seed."""
+    rows: dict[str, list[list[list[dict[str, Any]]]]] = defaultdict(list)
+    thresholds: dict[str, list[list[float]]] = defaultdict(list)
+    for fold, published in enumerate(zip(*map(fold_runs, args.published), strict=True)):
+        runs = {"published": list(published), "shared": [Path(args.shared) / f"fold_{fold}"]}
+        with torch.enable_grad():
+            for kind in args.kinds:
+                runs[kind] = [trained(args, kind, seed, fold) for seed in args.seeds]
+        config = config_of(args, fold, *PAIRS)
+        cached, grid = tokens_of(args, config, runs["shared"][0])
+        val, test = (pairs_of(config, split) for split in ("val", "test"))
+        masks = [test.actor_masks(i) for i in range(len(test))]
+        tuning = cached.subset(val)
+        clips = [clip_of(tuning, i) for i in range(len(tuning))]
+        labels = torch.stack([torch.as_tensor(c.label) for c in clips])
+        for kind, models in runs.items():
+            rows[kind].append([])
+            thresholds[kind].append([])
+            for run in models:
+                loaded = load_model(run)
+                scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
+                threshold = best_threshold(torch.stack(scores), labels)
+                thresholds[kind][-1].append(threshold)
+                found = looked_at(loaded, cached.subset(test), grid, masks, threshold)
+                rows[kind][-1].append(found)
+
+    def measure(picks: Sequence[int]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for kind, folds in rows.items():
+            each = (
+                measures([clip for k in picks for clip in folds[k][seed]])
+                for seed in range(len(folds[0]))
+            )
+            found |= {f"{kind} {name}": v for name, v in mean_of(list(each)).items()}
+        if {"asked", "twin"} <= set(rows):
+            asked, twin = found["asked map of scores"], found["twin map of unprompted"]
+            found["asked over twin map"] = asked - twin
+        return found
+
+    return {
+        "seeds": args.seeds,
+        "pairs": sum(len(fold[0]) for fold in rows["published"]),
+        "different": len({c["id"] for fold in rows["published"] for c in fold[0]}),
+        "thresholds": thresholds,
+        "scores": over_folds(measure, len(rows["published"]), args.draws),
+        "values": rows,
+    }
+
+
+def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The means of `looked_at` over clips, and the precision of the scores."""
+    found = {}
+    for name in clips[0]:
+        if name in ("scores", "unprompted"):
+            found[f"map of {name}"] = mean_precision(clips, name)
+        elif name not in ("id", "actions"):
+            known = [c[name] for c in clips if c[name] is not None]
+            found[name] = sum(known) / len(known)
+    return found
+
+
+def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
+    """Mean average precision of the scores of that name."""
+    scores = torch.tensor([c[name] for c in clips])
+    labels = torch.zeros_like(scores)
+    for row, clip in zip(labels, clips, strict=True):
+        row[clip["actions"]] = 1.0
+    found: float = recognition_scores(scores, labels, intervals=False)["map"]
+    return found
+
+
+def main() -> None:
+    parser = arguments(__doc__, "joined_who.json")
+    parser.add_argument("--shared", default="runs/ut_shared")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="of what is trained")
+    parser.add_argument("--epochs", type=int, default=20)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    write(args, people(args))
+
+
+if __name__ == "__main__":
+    main()

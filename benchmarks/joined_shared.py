@@ -17,7 +17,7 @@ from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.metrics.bootstrap import percentile_interval
-from whyact.training.checkpoint import load_model
+from whyact.models.recognizer import VideoModel
 from whyact.training.record import environment
 from whyact.training.seeding import derive
 from whyact.training.token_cache import TokenDataset, cache_tokens
@@ -58,11 +58,11 @@ def config_of(args: argparse.Namespace, fold: int, *flags: str) -> Config:
 
 
 def tokens_of(
-    args: argparse.Namespace, config: Config, run: Path
+    args: argparse.Namespace, config: Config, model: VideoModel
 ) -> tuple[TokenDataset, tuple[int, int]]:
-    """Tokens of all clips, or pairs, of a run's frozen backbone; their grid."""
+    """Tokens of all clips, or pairs, of a model's frozen backbone; their grid."""
     return cache_tokens(
-        config=config, model=load_model(run).model, train=False,
+        config=config, model=model, train=False,
         source=build_dataset(config.data, "all", train=False, seed=derive(config.seed, "data")),
         root=Path(args.runs) / ".cache", device=torch.device("cpu"),
     )  # fmt: skip

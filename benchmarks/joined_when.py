@@ -66,7 +66,8 @@ def located(args: argparse.Namespace, published: str, draw: int) -> dict[int, li
     settings = LocaliseSettings(window=config.data.clip.frames, hop=1)
     parts: dict[int, list[Localised]] = {reach: [] for reach in SMOOTH}
     random = {reach: torch.Generator().manual_seed(draw) for reach in SMOOTH}
-    cached, grid = tokens_of(args, config, fold_runs(published)[0])  # all have one backbone
+    first = load_model(fold_runs(published)[0]).model  # the folds share one backbone
+    cached, grid = tokens_of(args, config, first)
     clips = (cached.source[(i, 0)] for i in range(len(cached)))
     motion = {c.id: motion_of(c) for c in track(clips, "Motion") if isinstance(c, Clip)}
     for fold, run in enumerate(track(fold_runs(published), f"Folds of {published}")):

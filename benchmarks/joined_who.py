@@ -31,6 +31,8 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.metrics.named_action import best_threshold
 from whyact.metrics.recognition import recognition_scores
+from whyact.models.asking import PROTOCOLS, asked_tokens
+from whyact.tasks.asked import can_be_asked
 from whyact.tasks.folds import fold_runs
 from whyact.tasks.named import named_scores, named_values
 from whyact.tasks.train import train
@@ -48,11 +50,21 @@ TRAINED = [
     "--objectives.cross_entropy", "0", "--objectives.deep_supervision", "0.5",
     "--training.cache_tokens", "4",
 ]  # fmt: skip
+ASKED = [
+    "--model.specification.type", "split", "--objectives.specification", "2.0",
+    "--objectives.binary_cross_entropy", "0.1",
+]  # fmt: skip
+WITHOUT = " without video"
+# Small pictures: the blind backbone only takes their number of cells, here of 4 by 8.
+BLIND = [
+    "--model.backbone.type", "blind", "--data.transform.short_side", "32",
+    "--data.transform.size", "32",
+]  # fmt: skip
 KINDS = {
-    "asked": ["--model.specification.type", "split", "--objectives.specification", "2.0",
-              "--objectives.binary_cross_entropy", "0.1"],
+    "asked": ASKED,
     "twin": ["--objectives.binary_cross_entropy", "1.0"],
-}  # fmt: skip
+    "blind": [*ASKED, *BLIND, "--training.start", ""],
+}
 
 
 def trained(args: argparse.Namespace, kind: str, seed: int, fold: int) -> Path:
@@ -60,9 +72,9 @@ def trained(args: argparse.Namespace, kind: str, seed: int, fold: int) -> Path:
     name = f"joined_{kind}/seed_{seed}/fold_{fold}"
     folder = Path(args.runs) / name
     if not (folder / "result.json").is_file():  # an interrupted run goes on
-        flags = ["--name", name, "--training.start", f"{args.shared}/fold_{fold}"]
-        flags += ["--seed", str(seed), "--training.epochs", str(args.epochs)]
-        train(config_of(args, fold, *TRAINED, *KINDS[kind], *flags), resume=True)
+        flags = ["--name", name, "--seed", str(seed), "--training.epochs", str(args.epochs)]
+        start = ["--training.start", f"{args.shared}/fold_{fold}"]
+        train(config_of(args, fold, *flags, *start, *TRAINED, *KINDS[kind]), resume=True)
     return folder
 
 
@@ -71,6 +83,26 @@ def pairs_of(config: Config, split: str) -> JoinedDataset:
     made = build_dataset(config.data, split, train=False, seed=derive(config.seed, "data"))
     assert isinstance(made, JoinedDataset)
     return made
+
+
+def protocols(
+    loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int], actions: Sequence[int]
+) -> dict[str, list[float]]:
+    """Scores of one pair's classes by protocol; of models that are asked without the video too.
+
+    Rounded, so that noise of arithmetic does not rank clips that a model scores alike.
+    """
+    if can_be_asked(loaded):
+        label = torch.zeros(1, len(loaded.classes))
+        label[0, list(actions)] = 1.0
+        found = asked_tokens(loaded.model, tokens, grid, label)[0].flatten(0, 1)
+        names = [f"{p.name}{without}" for without in ("", WITHOUT) for p in PROTOCOLS]
+    else:
+        plain = loaded.model.decode(tokens, grid).logits[0]
+        found = torch.stack([plain, named_scores(loaded, tokens, grid)])
+        names = ["no_prompt", "label_free"]
+    rows = found.double().round(decimals=4).tolist()
+    return dict(zip(names, rows, strict=True))
 
 
 def looked_at(
@@ -88,8 +120,7 @@ def looked_at(
             {
                 "id": clip.id,
                 "actions": list(actions),
-                "scores": named_scores(loaded, tokens, grid).tolist(),
-                "unprompted": loaded.model.decode(tokens, grid).logits[0].tolist(),
+                "scores": protocols(loaded, tokens, grid, actions),
                 **{k: None if v.isnan() else float(v) for k, v in values.items()},
             }
         )
@@ -106,62 +137,73 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
         with torch.enable_grad():
             for kind in args.kinds:
                 runs[kind] = [trained(args, kind, seed, fold) for seed in args.seeds]
-        config = config_of(args, fold, *PAIRS)
-        cached, grid = tokens_of(args, config, runs["shared"][0])
-        val, test = (pairs_of(config, split) for split in ("val", "test"))
+        val, test = (pairs_of(config_of(args, fold, *PAIRS), split) for split in ("val", "test"))
         masks = [test.actor_masks(i) for i in range(len(test))]
-        tuning = cached.subset(val)
-        clips = [clip_of(tuning, i) for i in range(len(tuning))]
-        labels = torch.stack([torch.as_tensor(c.label) for c in clips])
         for kind, models in runs.items():
             rows[kind].append([])
             thresholds[kind].append([])
-            for run in models:
-                loaded = load_model(run)
-                scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
-                threshold = best_threshold(torch.stack(scores), labels)
+            config = config_of(args, fold, *PAIRS, *(BLIND if kind == "blind" else []))
+            for loaded in map(load_model, models):
+                cached, grid = tokens_of(args, config, loaded.model)
+                threshold = threshold_of(loaded, cached.subset(val), grid)
                 thresholds[kind][-1].append(threshold)
                 found = looked_at(loaded, cached.subset(test), grid, masks, threshold)
                 rows[kind][-1].append(found)
 
     def measure(picks: Sequence[int]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for kind, folds in rows.items():
-            each = (
-                measures([clip for k in picks for clip in folds[k][seed]])
-                for seed in range(len(folds[0]))
-            )
-            found |= {f"{kind} {name}": v for name, v in mean_of(list(each)).items()}
-        if {"asked", "twin"} <= set(rows):
-            asked, twin = found["asked map of scores"], found["twin map of unprompted"]
-            found["asked over twin map"] = asked - twin
-        return found
+        return summed({k: by_seed(folds, picks) for k, folds in rows.items()})
 
+    count = len(rows["published"])
     return {
         "seeds": args.seeds,
         "pairs": sum(len(fold[0]) for fold in rows["published"]),
         "different": len({c["id"] for fold in rows["published"] for c in fold[0]}),
         "thresholds": thresholds,
-        "scores": over_folds(measure, len(rows["published"]), args.draws),
+        "scores": over_folds(measure, count, args.draws),
+        "each": {kind: by_seed(folds, range(count)) for kind, folds in rows.items()},
         "values": rows,
     }
 
 
+def threshold_of(loaded: LoadedModel, pairs: TokenDataset, grid: tuple[int, int]) -> float:
+    """The threshold of present actions that is best on these pairs."""
+    clips = [clip_of(pairs, i) for i in range(len(pairs))]
+    scores = [named_scores(loaded, c.video[None].float(), grid) for c in clips]
+    return best_threshold(
+        torch.stack(scores), torch.stack([torch.as_tensor(c.label) for c in clips])
+    )
+
+
+def by_seed(
+    folds: Sequence[Sequence[Sequence[dict[str, Any]]]], picks: Sequence[int]
+) -> list[dict[str, float]]:
+    """`measures` of the picked folds together, a seed each."""
+    seeds = range(len(folds[0]))
+    return [measures([clip for k in picks for clip in folds[k][seed]]) for seed in seeds]
+
+
+def summed(kinds: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """Means over seeds by kind and measure, and what asking gains over the twin by protocol."""
+    found = {f"{k} {n}": v for k, each in kinds.items() for n, v in mean_of(each).items()}
+    if {"asked", "twin"} <= set(kinds):
+        for name in (p.name for p in PROTOCOLS):
+            gain = found[f"asked map of {name}"] - found["twin map of no_prompt"]
+            found[f"asked over twin map of {name}"] = gain
+    return found
+
+
 def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The means of `looked_at` over clips, and the precision of the scores."""
-    found = {}
-    for name in clips[0]:
-        if name in ("scores", "unprompted"):
-            found[f"map of {name}"] = mean_precision(clips, name)
-        elif name not in ("id", "actions"):
-            known = [c[name] for c in clips if c[name] is not None]
-            found[name] = sum(known) / len(known)
+    found = {f"map of {name}": mean_precision(clips, name) for name in clips[0]["scores"]}
+    for name in clips[0].keys() - {"id", "actions", "scores"}:
+        known = [c[name] for c in clips if c[name] is not None]
+        found[name] = sum(known) / len(known)
     return found
 
 
 def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
     """Mean average precision of the scores of that name."""
-    scores = torch.tensor([c[name] for c in clips])
+    scores = torch.tensor([c["scores"][name] for c in clips])
     labels = torch.zeros_like(scores)
     for row, clip in zip(labels, clips, strict=True):
         row[clip["actions"]] = 1.0

@@ -7,11 +7,13 @@
         --model.spatial_graph.dynamics shared
     python benchmarks/joined_who.py --published runs/ut_interaction_{42,0,1} --seeds 42 0 1
 
-Names each action: with the models of single clips, and with two that are trained on such pairs from
-the folds' training clips (those of ``--shared`` go on), one that is asked and its twin that never
-is. Every model sees clips of the sequence that it was not trained on. Intervals are over resampled
-sequences, as clips repeat in the pairs of theirs, of the mean over ``--published`` runs and over
-``--seeds`` of what is trained here, which lies in ``--runs``.
+Names each action: with the models of single clips, and with three that are trained on such pairs
+from the folds' training clips: one that is asked and its twin that never is (those of ``--shared``
+go on), and one that is asked and never sees a video, from scratch. What can be asked is scored under
+every protocol of asking, with the video and without it. Every model sees clips of the sequence that
+it was not trained on. Intervals are over resampled sequences, as clips repeat in the pairs of
+theirs, of the mean over ``--published`` runs and over ``--seeds`` of what is trained here, which
+lies in ``--runs``.
 """
 
 from __future__ import annotations
@@ -109,19 +111,23 @@ def looked_at(
     loaded: LoadedModel, pairs: TokenDataset, grid: tuple[int, int], masks: Sequence[Tensor],
     threshold: float,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """What one model makes of the pairs of a split: measures, scores and labels of each."""
+    """What one model makes of the pairs of a split: measures, scores and labels of each.
+
+    A blind model has nothing to show, so that it only has scores.
+    """
+    blind = loaded.config.model.backbone.type == "blind"
     rows = []
     for index, mask in enumerate(masks):
         clip, actions = clip_of(pairs, index), pairs.labels[index]
         assert isinstance(actions, tuple)
         tokens = clip.video[None].float()
-        values = named_values(loaded, tokens, grid, actions, mask, threshold)
+        shown = {} if blind else named_values(loaded, tokens, grid, actions, mask, threshold)
         rows.append(
             {
                 "id": clip.id,
                 "actions": list(actions),
                 "scores": protocols(loaded, tokens, grid, actions),
-                **{k: None if v.isnan() else float(v) for k, v in values.items()},
+                **{k: None if v.isnan() else float(v) for k, v in shown.items()},
             }
         )
     return rows

@@ -9,11 +9,11 @@
 
 Names each action: with the models of single clips, and with three that are trained on such pairs
 from the folds' training clips: one that is asked and its twin that never is (those of ``--shared``
-go on), and one that is asked and never sees a video, from scratch. What can be asked is scored under
-every protocol of asking, with the video and without it. Every model sees clips of the sequence that
-it was not trained on. Intervals are over resampled sequences, as clips repeat in the pairs of
-theirs, of the mean over ``--published`` runs and over ``--seeds`` of what is trained here, which
-lies in ``--runs``.
+go on), and one that is asked and never sees a video, from scratch. What can be asked is scored
+under every protocol of asking, with the video and without it. Every model sees clips of the
+sequence that it was not trained on. Intervals are over resampled sequences, as clips repeat in the
+pairs of theirs, of the mean over ``--published`` runs and over ``--seeds`` of what is trained here,
+which lies in ``--runs``.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def summed(kinds: dict[str, list[dict[str, float]]]) -> dict[str, float]:
 def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The means of `looked_at` over clips, and the precision of the scores."""
     found = {f"map of {name}": mean_precision(clips, name) for name in clips[0]["scores"]}
-    for name in clips[0].keys() - {"id", "actions", "scores"}:
+    for name in [n for n in clips[0] if n not in ("id", "actions", "scores")]:
         known = [c[name] for c in clips if c[name] is not None]
         found[name] = sum(known) / len(known)
     return found

@@ -27,12 +27,12 @@ from typing import Any
 import torch
 from joined_shared import arguments, clip_of, config_of, mean_of, over_folds, tokens_of, write
 from torch import Tensor
+from torchmetrics.functional.classification import multilabel_average_precision
 
 from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.metrics.named_action import best_threshold
-from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS, asked_tokens
 from whyact.tasks.asked import can_be_asked
 from whyact.tasks.folds import fold_runs
@@ -87,18 +87,24 @@ def pairs_of(config: Config, split: str) -> JoinedDataset:
     return made
 
 
+def is_blind(loaded: LoadedModel) -> bool:
+    """Whether a model never sees the video."""
+    return loaded.config.model.backbone.type == "blind"
+
+
 def protocols(
     loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int], actions: Sequence[int]
 ) -> dict[str, list[float]]:
-    """Scores of one pair's classes by protocol; of models that are asked without the video too.
+    """Scores of one pair's classes by protocol; of what is asked and sees, without the video too.
 
     Rounded, so that noise of arithmetic does not rank clips that a model scores alike.
     """
     if can_be_asked(loaded):
         label = torch.zeros(1, len(loaded.classes))
         label[0, list(actions)] = 1.0
-        found = asked_tokens(loaded.model, tokens, grid, label)[0].flatten(0, 1)
-        names = [f"{p.name}{without}" for without in ("", WITHOUT) for p in PROTOCOLS]
+        ways = [""] if is_blind(loaded) else ["", WITHOUT]
+        found = asked_tokens(loaded.model, tokens, grid, label)[0, : len(ways)].flatten(0, 1)
+        names = [f"{p.name}{way}" for way in ways for p in PROTOCOLS]
     else:
         plain = loaded.model.decode(tokens, grid).logits[0]
         found = torch.stack([plain, named_scores(loaded, tokens, grid)])
@@ -115,13 +121,14 @@ def looked_at(
 
     A blind model has nothing to show, so that it only has scores.
     """
-    blind = loaded.config.model.backbone.type == "blind"
     rows = []
     for index, mask in enumerate(masks):
         clip, actions = clip_of(pairs, index), pairs.labels[index]
         assert isinstance(actions, tuple)
         tokens = clip.video[None].float()
-        shown = {} if blind else named_values(loaded, tokens, grid, actions, mask, threshold)
+        shown: dict[str, Tensor] = {}
+        if not is_blind(loaded):
+            shown = named_values(loaded, tokens, grid, actions, mask, threshold)
         rows.append(
             {
                 "id": clip.id,
@@ -156,8 +163,14 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
                 found = looked_at(loaded, cached.subset(test), grid, masks, threshold)
                 rows[kind][-1].append(found)
 
+    alone = {k: [[precisions(clips) for clips in of] for of in folds] for k, folds in rows.items()}
+
     def measure(picks: Sequence[int]) -> dict[str, float]:
-        return summed({k: by_seed(folds, picks) for k, folds in rows.items()})
+        found = summed({k: by_seed(folds, picks) for k, folds in rows.items()})
+        for kind, folds in alone.items():
+            inside = mean_of([one for k in picks for one in folds[k]])
+            found |= {f"{kind} {name} in a fold": v for name, v in inside.items()}
+        return found
 
     count = len(rows["published"])
     return {
@@ -167,6 +180,7 @@ def people(args: argparse.Namespace) -> dict[str, Any]:
         "thresholds": thresholds,
         "scores": over_folds(measure, count, args.draws),
         "each": {kind: by_seed(folds, range(count)) for kind, folds in rows.items()},
+        "alone": alone,
         "values": rows,
     }
 
@@ -200,20 +214,28 @@ def summed(kinds: dict[str, list[dict[str, float]]]) -> dict[str, float]:
 
 def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The means of `looked_at` over clips, and the precision of the scores."""
-    found = {f"map of {name}": mean_precision(clips, name) for name in clips[0]["scores"]}
+    found = precisions(clips)
     for name in [n for n in clips[0] if n not in ("id", "actions", "scores")]:
         known = [c[name] for c in clips if c[name] is not None]
         found[name] = sum(known) / len(known)
     return found
 
 
-def mean_precision(clips: Sequence[dict[str, Any]], name: str) -> float:
-    """Mean average precision of the scores of that name."""
-    scores = torch.tensor([c["scores"][name] for c in clips])
-    labels = torch.zeros_like(scores)
-    for row, clip in zip(labels, clips, strict=True):
-        row[clip["actions"]] = 1.0
-    found: float = recognition_scores(scores, labels, intervals=False)["map"]
+def precisions(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Mean average precision by protocol, over the classes that occur.
+
+    Of ranks, as a sigmoid makes ties of high scores, and breaks others by its last digit.
+    """
+    found = {}
+    for name in clips[0]["scores"]:
+        scores = torch.tensor([c["scores"][name] for c in clips], dtype=torch.float64)
+        labels = torch.zeros(scores.shape, dtype=torch.int64)
+        for row, clip in zip(labels, clips, strict=True):
+            row[clip["actions"]] = 1
+        seen = labels.any(0)
+        ranks = scores.unique(return_inverse=True)[1] / scores.numel()
+        each = multilabel_average_precision(ranks, labels, num_labels=len(seen), average=None)
+        found[f"map of {name}"] = float(each[seen].mean())
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import joined_who
 import pytest
 import torch
-from joined_who import KINDS, PROTOCOLS, by_seed, measures, protocols, summed, trained
+from joined_who import KINDS, PROTOCOLS, by_seed, measures, precisions, protocols, summed, trained
 from tests.nn.test_graph_split import Y, clips, model
 from torch import Tensor
 
@@ -32,6 +32,11 @@ def test_the_same_scores_for_all_pairs_have_the_share_of_the_class() -> None:
     rows = [row([0, 1], [0.5, 0.5, 0.5], 0.0), row([0, 2], [0.5, 0.5, 0.5], 1.0)]
     found = measures(rows)
     assert found == pytest.approx({"map of no_prompt": (1 + 0.5 + 0.5) / 3, "moves": 0.5})
+
+
+def test_high_scores_keep_their_order_and_equal_ones_their_tie() -> None:
+    rows = [row([0], [40.0, -1.2345]), row([1], [39.0, -1.2345]), row([1], [38.0, -1.2345])] * 3
+    assert precisions(rows) == pytest.approx({"map of no_prompt": (1 + 2 / 3) / 2})
 
 
 def test_folds_are_picked_for_each_seed() -> None:

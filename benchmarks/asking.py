@@ -1,13 +1,14 @@
 """Is asking learnt, does it help, and does it show who acts and when? Backdrop multi and untrimmed.
 
     python ablation.py --only SSG+DPM+GPNN                # single actors, to start from
-    python benchmarks/asking.py --seeds 0 1 2 3
+    python benchmarks/asking.py --parts multi --seeds 0 1 2 3 4 5 6 7
+    python benchmarks/asking.py --parts untrimmed --seeds 0 1 2
 
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
-from it one that is asked, one that is not (its twin, of the same steps) and one that is asked and
-never sees the video (the leak); and one of ``untrimmed``, from ``--start`` like the first. Then it
-measures them on the test splits, where there is no record yet, copies the records and writes
-``summary.json``. ``--parts`` takes some of it and leaves the rest of a summary as it is.
+from it, for each of both splits, one that is asked and one that is not (its twin, of the same
+steps), and one that is asked and never sees the video (the leak). Then it measures them on the test
+splits, where there is no record yet, copies the records and writes ``summary.json``, whose part of
+a split that is not among ``--parts`` stays as it is.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy import stats
 
 from whyact.config import Config
 from whyact.config_io import load_config
@@ -45,50 +47,87 @@ PLAIN = [
     "--model.specification.type", "prompts", "--objectives.specification", "0",
     "--objectives.binary_cross_entropy", "1.0",
 ]  # fmt: skip
-BLIND = ["--model.backbone.type", "blind", "--training.start", "", "--training.epochs", "1"]
+BLIND = [
+    "--model.backbone.type", "blind", "--training.start", "", "--training.epochs", "1",
+    "--objectives.pause", "0",
+]  # fmt: skip
+KINDS: dict[str, list[str]] = {"asked": [], "plain": PLAIN, "blind": BLIND}
+PREFIX = {"multi": "", "untrimmed": "untrimmed_"}
+"""Of the runs of a split."""
 NAMED_CLIPS = 200
 
 
-def trained(args: argparse.Namespace, name: str, kind: str, seed: int, *changes: str) -> Path:
+def trained(args: argparse.Namespace, name: str, split: str, seed: int, *changes: str) -> Path:
     """The folder of a run, which is trained if it is not there."""
     folder = Path(args.runs) / name
     if not (folder / "result.json").is_file():  # an interrupted run goes on
         flags = ["--name", name, "--seed", str(seed), "--output", args.runs, "--data.test", "[]"]
         flags += ["--data.root", args.data, "--training.threads", str(args.threads), *changes]
-        config: Config = load_config([CONFIGS / f"backdrop_{kind}.yaml"], flags)
+        config: Config = load_config([CONFIGS / f"backdrop_{split}.yaml"], flags)
         train(config, resume=True)
     return folder
 
 
-def evaluated(folder: Path, output: Path) -> Path:
-    """The evaluation of a run on multi, copied without pictures."""
-    found = folder / "evaluation" / "multi"
-    if not (found / "scores.json").is_file():
-        evaluate(folder, splits=["multi"])
-    shutil.copytree(found, output / folder.name, dirs_exist_ok=True)
-    for name in ("config.yaml", "metrics.jsonl", "record.json"):
-        shutil.copy(folder / name, output / folder.name)
-    return found
-
-
-def maps(folders: list[Path], seeds: list[int]) -> Resamples:
-    """Mean average precision of an evaluation a seed, and on resampled clips."""
-    found = [read_predictions(folder) for folder in folders]
-    return resample_map(torch.stack([f.logits for f in found]), found[0].labels, seeds)
-
-
-def recognition(args: argparse.Namespace) -> dict[str, Any]:
-    """Scores of every protocol, with the leak of each and of the models that never see a video."""
-    folders: dict[str, list[Path]] = {"asked": [], "plain": [], "blind": []}
+def models(args: argparse.Namespace, split: str) -> dict[str, list[Path]]:
+    """The runs of every kind, one a seed."""
+    found: dict[str, list[Path]] = {kind: [] for kind in KINDS}
     for seed in args.seeds:
         base = trained(
             args, f"multi-{seed}", "multi", seed, "--training.start", args.start.format(seed=seed),
             "--training.epochs", "4", *PLAIN,
         )  # fmt: skip
-        start = ["--training.start", str(base)]
-        for kind, changes in (("asked", start), ("plain", [*start, *PLAIN]), ("blind", BLIND)):
-            run = trained(args, f"{kind}-{seed}", "multi", seed, *changes)
-            folders[kind].append(evaluated(run, args.output))
+        for kind, changes in KINDS.items():
+            name = f"{PREFIX[split]}{kind}-{seed}"
+            run = trained(args, name, split, seed, "--training.start", str(base), *changes)
+            found[kind].append(run)
+    return found
+
+
+def kept(file: Path, output: Path, run: Path) -> dict[str, Any]:
+    """A record of a run, copied into the run's folder among the records."""
+    (output / run.name).mkdir(exist_ok=True)
+    shutil.copy(file, output / run.name)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def evaluated(run: Path, split: str, output: Path) -> Path:
+    """The evaluation of a run, copied without pictures."""
+    found = run / "evaluation" / split
+    if not (found / "scores.json").is_file():
+        evaluate(run, splits=[split])
+    shutil.copytree(found, output / run.name, dirs_exist_ok=True)
+    for name in ("config.yaml", "metrics.jsonl", "record.json"):
+        shutil.copy(run / name, output / run.name)
+    return found
+
+
+def maps(folders: Sequence[Path], seeds: Sequence[int]) -> Resamples:
+    """Mean average precision of an evaluation a seed, and on resampled clips."""
+    found = [read_predictions(folder) for folder in folders]
+    return resample_map(torch.stack([f.logits for f in found]), found[0].labels, seeds)
+
+
+def difference(first: Resamples, second: Resamples) -> dict[str, Any]:
+    """First less second: over seeds and clips, by seed, and a t-interval over the seeds alone."""
+    each = (first.values - second.values).tolist()
+    return {**asdict(contrast([(1, first), (-1, second)])), "each": each, "t": t_interval(each)}
+
+
+def t_interval(values: Sequence[float]) -> list[float] | None:
+    """The 95 % interval of the mean of independent values; None for one."""
+    if len(values) < 2:
+        return None
+    found = torch.tensor(values, dtype=torch.float64)
+    reach = float(stats.t.ppf(0.975, len(values) - 1) * found.std() / len(values) ** 0.5)
+    return [float(found.mean()) - reach, float(found.mean()) + reach]
+
+
+def recognition(
+    args: argparse.Namespace, split: str, runs: dict[str, list[Path]]
+) -> dict[str, Any]:
+    """Scores of every protocol, with the leak of each and of the models that never see a video."""
+    folders = {k: [evaluated(run, split, args.output) for run in v] for k, v in runs.items()}
     twin = maps(folders["plain"], args.seeds)
     rows: dict[str, Any] = {"plain": {"map": asdict(contrast([(1, twin)]))}}
     for protocol in PROTOCOLS:
@@ -100,28 +139,26 @@ def recognition(args: argparse.Namespace) -> dict[str, Any]:
         leaks = [json.loads((f / "scores.json").read_text())["asked"]["leak"]["map"] for f in asked]
         rows[protocol.name] = {
             "map": asdict(contrast([(1, own)])),
-            "above_plain": asdict(contrast([(1, own), (-1, twin)])),
+            "above_plain": difference(own, twin),
             "leak_without_video": leaks,
             "leak_of_blind_model": asdict(contrast([(1, maps(blind, args.seeds))])),
         }
     seconds = {
-        kind: [json.loads((f.parents[1] / "record.json").read_text())["seconds"] for f in found]
-        for kind, found in folders.items()
+        kind: [json.loads((run / "record.json").read_text())["seconds"] for run in found]
+        for kind, found in runs.items()
     }
     return {"protocols": rows, "training_seconds": seconds}
 
 
-def names(args: argparse.Namespace) -> dict[str, Any]:
+def names(args: argparse.Namespace, split: str, runs: list[Path]) -> dict[str, Any]:
     """Explanations of named actions, over seeds; a record each."""
     values: dict[str, list[list[float]]] = {}
     thresholds = []
-    for seed in args.seeds:
-        run = Path(args.runs) / f"asked-{seed}"
-        file = run / "named" / "multi" / "named.json"
+    for run in runs:
+        file = run / "named" / split / "named.json"
         if not file.is_file():
-            measure_named(run, clips=NAMED_CLIPS)
-        record = json.loads(file.read_text())
-        shutil.copy(file, args.output / f"named-{seed}.json")
+            measure_named(run, split=split, clips=NAMED_CLIPS)
+        record = kept(file, args.output, run)
         thresholds.append(record["threshold"])
         for name, found in record["values"].items():
             values.setdefault(name, []).append([torch.nan if v is None else v for v in found])
@@ -129,42 +166,38 @@ def names(args: argparse.Namespace) -> dict[str, Any]:
     return {"thresholds": thresholds, **{k: asdict(contrast([(1, r)])) for k, r in rows.items()}}
 
 
-def times(args: argparse.Namespace) -> dict[str, Any]:
-    """Localisation in time on untrimmed, over seeds; a record each."""
+def located(args: argparse.Namespace, split: str, runs: list[Path]) -> list[dict[str, Any]]:
+    """The record of localisation of each run."""
     records = []
-    for seed in args.seeds:
-        run = trained(
-            args, f"untrimmed-{seed}", "untrimmed", seed,
-            "--training.start", args.start.format(seed=seed),
-        )  # fmt: skip
-        file = run / "localisation" / "untrimmed" / "localisation.json"
+    for run in runs:
+        file = run / "localisation" / split / "localisation.json"
         if not file.is_file():
-            localise(run, split="untrimmed")
-        records.append(json.loads(file.read_text()))
-        shutil.copy(file, args.output / f"localisation-{seed}.json")
-        shutil.copy(run / "config.yaml", args.output / f"localisation-{seed}.yaml")
-    rows = {
-        m: resample_detections(
-            intervals(records[0]["truth"]), [intervals(r["found"][m]) for r in records], args.seeds
-        )
-        for m in METHODS
-    }
-    model = rows["model"]
+            localise(run, split=split)
+        records.append(kept(file, args.output, run))
+    return records
+
+
+def times(args: argparse.Namespace, split: str, runs: dict[str, list[Path]]) -> dict[str, Any]:
+    """Localisation in time over seeds, of the asked models, the baselines, and their twins."""
+
+    def rows(records: list[dict[str, Any]], method: str) -> Resamples:
+        truth = intervals(records[0]["truth"])
+        found = [intervals(r["found"][method]) for r in records]
+        return resample_detections(truth, found, args.seeds)
+
+    asked, plain = (located(args, split, runs[kind]) for kind in ("asked", "plain"))
+    found = {m: rows(asked, m) for m in METHODS} | {"twin": rows(plain, "model")}
+    scores = {m: [r["scores"][m] for r in asked] for m in METHODS}
     return {
-        "scores": {m: [r["scores"][m] for r in records] for m in METHODS},
-        "map@0.5": {m: asdict(contrast([(1, row)])) for m, row in rows.items()},
-        "above": {m: asdict(contrast([(1, model), (-1, rows[m])])) for m in METHODS[1:]},
+        "scores": {**scores, "twin": [r["scores"]["model"] for r in plain]},
+        "map@0.5": {m: asdict(contrast([(1, row)])) for m, row in found.items()},
+        "above": {m: difference(found["model"], r) for m, r in found.items() if m != "model"},
     }
 
 
 def intervals(clips: list[dict[str, Any]]) -> list[list[Interval]]:
     """Those of a record."""
     return [[Interval(**one) for one in clip["intervals"]] for clip in clips]
-
-
-PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "recognition": recognition, "named": names, "localisation": times,
-}  # fmt: skip
 
 
 def main() -> None:
@@ -174,7 +207,7 @@ def main() -> None:
     parser.add_argument(
         "--start", default="runs/ablation/SSG+DPM+GPNN/seed_{seed}", help="a seed's single actors"
     )
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=PREFIX, default=list(PREFIX))
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--data", default="data")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -184,11 +217,16 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     file = args.output / "summary.json"
-    summary: dict[str, Any] = {"seeds": args.seeds, **environment(torch.device("cpu"), [])}
-    if file.exists() and set(args.parts) < set(PARTS):
-        summary = json.loads(file.read_text())
-    for name in args.parts:
-        summary[name] = PARTS[name](args)
+    summary: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for split in args.parts:
+        runs = models(args, split)
+        summary[split] = {
+            "seeds": args.seeds,
+            "recognition": recognition(args, split, runs),
+            "named": names(args, split, runs["asked"]),
+            **({"localisation": times(args, split, runs)} if split == "untrimmed" else {}),
+            **environment(torch.device("cpu"), []),
+        }
         file.write_text(json.dumps(summary, indent=1) + "\n")
 
 

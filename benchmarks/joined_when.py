@@ -49,8 +49,9 @@ def evidence_of(
     """(T, Y) of every class in every frame, whose tokens (T, N, D) the model sees in windows."""
     each = torch.eye(len(loaded.classes))
     return video_evidence(
-        lambda part: token_evidence(loaded.model, part[None], grid, each, softmax=True)[0],
-        lambda start, stop: tokens[start:stop],
+        lambda start, stop: token_evidence(
+            loaded.model, tokens[None, start:stop], grid, each, softmax=True
+        )[0],
         length=len(tokens), window=settings.window, hop=settings.hop,
     )  # fmt: skip
 

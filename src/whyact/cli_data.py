@@ -18,12 +18,13 @@ SHOWN = 20
 def add_data_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact data`` takes."""
     one.add_argument(
-        "what", choices=["check", "prepare", "shard", "backdrop", "sheet"],
+        "what", choices=["check", "prepare", "boxes", "shard", "backdrop", "sheet"],
         help="check: find what is missing, unreadable, mislabelled or duplicated; prepare: write "
-        "smaller copies; shard: write tar shards; backdrop: write it as videos; sheet: as pictures",
+        "smaller copies; boxes: write a table of annotated boxes; shard: write tar shards; "
+        "backdrop: write it as videos; sheet: as pictures",
     )  # fmt: skip
     one.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML settings")
-    one.add_argument("--out", default="", metavar="DIR", help="folder of the result")
+    one.add_argument("--out", default="", metavar="DIR", help="folder of the result, file of boxes")
     one.add_argument(
         "--splits", nargs="+", default=[],
         help="default of backdrop: train val iid swap; of shard: those of the config",
@@ -40,9 +41,16 @@ def run_data(args: argparse.Namespace, config: Config) -> int:
     if args.what == "check":
         return _check(args, config)
     if not args.out:
-        raise WhyactError(f"whyact data {args.what} needs --out DIR, the folder to write to.")
+        kind = "FILE, the table" if args.what == "boxes" else "DIR, the folder"
+        raise WhyactError(f"whyact data {args.what} needs --out {kind} to write to.")
     if args.what == "prepare":
         return _prepare(args, config)
+    if args.what == "boxes":
+        from whyact.tasks.data import write_boxes
+
+        boxes, videos = write_boxes(config, out=args.out)
+        print(f"{boxes} boxes of {videos} videos. Use them with --data.boxes.table {args.out}")
+        return 0
     if args.what == "shard":
         return _shard(args, config)
     from whyact.tasks.data import write_backdrop

@@ -34,7 +34,9 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
         help="intervals in time, against baselines (splits with intervals)",
     )  # fmt: skip
     instead.add_argument(
-        "--named", action="store_true", help="explanations of named actions (Backdrop's multi)"
+        "--named",
+        action="store_true",
+        help="explanations of named actions (multi, untrimmed)",
     )
     instead.add_argument("--clips", type=int, default=200, help="of each split, at most")
     explain = one.add_argument_group("with --explain")

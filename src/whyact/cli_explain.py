@@ -25,13 +25,19 @@ def _add_inputs(one: argparse.ArgumentParser) -> None:
     one.add_argument("checkpoint", help="runs/<name>, or a checkpoint in it")
     one.add_argument("paths", nargs="+", help="video files, folders or globs")
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
+    one.add_argument(
+        "--boxes", default="", metavar="FILE",
+        help="table of persons and objects, for a model that reads them; default: the run's own",
+    )  # fmt: skip
 
 
 def run_predict(args: argparse.Namespace, config: Config) -> int:
     """Print a line of JSON a video; 1 where one could not be read."""
     from whyact.tasks.predict import predict
 
-    found = predict(args.checkpoint, args.paths, top_k=args.top, device=args.device)
+    found = predict(
+        args.checkpoint, args.paths, top_k=args.top, boxes=args.boxes, device=args.device
+    )
     for one in found:
         print(json.dumps(vars(one), ensure_ascii=False))
     return 1 if any(one.error for one in found) else 0
@@ -89,7 +95,7 @@ def run_explain(args: argparse.Namespace, config: Config) -> int:
 
     found = explain(
         args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device, **_given(args, OF_CLIPS),
+        device=args.device, boxes=args.boxes, **_given(args, OF_CLIPS),
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.page or one.picture}")
@@ -122,7 +128,7 @@ def _timelines(args: argparse.Namespace) -> int:
         try:
             found = timeline(
                 args.checkpoint, path, [args.action] if args.action else [], output=args.output,
-                device=args.device, **_given(args, OF_TIMELINES),
+                device=args.device, boxes=args.boxes, **_given(args, OF_TIMELINES),
             )  # fmt: skip
         except VideoError as error:
             print(error)

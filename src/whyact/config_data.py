@@ -121,6 +121,24 @@ class BalanceConfig:
 
 
 @dataclass
+class BoxesConfig:
+    """Persons and objects for ``model.spatial_graph.type: boxes``, see `whyact.data.boxes`.
+
+    Attributes:
+        table: Parquet or CSV file of a detector's or an annotation's boxes; empty for none.
+        reach: a frame takes the boxes of the nearest frame of the table, up to this many seconds
+            away; beyond, it has none.
+        most: boxes a frame; those with the highest scores.
+        least_score: boxes with a lower score are left out.
+    """
+
+    table: str = ""
+    reach: float = 0.5
+    most: int = 10
+    least_score: float = 0.0
+
+
+@dataclass
 class DataConfig:
     """Where clips come from.
 
@@ -164,4 +182,5 @@ class DataConfig:
     transform: TransformConfig = field(default_factory=TransformConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
     backdrop: BackdropConfig = field(default_factory=BackdropConfig)

@@ -116,6 +116,11 @@ class Batch:
         """What a model reads: the video, with the motion's channels after its own."""
         return self.video if self.motion is None else torch.cat([self.video, self.motion], 1)
 
+    @property
+    def given(self) -> dict[str, Tensor]:
+        """What a model is given beside `streams`, by the names of its arguments."""
+        return {} if self.boxes is None else {"boxes": self.boxes}
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on ``device`` and pixels as float in [0, 1]."""
         moved: dict[str, Any] = {

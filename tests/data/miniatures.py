@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +188,59 @@ def charades(root: Path) -> Path:
                         f"{actions}")  # fmt: skip
             clip(root / f"{name}.mp4", k, k)
         (lists / f"Charades_v1_{part}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+_AG_CLASSES = """person bag bed blanket book box broom chair closetcabinet clothes cupglassbottle
+dish door doorknob doorway floor food groceries laptop light medicine mirror papernotebook
+phonecamera picture pillow refrigerator sandwich shelf shoe sofacouch table television towel vacuum
+window"""
+
+
+def ag_person(
+    boxes: Sequence[Sequence[float]], scores: Sequence[float], size: tuple[int, int] = (480, 270)
+) -> dict[str, Any]:
+    """What Action Genome's person_bbox.pkl holds of a frame."""
+    return {
+        "bbox": np.array(boxes, np.float32).reshape(-1, 4),
+        "bbox_score": np.array(scores, np.float32), "bbox_size": size, "bbox_mode": "xyxy",
+        "keypoints": np.zeros((len(boxes), 17, 3), np.float32),
+    }  # fmt: skip
+
+
+def ag_object(name: str, box: tuple[float, ...] | None) -> dict[str, Any]:
+    """An object of object_bbox_and_relationship.pkl."""
+    seen = None if box is None else ["touching"]
+    return {
+        "class": name, "bbox": box, "attention_relationship": seen, "spatial_relationship": seen,
+        "contacting_relationship": seen, "metadata": {"tag": "…", "set": "train"},
+        "visible": box is not None,
+    }  # fmt: skip
+
+
+def write_action_genome(
+    folder: Path, persons: Mapping[str, Any], objects: Mapping[str, Any]
+) -> Path:
+    """Action Genome's annotation files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "object_classes.txt").write_text("\n".join(_AG_CLASSES.split()) + "\n")
+    (folder / "frame_list.txt").write_text("\n".join(persons) + "\n")
+    (folder / "person_bbox.pkl").write_bytes(pickle.dumps(dict(persons)))
+    (folder / "object_bbox_and_relationship.pkl").write_bytes(pickle.dumps(dict(objects)))
+    return folder
+
+
+def action_genome(root: Path) -> Path:
+    """Charades in miniature, and beside its lists a person and a cup in two frames of each video.
+
+    The last test video is in no frame.
+    """
+    lists = charades(root) / "Charades"
+    names = [f"{part}{k:03d}" for part, each in (("TR", 9), ("TE", 3)) for k in range(each)]
+    keys = [f"{name}.mp4/{frame:06d}.png" for name in names for frame in (2, 9)]
+    person = ag_person([[4.0, 8.0, 20.0, 32.0]], [0.9], SIZE)
+    cup = [ag_object("cup/glass/bottle", (20.0, 8.0, 8.0, 8.0)), ag_object("dish", None)]
+    write_action_genome(lists, dict.fromkeys(keys, person), dict.fromkeys(keys, cup))
     return root
 
 

@@ -1,5 +1,7 @@
 """Clips joined in time, from a toy set whose every frame tells its clip."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -118,3 +120,30 @@ def test_what_cannot_be_joined_is_refused() -> None:
     views.views = 10
     with pytest.raises(WhyactError, match=r"data\.protocol to 1x1"):
         JoinedDataset(source=views, count=2, train=False, seed=0)
+
+
+def test_boxes_are_joined_like_their_clips() -> None:
+    class Boxed(Toy):
+        """Clip i has a box at the left of all its frames, of class i."""
+
+        def __getitem__(self, request: tuple[int, int]) -> Clip | Failure:
+            clip = super().__getitem__(request)
+            assert isinstance(clip, Clip)
+            box = torch.tensor([0.0, 0.5, 0.6, 1.0, float(request[0])])
+            return replace(clip, boxes=box.expand(3, 1, 5))
+
+    wide = JoinedDataset(source=Boxed(), count=3, train=False, seed=0, axis="width")
+    clip = wide[(0, 0)]
+    assert isinstance(clip, Clip) and clip.boxes is not None
+    kinds = [float(i) for i in wide.members(0)]
+    expected = [[i / 3, 0.5, (i + 0.6) / 3, 1.0, kind] for i, kind in enumerate(kinds)]
+    torch.testing.assert_close(clip.boxes, torch.tensor(expected).expand(3, 3, 5))
+    long = JoinedDataset(source=Boxed(), count=3, train=False, seed=0)
+    clip = long[(0, 0)]
+    assert isinstance(clip, Clip) and clip.boxes is not None and clip.boxes.shape == (9, 3, 5)
+    kinds = [float(i) for i in long.members(0)]
+    for frame in range(9):
+        slot = frame // 3
+        assert clip.boxes[frame, slot].tolist() == pytest.approx([0.0, 0.5, 0.6, 1.0, kinds[slot]])
+        assert clip.boxes[frame].isnan().all(-1).sum() == 2
+    assert made()[(0, 0)].boxes is None  # type: ignore[union-attr]

@@ -109,7 +109,7 @@ def test_one_draw_places_pixels_and_stored_flow(crop: str) -> None:
         for flip in (0.0, 1.0):
             transform = TrainTransform(short_side=32, size=16, crop=crop, flip=flip)
             rng = np.random.default_rng(seed)
-            cut, _, moved, _ = transform.geometry(video, None, flow, 0, rng)
+            cut, _, moved, _, _ = transform.geometry(video, None, flow, 0, rng)
             assert moved is not None and cut.shape[-2:] == moved.shape[-2:] == (16, 16)
             expected = cut[:2] if not flip else torch.stack([255 - cut[0], cut[1]])
             assert torch.equal(moved, expected)

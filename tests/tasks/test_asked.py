@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +24,7 @@ from whyact.ops.encode import write_video
 from whyact.tasks.evaluation_record import read_predictions, read_record
 from whyact.tasks.explain import explain
 from whyact.tasks.inputs import clips_of
-from whyact.tasks.localise import METHODS, localise
+from whyact.tasks.localise import METHODS, localise, pieces
 from whyact.tasks.named import measure_named, named_scores, named_values
 from whyact.tasks.timeline import timeline
 from whyact.tasks.train import train
@@ -151,15 +153,24 @@ def test_localisation_has_every_method_on_the_same_clips(run: Path, window: int)
         assert len(record["found"][method]) == 3
     whole = [i for one in record["found"]["uniform"] for i in one["intervals"]]
     assert {(i["start"], i["stop"]) for i in whole} == {(0, 16)}
-    actions = [
-        {
-            (one["id"], i["action"], i["score"])
-            for one in record["found"][m]
-            for i in one["intervals"]
-        }
-        for m in METHODS
-    ]
-    assert all(a == actions[0] for a in actions)
+    scores = {m: total_scores(record["found"][m]) for m in METHODS}
+    assert all(s == pytest.approx(scores["uniform"]) for s in scores.values())
+
+
+def total_scores(clips: list[dict[str, Any]]) -> dict[tuple[str, int], float]:
+    """Of every action of every clip, over its pieces."""
+    found: dict[tuple[str, int], float] = Counter()
+    for one in clips:
+        for i in one["intervals"]:
+            found[one["id"], i["action"]] += i["score"]
+    return found
+
+
+def test_pieces_share_the_score_of_an_action_by_their_time() -> None:
+    first, second = pieces(2, [(0, 3), (5, 6)], 0.8)
+    assert (first.action, first.start, first.stop, first.score) == (2, 0, 3, pytest.approx(0.6))
+    assert (second.start, second.stop, second.score) == (5, 6, pytest.approx(0.2))
+    assert pieces(2, [], 0.8) == []
 
 
 def test_a_clip_in_one_window_is_scored_as_the_model_scores_it(run: Path) -> None:
@@ -171,8 +182,8 @@ def test_a_clip_in_one_window_is_scored_as_the_model_scores_it(run: Path) -> Non
         assert isinstance(clip, Clip) and clip.id == one["id"]
         video = clip.video[None].float() / 255
         wished = loaded.model.score_each(video, range(len(loaded.classes)))
-        scores = {i["action"]: i["score"] for i in one["intervals"]}
-        own = torch.tensor([scores[y] for y in range(len(loaded.classes))])
+        scores = total_scores([one])
+        own = torch.tensor([scores[one["id"], y] for y in range(len(loaded.classes))])
         assert torch.allclose(own, wished.logits[0].sigmoid(), atol=1e-5)
     assert (record["smooth"], record["hop"], record["window"]) == (1, 0, 0)
 
@@ -222,8 +233,17 @@ def test_a_graph_of_the_true_boxes_trains_and_is_evaluated(config: Config) -> No
     made = copy.deepcopy(config)
     made.name, made.data.backdrop.boxes = "boxes", True
     made.model.spatial_graph.type = "boxes"
-    scores = train(made).scores["multi"]
+    found = train(made)
+    scores = found.scores["multi"]
     assert 0 <= scores["map"] <= 1 and set(scores["asked"]) == {p.name for p in PROTOCOLS}
+    named = measure_named(found.folder, clips=2)["values"]
+    assert len(named["right_actor"]) == 2 and named["right_actor"] != named["right_actor_chance"]
+    assert 0 <= localise(found.folder, clips=2, window=4)["scores"]["model"]["map"] <= 1
+    blind = copy.deepcopy(made)
+    blind.data.backdrop.boxes = False
+    for measure in (measure_named, localise):
+        with pytest.raises(WhyactError, match=r"for Backdrop set data\.backdrop\.boxes"):
+            measure(found.folder, clips=1, data=blind)
 
 
 def test_evaluate_prints_when_and_on_whom(run: Path, capsys: pytest.CaptureFixture) -> None:

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv as csv
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from whyact.config import BalanceConfig
 from whyact.data.protocol import ClipDataset
+from whyact.data.tables import read_table
 from whyact.types import WhyactError
 
 
@@ -61,19 +59,7 @@ def _own(config: BalanceConfig, dataset: ClipDataset) -> Sequence[Hashable]:
 
 def _of_table(config: BalanceConfig, ids: Sequence[str]) -> Sequence[Hashable]:
     path = Path(config.table)
-    try:
-        read = csv.read_csv if path.suffix == ".csv" else pq.read_table
-        table = read(path)
-    except (OSError, pa.ArrowException) as error:
-        raise WhyactError(
-            f"data.balance.table {path}: cannot be read as Parquet or CSV ({error})."
-        ) from error
-    missing = {"id", config.column} - set(table.column_names)
-    if missing:
-        raise WhyactError(
-            f"data.balance.table {path} has no column {sorted(missing)[0]!r}; it has "
-            f"{', '.join(table.column_names)}."
-        )
+    table = read_table(path, sorted({"id", config.column}), "data.balance.table")
     names = [str(name) for name in table["id"].to_pylist()]
     found = dict(zip(names, table[config.column].to_pylist(), strict=True))
     lost = [name for name in ids if name not in found]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from whyact.config import DataConfig
 from whyact.data.backdrop import SPLITS, load_backdrop
+from whyact.data.boxes import BoxTable
 from whyact.data.catalog import VIDEO_SETS, listing_of
 from whyact.data.joined import JoinedDataset
 from whyact.data.listing import Listing
@@ -30,6 +32,11 @@ def _backdrop(
         )
     if config.motion.source != "none":
         raise WhyactError("data.motion works on sets of video files; set its source to none.")
+    if config.boxes.table:
+        raise WhyactError(
+            "data.boxes.table works on sets of video files; Backdrop's own boxes come with "
+            "data.backdrop.boxes: true."
+        )
     if split not in SPLITS:
         raise WhyactError(f"Backdrop has no split '{split}'; choose from {list(SPLITS)}.")
     return load_backdrop(
@@ -70,6 +77,14 @@ def _motion(config: DataConfig) -> MotionStream | None:
     return MotionStream(source=m.source, weights=m.weights, bound=m.bound, jitter=m.jitter)
 
 
+def box_table(config: DataConfig) -> BoxTable | None:
+    """The table that ``data.boxes`` names; None without."""
+    b = config.boxes
+    if not b.table:
+        return None
+    return BoxTable(path=Path(b.table), reach=b.reach, most=b.most, least_score=b.least_score)
+
+
 def listed_clips(
     config: DataConfig, listing: Listing, *, train: bool = False, seed: int = 0
 ) -> VideoDataset:
@@ -86,6 +101,7 @@ def listed_clips(
         frame_rate=c.frame_rate, tempo_jitter=c.tempo_jitter if train else 0.0, short=c.short,
         clips=views_of(config.protocol).clips, train_transform=training if train else None,
         test_transform=testing, seed=seed, motion=_motion(config), swap=training.swap,
+        boxes=box_table(config),
     )  # fmt: skip
 
 

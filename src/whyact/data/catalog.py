@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from whyact.config import DataConfig
 from whyact.data.annotations import read_folder, read_list, read_ut_interaction
 from whyact.data.folds import CARVED, carve, group_fold, groups_of, random_fold
+from whyact.data.formats.action_genome import action_genome_boxes
 from whyact.data.formats.charades import read_charades
 from whyact.data.formats.kinetics import read_kinetics
 from whyact.data.formats.something import read_something_v1, read_something_v2
-from whyact.data.formats.sports_hhi import read_sports_hhi
+from whyact.data.formats.sports_hhi import read_sports_hhi, sports_hhi_boxes
 from whyact.data.formats.ucf_hmdb import read_hmdb51, read_ucf101
 from whyact.data.listing import Listing
 from whyact.data.shards import read_shards
@@ -33,6 +36,7 @@ class VideoSet:
         grouped: its official folds leave one group out.
         carved: the set has no split to select on, so ``val`` and ``fit`` are carved out of
             ``train``.
+        boxes: makes the table of its annotated boxes from ``root, annotations``; None without.
     """
 
     title: str
@@ -43,6 +47,7 @@ class VideoSet:
     releases: bool = False
     grouped: bool = False
     carved: bool = False
+    boxes: Callable[[str, str], pa.Table] | None = None
 
     def listing(self, config: DataConfig, split: str, fold: int = 0) -> Listing:
         """The listing of an official split."""
@@ -89,10 +94,11 @@ VIDEO_SETS: Mapping[str, VideoSet] = {
     ),
     "charades": VideoSet(
         "Charades", read_charades, classes=157, carved=True,
-        counts={"train": (7_985,), "test": (1_863,)},
+        counts={"train": (7_985,), "test": (1_863,)}, boxes=action_genome_boxes,
     ),
     "sports_hhi": VideoSet(
         "SportsHHI", read_sports_hhi, classes=34, carved=True, counts={"all": (50_649,)},
+        boxes=sports_hhi_boxes,
     ),
 }  # fmt: skip
 """Sets of video files, by their ``data.type``."""

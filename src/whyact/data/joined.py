@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whyact.data.boxes import through
 from whyact.data.protocol import ClipDataset
 from whyact.types import Clip, Failure, Interval, WhyactError
 
@@ -141,6 +142,7 @@ class JoinedDataset:
             foreground=_joined([p.foreground for p in parts], axis),
             background=_joined([p.background for p in parts], axis),
             motion=_joined([p.motion for p in parts], axis),
+            boxes=_joined_boxes([p.boxes for p in parts], self.axis),
         )
 
 
@@ -148,3 +150,21 @@ def _joined(parts: Sequence[Tensor | None], axis: int) -> Tensor | None:
     """Parts along an axis of (..., T, H, W); None where one is missing."""
     known = [p for p in parts if p is not None]
     return torch.cat(known, axis) if len(known) == len(parts) else None
+
+
+def _joined_boxes(parts: Sequence[Tensor | None], axis: str) -> Tensor | None:
+    """Boxes (T, O, 5) of the parts in the joined clip, nobody of one in another's slot."""
+    known = [p for p in parts if p is not None]
+    if len(known) < len(parts):
+        return None
+    if axis == "width":  # part i is what is seen through a window that begins i widths to the left
+        wide = len(known)
+        return torch.cat([through(b, (-i, 0, wide - i, 1)) for i, b in enumerate(known)], 1)
+    slots = torch.cat(
+        [b.new_full((len(b), sum(p.shape[1] for p in known), 5), torch.nan) for b in known]
+    )
+    frame = slot = 0
+    for part in known:
+        slots[frame : frame + len(part), slot : slot + part.shape[1]] = part
+        frame, slot = frame + len(part), slot + part.shape[1]
+    return slots

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from whyact.data.boxes import Window, through
 from whyact.data.other_scene import before_other_scene
 from whyact.data.views import CROPS
 from whyact.ops.motion_field import mirror_flow
@@ -19,17 +20,20 @@ from whyact.types import WhyactError
 
 def resize_short(video: Tensor, side: int) -> Tensor:
     """Scale (..., H, W) so that the shorter side is ``side``; nothing to do returns the input."""
-    h, w = video.shape[-2:]
-    if min(h, w) == side:
-        return video
+    return _scale(video, side, stretch=False)
+
+
+def _scaled(h: int, w: int, side: int, stretch: bool) -> tuple[int, int]:
+    """Height and width of a frame whose shorter side (stretched: both) becomes ``side``."""
+    if stretch:
+        return side, side
     scale = side / min(h, w)
-    return _resize(video, max(side, round(h * scale)), max(side, round(w * scale)))
+    return max(side, round(h * scale)), max(side, round(w * scale))
 
 
 def _scale(video: Tensor, side: int, stretch: bool) -> Tensor:
-    if not stretch:
-        return resize_short(video, side)
-    return video if video.shape[-2:] == (side, side) else _resize(video, side, side)
+    h, w = _scaled(video.shape[-2], video.shape[-1], side, stretch)
+    return video if video.shape[-2:] == (h, w) else _resize(video, h, w)
 
 
 def _resize(video: Tensor, h: int, w: int) -> Tensor:
@@ -96,28 +100,31 @@ class TrainTransform:
         self, video: Tensor, mask: Tensor | None, label: int | Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor | None, int | Tensor]:
         """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
-        video, mask, _, label = self.geometry(video, mask, None, label, rng)
+        video, mask, _, label, _ = self.geometry(video, mask, None, label, rng)
         return self.photometry(video, rng), mask, label
 
     def geometry(
         self, video: Tensor, mask: Tensor | None, flow: Tensor | None, label: int | Tensor,
-        rng: np.random.Generator,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, int | Tensor]:  # fmt: skip
-        """Crop and flip the clip, its mask and its stored flow (2, T, H, W) uint8 by one draw."""
+        rng: np.random.Generator, boxes: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, int | Tensor, Tensor | None]:  # fmt: skip
+        """Crop and flip a clip, its mask, stored flow (2, T, H, W) uint8 and boxes by one draw."""
         if self.stretch or self.crop != "random_resized":  # that crop scales by itself
             video = _scale(video, self.short_side, self.stretch)
             mask = _scale(mask, self.short_side, self.stretch) if mask is not None else None
             flow = _scale(flow, self.short_side, self.stretch) if flow is not None else None
-        top, left, h, w = self._box(video.shape[-2], video.shape[-1], rng)
+        tall, wide = video.shape[-2:]
+        top, left, h, w = self._box(tall, wide, rng)
         video = _crop(video, top, left, h, w, self.size)
         mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None
         flow = _crop(flow, top, left, h, w, self.size) if flow is not None else None
+        window = left / wide, top / tall, (left + w) / wide, (top + h) / tall
         if rng.random() < self.flip:
             video = video.flip(-1)
             mask = mask.flip(-1) if mask is not None else None
             flow = mirror_flow(flow) if flow is not None else None
             label = swap_label(label, self.swap)
-        return video, mask, flow, label
+            window = window[2], window[1], window[0], window[3]
+        return video, mask, flow, label, None if boxes is None else through(boxes, window)
 
     def _box(self, h: int, w: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         size = self.size
@@ -183,6 +190,15 @@ class TestTransform:
         """The same crop of the stored flow (2, T, H, W) uint8."""
         cut, _ = self(flow, None, crop)
         return mirror_flow(cut.flip(-1)) if self.mirrors(crop) else cut
+
+    def boxes(self, boxes: Tensor, h: int, w: int, crop: int = 0) -> Tensor:
+        """The same crop's boxes (T, O, 5), from those of frames of h x w pixels."""
+        tall, wide = _scaled(h, w, self.short_side, self.stretch)
+        top, left = self._corner(tall, wide, crop)
+        sides = left / wide, (left + self.size) / wide
+        left_side, right_side = reversed(sides) if self.mirrors(crop) else sides
+        window: Window = (left_side, top / tall, right_side, (top + self.size) / tall)
+        return through(boxes, window)
 
     def mirrors(self, crop: int) -> bool:
         """Whether a crop is flipped."""

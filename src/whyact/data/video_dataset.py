@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whyact.data.boxes import BoxTable, Window, through
 from whyact.data.content import content_hashes
 from whyact.data.listing import Listing
 from whyact.data.motion_stream import MotionStream
@@ -43,17 +44,29 @@ def pick_frames(
     return (picked + first).tolist()
 
 
-def _cut(frames: Tensor, box: tuple[float, float, float, float] | None) -> Tensor:
-    """The box, in shares of the frame, of (..., H, W); at least a pixel of it."""
+def _inside(h: int, w: int, box: Window) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a box in shares of the frame, in pixels; at least one of them."""
+    left, top = min(int(box[0] * w), w - 1), min(int(box[1] * h), h - 1)
+    return left, top, max(math.ceil(box[2] * w), left + 1), max(math.ceil(box[3] * h), top + 1)
+
+
+def _cut(frames: Tensor, box: Window | None) -> Tensor:
+    """The box, in shares of the frame, of (..., H, W)."""
     if box is None:
         return frames
-    h, w = frames.shape[-2:]
-    left, top = min(int(box[0] * w), w - 1), min(int(box[1] * h), h - 1)
-    right, bottom = max(math.ceil(box[2] * w), left + 1), max(math.ceil(box[3] * h), top + 1)
+    left, top, right, bottom = _inside(frames.shape[-2], frames.shape[-1], box)
     return frames[..., top:bottom, left:right]
 
 
-_Read = tuple[Tensor, Tensor, Tensor | None]
+def _cut_boxes(boxes: Tensor, h: int, w: int, box: Window | None) -> Tensor:
+    """Boxes of frames of h x w pixels, in shares of what `_cut` leaves of them."""
+    if box is None:
+        return boxes
+    left, top, right, bottom = _inside(h, w, box)
+    return through(boxes, (left / w, top / h, right / w, bottom / h))
+
+
+_Read = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
 class VideoDataset:
@@ -67,6 +80,10 @@ class VideoDataset:
         test_transform: of the test protocol. seed: of the training randomness.
         swap: classes that a horizontal flip swaps, of `whyact.data.transforms.flip_map`.
         motion: makes or reads the second stream; None for a single one.
+        boxes: of persons and objects, which clips bring; None for none.
+
+    Raises:
+        WhyactError: boxes of other videos.
     """
 
     scenes: tuple[str, ...] = ()
@@ -76,6 +93,7 @@ class VideoDataset:
         frame_rate: float = 0, tempo_jitter: float = 0, short: str = "loop", clips: int = 1,
         train_transform: TrainTransform | None, test_transform: TestTransform, seed: int = 0,
         motion: MotionStream | None = None, swap: Mapping[int, int] | None = None,
+        boxes: BoxTable | None = None,
     ) -> None:  # fmt: skip
         self.listing = listing
         self.classes = listing.classes
@@ -83,6 +101,9 @@ class VideoDataset:
         self.frame_rate, self.tempo_jitter, self.short = frame_rate, tempo_jitter, short
         self.clips, self.seed, self.motion = clips, seed, motion
         self.swap = dict(swap or {})
+        self.boxes = boxes
+        if boxes is not None:
+            boxes.check(r.path for r in listing.records)
         self.train_transform, self.test_transform = train_transform, test_transform
         self.views = 1 if train_transform else clips * test_transform.crops
         self.labels: Sequence[int | tuple[int, ...]] = [r.label for r in listing.records]
@@ -111,24 +132,30 @@ class VideoDataset:
         )  # fmt: skip
         crops = self.test_transform.crops
         try:
-            video, times, flow = self._read(index, turn // crops, rng)
+            video, times, flow, boxes = self._read(index, turn // crops, rng)
         except (VideoError, OSError) as error:  # a wrong setting is no failure of the file
             return Failure(record.id, str(error))
         label = self._label(index)
         if self.train_transform is not None and rng is not None:
-            video, _, flow, label = self.train_transform.geometry(video, None, flow, label, rng)
+            video, _, flow, label, boxes = self.train_transform.geometry(
+                video, None, flow, label, rng, boxes
+            )
             field = self._field(video, flow)
             video = self.train_transform.photometry(video, rng)
             if field is not None and self.motion is not None:
                 field = self.motion.jittered(field, rng)
         else:
+            if boxes is not None:
+                h, w = video.shape[-2:]
+                boxes = self.test_transform.boxes(boxes, h, w, turn % crops)
             video, _ = self.test_transform(video, None, crop=turn % crops)
             flow = self.test_transform.flow(flow, turn % crops) if flow is not None else None
             field = self._field(video, flow)
         order = self._class_order(turn % crops) if rng is None else None
         return Clip(
-            video=video, label=label, id=record.id, times=times, motion=field, class_order=order
-        )
+            video=video, label=label, id=record.id, times=times, motion=field, class_order=order,
+            boxes=boxes,
+        )  # fmt: skip
 
     def _class_order(self, crop: int) -> Tensor | None:
         """How a test view's logits are to be read: a mirrored "left" is a "right"."""
@@ -164,7 +191,10 @@ class VideoDataset:
         flow = self.motion.read(path, picked) if self.motion is not None and stored else None
         video, times = read_frames(path, picked)
         flow = _cut(flow, record.box) if flow is not None else None
-        read = _cut(video, record.box), times, flow
+        boxes = self.boxes.at(path, times) if self.boxes is not None else None
+        if boxes is not None:
+            boxes = _cut_boxes(boxes, video.shape[-2], video.shape[-1], record.box)
+        read = _cut(video, record.box), times, flow, boxes
         self._last = (key, read) if rng is None and self.test_transform.crops > 1 else None
         return read
 
@@ -177,4 +207,6 @@ class VideoDataset:
             content = record.content or next(read)
             part = f"{record.span}\0{record.box}" if record.span or record.box else ""
             digest.update(f"{record.id}\0{record.label}\0{content}{part}\n".encode())
+        if self.boxes is not None:
+            digest.update(self.boxes.fingerprint.encode())
         return digest.hexdigest()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whyact.models.recognizer import ActionRecognizer, VideoModel, Wanted
+from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Prompts
 from whyact.types import WhyactError
 
@@ -51,6 +52,24 @@ def intervened(model: ActionRecognizer, change: Intervention) -> ActionRecognize
 def wishing(model: VideoModel, wanted: Wanted) -> VideoModel:
     """A model with the same weights that is asked for this in every forward pass."""
     return _calling(model, partial(model.forward, wanted=wanted))
+
+
+def with_boxes(model: VideoModel, boxes: Tensor | None) -> VideoModel:
+    """A model with the same weights that gives these boxes to every clip that comes without.
+
+    So explainers and tests, which know pixels only, work on a clip of a model that reads boxes. One
+    that finds regions by itself, or no boxes, give the model back.
+
+    Args:
+        model: any. boxes: (T, O, 5) of one clip, see `whyact.types.Batch.boxes`.
+    """
+    graph = getattr(model, "spatial_graph", None)
+    if boxes is None or not isinstance(graph, BoxSpatialGraph):
+        return model
+    changed, made = _shallow(model), _shallow(graph)
+    made.given = boxes
+    changed.spatial_graph = made
+    return changed
 
 
 def _edited(make: Callable[..., Prompts], change: Intervention, *args: Any, **how: Any) -> Prompts:

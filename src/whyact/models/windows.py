@@ -12,9 +12,6 @@ from whyact.models.recognizer import VideoModel
 from whyact.nn.head import best_wished
 from whyact.types import WhyactError
 
-Read = Callable[[int, int], Tensor]
-"""Gives frames ``start`` to ``stop`` of a video as (3, stop - start, H, W) float in [0, 1]."""
-
 
 @torch.no_grad()
 def wish_evidence(
@@ -64,14 +61,14 @@ def window_starts(length: int, window: int, hop: int) -> list[int]:
 
 
 def video_evidence(
-    score: Callable[[Tensor], Tensor], read: Read, *, length: int, window: int, hop: int = 0
+    score: Callable[[int, int], Tensor], *, length: int, window: int, hop: int = 0
 ) -> Tensor:
     """Evidence of every frame of a video, (length, n), the mean over the windows that see it.
 
     One window is in memory at a time; what grows with the video is this result only.
 
     Args:
-        score: maps a window (3, w, H, W) to (T', n). read: see `Read`.
+        score: maps a window, frames ``start`` to ``stop`` of the video, to (T', n).
         length: frames of the video. window: w; a shorter video is one window.
         hop: frames between windows; half a window if 0.
     """
@@ -79,7 +76,7 @@ def video_evidence(
     counts = torch.zeros(length, 1)
     for start in window_starts(length, window, hop or max(1, window // 2)):
         stop = min(length, start + window)
-        found = score(read(start, stop)).float().cpu()
+        found = score(start, stop).float().cpu()
         # A time step stands for its frames, so that no evidence leaks to its neighbours.
         spread = F.interpolate(found.T[None], size=stop - start, mode="nearest")[0].T
         total = torch.zeros(length, found.shape[1]) if total is None else total

@@ -95,7 +95,13 @@ class BoxSpatialGraph(nn.Module):
     Args:
         token_width: D. code_width: C. kinds: classes of boxes, persons (class 0) included.
         layers: graph convolutions. cues: see `RegionAdjacency`.
+
+    Attributes:
+        given: (T, O, 5), boxes of all clips that come without; see
+            `whyact.models.interventions.with_boxes`.
     """
+
+    given: Tensor | None = None
 
     def __init__(
         self, *, token_width: int, code_width: int = 64, kinds: int = 1, layers: int = 1,
@@ -130,17 +136,21 @@ class BoxSpatialGraph(nn.Module):
             boxes: (B, T, O, 5), see `check_boxes`; of T frames those in the middle of each of the
                 T' parts are taken.
         """
+        if boxes is None and self.given is not None:
+            boxes = self.given.expand(len(tokens), -1, -1, -1)
         if boxes is None:
             raise WhyactError(
-                "model.spatial_graph.type boxes needs boxes with every clip; give them to the "
-                "model (boxes=...), or take type learned, which finds regions by itself."
+                "model.spatial_graph.type boxes needs boxes with every clip. Name a table of them "
+                "in data.boxes.table (predict and explain: --boxes FILE), for Backdrop set "
+                "data.backdrop.boxes, or give them to the model (boxes=...); type learned finds "
+                "regions by itself."
             )
         steps = tokens.shape[1]
         middle = (torch.arange(steps, device=boxes.device) * 2 + 1) * boxes.shape[1] // (2 * steps)
         boxes = boxes.to(tokens)[:, middle]
         real = check_boxes(boxes, len(tokens))
         kind = boxes[..., 4].nan_to_num(0.0).long()
-        if int(kind.max()) >= self.kinds:
+        if bool((kind >= self.kinds).any()):
             raise WhyactError(
                 f"A box has class {int(kind.max())}, but model.spatial_graph.kinds is {self.kinds}."
             )

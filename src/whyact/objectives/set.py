@@ -163,14 +163,13 @@ class ObjectiveSet:
         views = self.views(batch, generator)
         wanted = self.specification(batch, views, generator)
         asked = () if wanted is None else (wanted,)
-        given = {} if batch.boxes is None else {"boxes": batch.boxes}
-        if given and views:
+        if batch.given and views:
             raise WhyactError(
                 "Clips come with boxes, but these objectives make clips of their own, without any: "
                 f"{', '.join(sorted({name.split('.')[0] for name in views}))}. Set their weights "
                 "to 0."
             )
-        outputs = self.split(model(self.inputs(batch, views), *asked, **given), batch, views)
+        outputs = self.split(model(self.inputs(batch, views), *asked, **batch.given), batch, views)
         total = outputs["clip"].logits.new_zeros((), dtype=torch.float32)
         values: dict[str, Tensor] = {}
         for objective, weight in self.terms:

@@ -63,7 +63,7 @@ class SpecifiedActions(Objective):
             raise WhyactError(
                 "objectives.specification needs multi-hot labels (B, Y), but they are "
                 f"{tuple(label.shape)}: train on clips with several actions (Backdrop's multi "
-                "splits, or data.join), or set it to 0."
+                "or untrimmed splits, or data.join), or set it to 0."
             )
         return draw_specification(label, generator)
 

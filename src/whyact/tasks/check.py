@@ -13,6 +13,7 @@ from typing import Any
 from rich.progress import track
 
 from whyact.config import Config, DataConfig
+from whyact.data.builders import box_table
 from whyact.data.catalog import VideoSet, chosen_folds, listing_of, video_set
 from whyact.data.inspection import Inspection, inspect_all
 from whyact.data.listing import CARVED, Listing, Record
@@ -90,6 +91,7 @@ def check_data(
         for split in _splits(data, chosen)
     }
     findings = [*_files(parts, seen), *_labels(parts, seen), *_counts(chosen, parts, official)]
+    findings += _boxes(data, parts)
     for fold in numbers:
         findings += _leaks(data, chosen, fold, len(numbers), parts, seen)
     clips = {
@@ -126,6 +128,17 @@ def _files(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iter
             elif state.frames < record.frames:
                 text = f"{record.path}: {state.frames} of the {record.frames} frames of its list."
                 yield Finding("missing", name, record.id, text)
+
+
+def _boxes(data: DataConfig, parts: Mapping[str, Listing]) -> Iterable[Finding]:
+    """Videos that the table of boxes does not know."""
+    table = box_table(data)
+    if table is not None:
+        for name, part in parts.items():
+            for record in part.records:
+                if table.name(record.path) is None:
+                    text = f"{record.path}: {data.boxes.table} has no boxes of it."
+                    yield Finding("no boxes", name, record.id, text)
 
 
 def _labels(parts: Mapping[str, Listing], seen: Mapping[str, Inspection]) -> Iterable[Finding]:

@@ -133,7 +133,8 @@ def read_codes(
             continue
         if batch.label.ndim != 1:
             raise WhyactError("Codes are shown by action, and these clips have several at once.")
-        output = model(batch.to(device).streams)
+        ready = batch.to(device)
+        output = model(ready.streams, **ready.given)
         codes = [output.mean_code(c).cpu() for c in (output.action_code, output.nuisance_code)]
         parts.append([batch.label, batch.nuisance, *codes])
         ids += batch.ids
@@ -224,7 +225,7 @@ def _attention(
     ready = batch.to(device)
     heats = {}
     for loaded, name in zip(models, names, strict=True):
-        odds = attention_map(loaded.model(ready.streams), batch.video.shape[2:])
+        odds = attention_map(loaded.model(ready.streams, **ready.given), batch.video.shape[2:])
         heats[name] = list((2 * odds - 1).clamp_min(0).cpu())
     titles = [dataset.classes[int(label)] for label in batch.label]
     return draw_attention(file, list(batch.video), heats, titles)

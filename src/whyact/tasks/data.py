@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 from rich.progress import track
 
 from whyact.config import Config
 from whyact.data.backdrop import SPLITS
 from whyact.data.backdrop.arrays import split_size
 from whyact.data.backdrop.export import contact_sheets, write_videos
-from whyact.data.catalog import listing_of
+from whyact.data.catalog import VIDEO_SETS, listing_of
 from whyact.data.shards import Written, write_shards
 from whyact.types import WhyactError
 
@@ -71,3 +73,28 @@ def shard_data(
             listing, Path(out) / name, megabytes=megabytes, seed=config.seed, progress=bar
         )
     return made
+
+
+def write_boxes(config: Config, *, out: str | Path) -> tuple[int, int]:
+    """Write a set's annotated boxes as a table for ``data.boxes.table``, see `whyact.data.boxes`.
+
+    Args:
+        config: whose ``data`` has annotated boxes. out: file, CSV by that suffix, or Parquet.
+
+    Returns:
+        Numbers of boxes and of videos.
+
+    Raises:
+        WhyactError: a set without boxes, or files that do not fit.
+    """
+    data, file = config.data, Path(out)
+    sets = {name: one.boxes for name, one in VIDEO_SETS.items() if one.boxes is not None}
+    if data.type not in sets:
+        raise WhyactError(
+            f"data.type '{data.type}' has no annotated boxes; {', '.join(sets)} have. Write those "
+            "of a detector into a table of the same form (docs/asking.md)."
+        )
+    table = sets[data.type](data.root, data.annotations)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (csv.write_csv if file.suffix == ".csv" else pq.write_table)(table, file)
+    return table.num_rows, len(table["video"].unique())

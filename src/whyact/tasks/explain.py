@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from whyact.config_io import nearest
 from whyact.explainers.native import explain_output
-from whyact.models.interventions import wishing
+from whyact.models.interventions import wishing, with_boxes
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
 from whyact.tasks.asked import can_be_asked
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
 from whyact.tasks.explanation_tests import STEPS, add_tests
-from whyact.tasks.inputs import clips_of, find_clips
+from whyact.tasks.inputs import boxes_from, clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import ActionOutput, Clip, Explanation, Failure, WhyactError
@@ -134,6 +134,7 @@ def explain(
     counterfactual: bool = False,
     html: bool = False,
     test_steps: int = STEPS,
+    boxes: str | Path = "",
 ) -> list[Explained]:
     """Explain videos; one that cannot be read gets its error, and the others go on.
 
@@ -148,18 +149,18 @@ def explain(
         html: write a page a clip, and ``index.html``, which sorts them.
         test_steps: of deletion and insertion, for the pages, each 20 forward passes a clip; 0
             leaves the tests out.
+        boxes: as of `whyact.tasks.predict.predict`.
 
     Raises:
         WhyactError: an action that the model does not know, or no video at a path.
     """
-    loaded = load_model(checkpoint, device)
+    loaded = boxes_from(load_model(checkpoint, device), boxes)
     if action is not None and action not in loaded.classes:
         raise WhyactError(
             f"The model has no class '{action}'. Did you mean '{nearest(action, loaded.classes)}'?"
         )
     targets = [] if action is None else [loaded.classes.index(action)]
-    if action is not None and can_be_asked(loaded):
-        loaded = replace(loaded, model=wishing(loaded.model, action))
+    wish = action if can_be_asked(loaded) else None
     results = []
     stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")
@@ -172,7 +173,7 @@ def explain(
         files = explain_to(
             Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
             targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-            test_steps=test_steps,
+            test_steps=test_steps, wish=wish,
         )  # fmt: skip
         results.append(files)
     if html:
@@ -193,6 +194,7 @@ def explain_to(
     counterfactual: bool = False,
     html: bool = False,
     test_steps: int = STEPS,
+    wish: str | None = None,
 ) -> Explained:
     """Explain one clip and write its files, ``<folder>/<stem>.*``.
 
@@ -200,18 +202,21 @@ def explain_to(
         folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
         loaded: the model. targets: classes to explain; the predicted one if empty.
         shares, counterfactual, html, test_steps: as of `explain`.
+        wish: what the model is asked for in every forward pass; None for nothing.
     """
     device = next(loaded.model.parameters()).device
+    model = with_boxes(loaded.model, clip.boxes)
+    model = model if wish is None else wishing(model, wish)
     video = clip.video.to(device)
     (explanation, *others), chances = explain_classes(
-        loaded.model, video, targets=targets, count=PAGE_CLASSES if html else 1, mask=clip.mask,
+        model, video, targets=targets, count=PAGE_CLASSES if html else 1, mask=clip.mask,
         shares=shares, multi_label=loaded.multi_label,
     )  # fmt: skip
     if counterfactual:
-        explanation = add_counterfactual(loaded.model, video, explanation)
+        explanation = add_counterfactual(model, video, explanation)
     if html and test_steps:
         explanation = add_tests(
-            loaded.model, video, explanation, steps=test_steps, multi_label=loaded.multi_label
+            model, video, explanation, steps=test_steps, multi_label=loaded.multi_label
         )
     return write_explanation(
         folder,

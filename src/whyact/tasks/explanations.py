@@ -23,6 +23,7 @@ from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
+from whyact.models.interventions import with_boxes
 from whyact.models.recognizer import ActionRecognizer
 from whyact.report.explanation_table import write_table
 from whyact.tasks.evaluate import run_folder
@@ -61,7 +62,10 @@ def _job(
     limbs = None
     if isinstance(dataset, BackdropDataset):
         limbs = torch.stack([dataset.limb_mask(int(i)) for i in found.index])
-    bench = Bench(loaded.model, methods, found.video.shape[2:])
+    model = loaded.model
+    if found.boxes is not None:
+        model = with_boxes(model, found.boxes[0])  # of the only clip, see `_batch`
+    bench = Bench(model, methods, found.video.shape[2:])
     # Randomisation and sensitivity of the first clips only; a batch is measured as a whole.
     made, targets = measure_batch(
         bench, found.video, mask=found.mask, limbs=limbs, rerun=start < rerun, settings=settings
@@ -70,10 +74,10 @@ def _job(
     truth = found.label if found.label.ndim == 1 else found.label.argmax(1)
     made.hits = (targets == truth).double().tolist()
     reasons = Reasons()
-    if isinstance(loaded.model, ActionRecognizer):
-        rounds = graph_rounds(loaded.model)
+    if isinstance(model, ActionRecognizer):
+        rounds = graph_rounds(model)
         steps = min(4, settings.get("steps", 4))
-        measure_reasons(loaded.model, found.video, found.mask, rounds, reasons, steps=steps)
+        measure_reasons(model, found.video, found.mask, rounds, reasons, steps=steps)
     return made, reasons
 
 
@@ -185,8 +189,13 @@ def _open(source: Path, data: Config | None, split: str) -> _Fold:
 
 
 def _batch(one: _Fold) -> int:
-    """Clips that are measured together, which does not change results: up to `BATCH`."""
+    """Clips that are measured together, which does not change results: up to `BATCH`.
+
+    One where they bring boxes: explainers multiply clips, and know of no boxes to go with them.
+    """
     data = (one.data or one.loaded.config).data
+    if data.boxes.table or data.backdrop.boxes:
+        return 1
     side = data.transform.size
     return min(BATCH, pass_size((data.clip.frames, side, side)))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from whyact.config import DataConfig
 from whyact.data.builders import listed_clips
 from whyact.data.listing import UNLABELLED, Listing, Record, is_video, mirror_pairs
 from whyact.data.video_dataset import VideoDataset
+from whyact.training.checkpoint import LoadedModel
 from whyact.types import WhyactError
 
 
@@ -47,3 +49,16 @@ def clips_of(config: DataConfig, paths: Sequence[Path], classes: Sequence[str]) 
     """Videos without labels, through the test protocol of a config."""
     records = tuple(Record(p, str(p), UNLABELLED, p.name) for p in paths)
     return listed_clips(config, Listing(tuple(classes), records, flip_pairs=mirror_pairs(classes)))
+
+
+def boxes_from(loaded: LoadedModel, table: str | Path) -> LoadedModel:
+    """The model with another table of boxes than its run's; the same model for an empty name.
+
+    Args:
+        loaded: model. table: see `whyact.data.boxes`.
+    """
+    if not table:
+        return loaded
+    data = loaded.config.data
+    data = replace(data, boxes=replace(data.boxes, table=str(table)))
+    return replace(loaded, config=replace(loaded.config, data=data))

@@ -18,6 +18,7 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
+from whyact.models.interventions import with_boxes
 from whyact.models.windows import video_evidence, wish_evidence
 from whyact.ops.intervals import cut, logarithmic, read_evidence, smoothed
 from whyact.tasks.evaluate import run_folder
@@ -60,9 +61,10 @@ def localise(
     """Turn evidence of frames into intervals and score them; write ``localisation.json``.
 
     Every method detects the same classes with the same scores, the model's probabilities of the
-    whole clip, and has evidence of its own for when: ``model`` the contributions of every frame
-    (`whyact.models.windows.wish_evidence`), ``motion`` the mean change of pixels, ``uniform`` the
-    whole clip, ``random`` an interval drawn for each class. So the rows differ in time only.
+    whole clip (of which each of several `pieces` has its share), and has evidence of its own for
+    when: ``model`` the contributions of every frame (`whyact.models.windows.wish_evidence`),
+    ``motion`` the mean change of pixels, ``uniform`` the whole clip, ``random`` an interval drawn
+    for each class. So the rows differ in time only.
 
     Args:
         checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
@@ -96,7 +98,7 @@ def localise(
             made.failed.append(clip.id)
             continue
         video = clip.video.float() / 255
-        evidence = _evidence(loaded, video, window or video.shape[1], hop)
+        evidence = _evidence(loaded, video, clip.boxes, window or video.shape[1], hop)
         change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
         truth = dataset.intervals(index)
         add_clip(made, loaded, clip.id, truth, evidence, change, settings, generator)
@@ -168,30 +170,35 @@ def add_clip(
     bar = None if least is None else float(logarithmic(least))
     for method, values in each.items():
         made.evidence[method].append(_to_scores(values.float(), score))
-        made.found[method].append(
-            [
-                Interval(y, start, stop, float(score[y]))
-                for y in wanted or [int(score.argmax())]
-                for start, stop in cut(
-                    values[:, y].numpy(), bar if method == "model" else None
-                ).spans
-            ]
-        )
+        found: list[Interval] = []
+        for y in wanted or [int(score.argmax())]:
+            spans = cut(values[:, y].numpy(), bar if method == "model" else None).spans
+            found += pieces(y, spans, float(score[y]))
+        made.found[method].append(found)
 
 
-def _evidence(loaded: LoadedModel, video: Tensor, window: int, hop: int) -> Tensor:
+def pieces(action: int, spans: Sequence[tuple[int, int]], score: float) -> list[Interval]:
+    """Intervals of an action in a clip, each with the action's score times its share of their time.
+
+    So of several pieces the long one comes first, and a short one is not as sure as the action is.
+    """
+    total = sum(stop - start for start, stop in spans)
+    return [Interval(action, start, stop, score * (stop - start) / total) for start, stop in spans]
+
+
+def _evidence(
+    loaded: LoadedModel, video: Tensor, boxes: Tensor | None, window: int, hop: int
+) -> Tensor:
     """Of every class in every frame of a clip (3, T, H, W) that the model sees in windows."""
     device = next(loaded.model.parameters()).device
     each = torch.eye(len(loaded.classes), device=device)
-    return video_evidence(
-        lambda part: wish_evidence(
-            loaded.model, part.to(device), each, softmax=not loaded.multi_label
-        )[0],
-        lambda start, stop: video[:, start:stop],
-        length=video.shape[1],
-        window=window,
-        hop=hop,
-    )  # fmt: skip
+
+    def score(start: int, stop: int) -> Tensor:
+        model = with_boxes(loaded.model, None if boxes is None else boxes[start:stop])
+        part = video[:, start:stop].to(device)
+        return wish_evidence(model, part, each, softmax=not loaded.multi_label)[0]
+
+    return video_evidence(score, length=video.shape[1], window=window, hop=hop)
 
 
 def _to_scores(values: Tensor, score: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from whyact.metrics.named_action import (
     right_actor_chance,
     swap_moves,
 )
+from whyact.models.interventions import with_boxes
 from whyact.tasks.asked import can_be_asked
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -47,7 +48,7 @@ def measure_named(
     for a name is its explanation of that class, and the score the class' logit.
 
     Args:
-        checkpoint: of a run. split: of Backdrop's multi kind, or of any set with ``data.join``.
+        checkpoint: of a run. split: Backdrop's multi or untrimmed, or one with ``data.join``.
         clips: how many, the first ones.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``named/<split>`` in the run's folder if empty. device: torch device.
@@ -71,10 +72,10 @@ def measure_named(
         if not isinstance(clip, Clip):
             failed.append(clip.id)
             continue
-        tokens, grid = loaded.model.encode(clip.video[None].float().to(device) / 255)
+        one, tokens, grid = _read(loaded, clip)
         actions, masks = dataset.labels[index], dataset.actor_masks(index)
         assert isinstance(actions, tuple)
-        for name, value in named_values(loaded, tokens, grid, actions, masks, threshold).items():
+        for name, value in named_values(one, tokens, grid, actions, masks, threshold).items():
             values.setdefault(name, []).append(value)
     record = {
         "split": split, "failed": failed, "threshold": threshold, "threshold_from": config.data.val,
@@ -96,8 +97,8 @@ def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset
         isinstance(dataset, BackdropDataset) and dataset.several
     ):
         raise WhyactError(
-            f"Split '{split}' has no mask for each of several actors; take Backdrop's multi, with "
-            "multi_val for data.val, or joined clips (data.join)."
+            f"Split '{split}' has no mask for each of several actors; take Backdrop's multi or "
+            "untrimmed, with multi_val or untrimmed_val for data.val, or joined clips (data.join)."
         )
     check_label_map(loaded.folder, loaded.classes, dataset.classes)
     return dataset
@@ -106,15 +107,20 @@ def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset
 def _threshold(
     loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
 ) -> float:  # fmt: skip
-    device = next(loaded.model.parameters()).device
     scores, labels = [], []
     for index in track(range(min(clips, len(dataset))), "Threshold", transient=True):
         clip = dataset[(index, 0)]
         if isinstance(clip, Clip):
-            tokens, grid = loaded.model.encode(clip.video[None].float().to(device) / 255)
-            scores.append(named_scores(loaded, tokens, grid).cpu())
+            scores.append(named_scores(*_read(loaded, clip)).cpu())
             labels.append(torch.as_tensor(clip.label))
     return best_threshold(torch.stack(scores), torch.stack(labels))
+
+
+def _read(loaded: LoadedModel, clip: Clip) -> tuple[LoadedModel, Tensor, tuple[int, int]]:
+    """The model with the clip's boxes, and the clip's tokens on their grid."""
+    device = next(loaded.model.parameters()).device
+    tokens, grid = loaded.model.encode(clip.video[None].float().to(device) / 255)
+    return replace(loaded, model=with_boxes(loaded.model, clip.boxes)), tokens, grid
 
 
 def named_scores(loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from whyact.data.views import views_of
-from whyact.tasks.inputs import clips_of, find_clips
+from whyact.tasks.inputs import boxes_from, clips_of, find_clips
 from whyact.training.checkpoint import load_model
 from whyact.training.predictions import predict_dataset
 from whyact.types import WhyactError
@@ -30,19 +30,22 @@ class Prediction:
 
 
 def predict(
-    checkpoint: str | Path, paths: Sequence[str], *, top_k: int = 5, device: str = "cpu"
-) -> list[Prediction]:
+    checkpoint: str | Path, paths: Sequence[str], *, top_k: int = 5, boxes: str | Path = "",
+    device: str = "cpu",
+) -> list[Prediction]:  # fmt: skip
     """Predict as evaluation does, over all views of the run's test protocol.
 
     A video that cannot be read gets its error, and the others go on.
 
     Args:
         checkpoint: of a run. paths: files, folders, globs. top_k: classes to list.
+        boxes: table of the videos' persons and objects (`whyact.data.boxes`), for a model that
+            reads them; the run's ``data.boxes.table`` if empty.
         device: torch device.
     """
     if top_k < 1:
         raise WhyactError(f"Asked for the {top_k} most probable classes; ask for at least 1.")
-    loaded = load_model(checkpoint, device)
+    loaded = boxes_from(load_model(checkpoint, device), boxes)
     config = loaded.config
     clips = clips_of(config.data, find_clips(paths), loaded.classes)
     found = predict_dataset(

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from whyact.config import ClipConfig
 from whyact.data.backdrop.render import split_frames
-from whyact.data.builders import transforms
+from whyact.data.builders import box_table, transforms
 from whyact.data.probing import VideoInfo, probe
 from whyact.data.video import read_frames
 from whyact.explainers.native import explain_output
+from whyact.models.interventions import with_boxes
 from whyact.models.sentence_encoder import load_encoder
 from whyact.models.vocabulary import Vocabulary
 from whyact.models.windows import video_evidence, wish_evidence
@@ -23,6 +24,7 @@ from whyact.ops.intervals import Signal, cut, linear, logarithmic, read_evidence
 from whyact.report.media import jpeg_uri
 from whyact.report.overlay import blend, display_size, enlarged, frames_of, scaled_heat
 from whyact.report.timeline import Track, timeline_page
+from whyact.tasks.inputs import boxes_from
 from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import Interval, WhyactError
 
@@ -53,7 +55,7 @@ class Timeline:
 def timeline(
     checkpoint: str | Path, path: str | Path, actions: Sequence[str], *, window: float = 0.0,
     threshold: float | None = None, least_score: float = 0.5, encoder: str | Path = "",
-    output: str | Path = "explanations", device: str = "cpu",
+    boxes: str | Path = "", output: str | Path = "explanations", device: str = "cpu",
 ) -> Timeline:  # fmt: skip
     """Stream a video through the model and write ``<stem>-timeline.html`` and ``.json``.
 
@@ -71,7 +73,7 @@ def timeline(
             highest of the video, on a logarithmic scale, if None.
         least_score: intervals with a lower score are left out; without it something would be found
             in every video. encoder: folder of a sentence encoder.
-        output: folder. device: torch device.
+        boxes: as of `whyact.tasks.predict.predict`. output: folder. device: torch device.
 
     Raises:
         WhyactError: an action that the model does not know, or no action.
@@ -79,18 +81,19 @@ def timeline(
     """
     if not actions:
         raise WhyactError("A timeline needs an action to look for, e.g. --action punch.")
-    loaded = load_model(checkpoint, device)
+    loaded = boxes_from(load_model(checkpoint, device), boxes)
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
     wished = torch.stack([words.specification(action) for action in actions]).to(device)
     film = _Film(Path(path), loaded, window)
 
-    def said(part: Tensor) -> Tensor:
+    def said(start: int, stop: int) -> Tensor:
+        model = with_boxes(loaded.model, film.boxes(start, stop))
         found, probability = wish_evidence(
-            loaded.model, part.to(device), wished, softmax=not loaded.multi_label
+            model, film.read(start, stop).to(device), wished, softmax=not loaded.multi_label
         )
         return torch.cat([found, probability.expand(len(found), -1)], 1)
 
-    streamed = video_evidence(said, film.read, length=film.length, window=film.frames)
+    streamed = video_evidence(said, length=film.length, window=film.frames)
     evidence, scores = streamed.split(len(actions), 1)
     bar = None if threshold is None else float(logarithmic(threshold))
     tracks = [
@@ -136,17 +139,32 @@ class _Film:
         self.duration = max(self.info.duration, 1e-3)
         self.step = min(seconds, self.duration) / self.frames
         self.length = max(self.frames, round(self.duration / self.step))
+        self.table = box_table(data)
+        if self.table is not None:
+            self.table.check([path])
         size = 3 * self.info.width * self.info.height
         self.chunk = max(self.frames, CHUNK_BYTES // size)
         self._ready: tuple[int, Tensor] = (0, torch.empty(3, 0, 1, 1))
 
+    def boxes(self, start: int, stop: int) -> Tensor | None:
+        """Boxes (stop - start, O, 5) of these frames; None without a table of them."""
+        if self.table is None:
+            return None
+        found = self.table.at(self.path, self._seconds(start, stop))
+        return self.transform.boxes(found, self.info.height, self.info.width)
+
+    def _seconds(self, start: int, stop: int) -> list[float]:
+        return [(i + 0.5) * self.step for i in range(start, stop)]
+
     def read(self, start: int, stop: int) -> Tensor:
-        """See `whyact.models.windows.Read`; reads ahead, as seeking decodes from a keyframe on."""
+        """Frames (3, stop - start, H, W), float in [0, 1].
+
+        Reads ahead, as seeking decodes from a keyframe on.
+        """
         first, frames = self._ready
         if start < first or stop > first + frames.shape[1]:
             last = min(self.length, max(stop, start + self.chunk))
-            seconds = [(i + 0.5) * self.step for i in range(start, last)]
-            video, _ = read_frames(self.path, seconds=seconds)
+            video, _ = read_frames(self.path, seconds=self._seconds(start, last))
             first, frames = self._ready = (start, self.transform(video, None)[0])
         return frames[:, start - first : stop - first].float() / 255
 
@@ -171,7 +189,8 @@ def _pictures(
         first = min(max(0, peak - film.frames // 2), film.length - film.frames)
         clip = film.read(first, first + film.frames)
         asked = wish[None] if loaded.multi_label else None
-        output = loaded.model(clip[None].to(device), asked, traced=True)
+        model = with_boxes(loaded.model, film.boxes(first, first + film.frames))
+        output = model(clip[None].to(device), asked, traced=True)
         target = output.logits[0].masked_fill(wish <= 0, -torch.inf).argmax()
         (why,) = explain_output(output, clip.shape[1:], target[None])
         frames = frames_of(clip)

@@ -57,8 +57,7 @@ def predict_dataset(
     """
 
     def own(batch: Batch) -> Tensor:
-        given = {} if batch.boxes is None else {"boxes": batch.boxes}
-        logits: Tensor = model(batch.streams, **given).logits
+        logits: Tensor = model(batch.streams, **batch.given).logits
         return logits
 
     pool = {"mean": lambda views: views.mean(0), "max": lambda views: views.amax(0)}[pooling]

@@ -63,7 +63,8 @@ def attach_networks(
     if clip is None:
         raise WhyactError("No training clip could be read.")
     training = model.training
-    example = model.eval()(collate([clip]).to(device).streams)
+    batch = collate([clip]).to(device)
+    example = model.eval()(batch.streams, **batch.given)
     model.train(training)
     made = objectives.attach(example, lambda name: seed_everything(derive(seed, "objective", name)))
     return made.to(device)

@@ -123,7 +123,7 @@ def _key(
     data = asdict(config.data)
     for unrelated in (
         "root", "annotations", "train", "val", "test", "folding", "fold", "fold_count",
-        "fold_seed", "workers", "balance",
+        "fold_seed", "workers", "balance", "boxes",
     ):  # fmt: skip
         data.pop(unrelated)
     settings = {
@@ -154,10 +154,15 @@ def cache_tokens(
         The tokens as a data set, and their grid.
 
     Raises:
-        WhyactError: the backbone is not frozen, or no clip could be read.
+        WhyactError: the backbone is not frozen, the model reads boxes, or no clip could be read.
     """
     if not model.frozen:
         raise WhyactError("training.cache_tokens needs model.backbone.frozen: true.")
+    if config.model.spatial_graph.type == "boxes":
+        raise WhyactError(
+            "training.cache_tokens keeps no boxes, which model.spatial_graph.type boxes needs; set "
+            "it to 0."
+        )
     views = config.training.cache_tokens if train else source.views
     folder = root / "tokens" / _key(config, source, views, model, train, moving)
     if not folder.is_dir():

@@ -10,6 +10,7 @@ import pytest
 from whyact.data.backdrop.actions import ACTIONS
 from whyact.data.backdrop.factors import (
     NOISE_SCENE,
+    SEVERAL,
     SPLITS,
     TEST_SPLITS,
     Factors,
@@ -20,8 +21,8 @@ from whyact.data.backdrop.scenes import NOVEL_SCENES, TRAIN_SCENES
 from whyact.types import WhyactError
 
 MANY = 450  # 30 clips of each action
-ONE_ACTOR = [s for s in SPLITS if kind_of(s) != "multi"]
-OTHER_SCENE = ["swap", *(s for s in SPLITS if kind_of(s) in ("multi", "untrimmed"))]
+ONE_ACTOR = [s for s in SPLITS if kind_of(s) not in SEVERAL]
+OTHER_SCENE = ["swap", *(s for s in SPLITS if kind_of(s) in SEVERAL)]
 TIED = ("val", "iid", "camera", "light", "clothing", "occluded", "tempo")
 
 
@@ -111,9 +112,12 @@ def test_several_people_do_different_things_side_by_side() -> None:
     assert {a.action for f in clips for a in f.actors} == set(range(15))
 
 
-def test_an_untrimmed_action_covers_part_of_the_clip() -> None:
-    spans = [(f.actors[0].start, f.actors[0].stop) for f in draw("untrimmed")]
-    assert all(a >= 0 and b <= 1 and 0.3 <= b - a <= 0.6 for a, b in spans)
+def test_untrimmed_actions_cover_parts_of_the_clip() -> None:
+    clips = draw("untrimmed")
+    assert {len(f.actors) for f in clips} == {2, 3}
+    assert all(len({a.action for a in f.actors}) == len(f.actors) for f in clips)
+    spans = [(a.start, a.stop) for f in clips for a in f.actors]
+    assert all(a >= 0 and b <= 1 and 0.3 - 1e-9 <= b - a <= 0.5 + 1e-9 for a, b in spans)
     assert min(a for a, _ in spans) < 0.05 and max(b for _, b in spans) > 0.95
     for split in SPLITS:
         if kind_of(split) != "untrimmed":

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
-from whyact.data.backdrop.factors import kind_of
+from whyact.data.backdrop.factors import SEVERAL, kind_of
 from whyact.data.backdrop.generation import add_foreground, generate_split
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.data.backdrop.watermark import check_watermark, stamp, watermark_code, watermark_mask
@@ -59,13 +59,13 @@ class BackdropDataset:
         swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
         self.swap = {**swap, **{b: a for a, b in swap.items()}}
         self.split = json.loads((folder / "settings.json").read_text())["split"]
-        self.several = kind_of(self.split) == "multi"
+        self.several = kind_of(self.split) in SEVERAL
         self.ids: Sequence[str] = [f"{self.split}/{i:06d}" for i in range(len(self))]
         self.groups = self.ids
 
     @cached_property
     def labels(self) -> Sequence[int | tuple[int, ...]]:
-        """Action indices; tuples for the ``multi`` splits, whose clips hold several."""
+        """Action indices; tuples where clips hold several (`SEVERAL`)."""
         several = [tuple(a["action"] for a in f["actors"]) for f in self.factors]
         return several if self.several else [a[0] for a in several]
 

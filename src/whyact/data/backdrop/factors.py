@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ SPLITS = (
 )  # fmt: skip
 """``multi``, ``untrimmed`` and ``scufo`` come with clips of their kind to train and to select on;
 what is trained on ``scufo_train`` says how much of the actions a still frame of the actor tells."""
+SEVERAL = ("multi", "untrimmed")
+"""Kinds whose clips hold several actions, by an actor each."""
 UNTRIMMED_LENGTH = 4
 """A clip of ``untrimmed`` has this many times the frames of the others."""
 NOISE_SCENE = -1
@@ -143,7 +145,7 @@ def _scene(
     if split == "probe":
         return (index // len(ACTIONS)) % scenes
     other = (action + 1 + int(rng.integers(scenes - 1))) % scenes
-    if kind_of(split) in ("swap", "multi", "untrimmed"):
+    if kind_of(split) in ("swap", *SEVERAL):
         return other
     if correlation == 0:
         return int(rng.integers(scenes))
@@ -151,21 +153,19 @@ def _scene(
 
 
 def _people(rng: np.random.Generator, split: str, index: int) -> tuple[Actor, ...]:
-    if kind_of(split) == "untrimmed":
-        actor = _actor(rng, split, index % len(ACTIONS))
-        length = rng.uniform(0.3, 0.6)
-        start = rng.uniform(0, 1 - length)
-        return (Actor(**{**vars(actor), "start": float(start), "stop": float(start + length)}),)
-    if kind_of(split) != "multi":
+    if kind_of(split) not in SEVERAL:
         return (_actor(rng, split, index % len(ACTIONS)),)
-    count = int(rng.integers(2, 5))
+    untrimmed = kind_of(split) == "untrimmed"
+    count = int(rng.integers(2, 4 if untrimmed else 5))
     actions = rng.choice(len(ACTIONS), count, replace=False)
     spots = (np.arange(count) + 0.5 + rng.uniform(-0.12, 0.12, count)) / count
     scale = {2: 0.72, 3: 0.6, 4: 0.5}[count]
     people = [_actor(rng, split, int(a)) for a in actions]
+    lengths = rng.uniform(0.3, 0.5, count) if untrimmed else np.ones(count)
+    starts = rng.uniform(0, 1 - lengths) if untrimmed else np.zeros(count)
     return tuple(
-        Actor(**{**vars(p), "x": float(x), "height": p.height * scale})
-        for p, x in zip(people, spots, strict=True)
+        replace(p, x=float(x), height=p.height * scale, start=float(at), stop=float(at + length))
+        for p, x, at, length in zip(people, spots, starts, lengths, strict=True)
     )
 
 

@@ -10,8 +10,22 @@ import csv
 import re
 from pathlib import Path
 
+import pyarrow as pa
+
+from whyact.data.boxes import COLUMNS, table_of
 from whyact.data.frame_folder import frame_files, frame_number
-from whyact.data.listing import Listing, Places, Record, list_file, published, read_rows, read_text
+from whyact.data.listing import (
+    Listing,
+    Media,
+    Places,
+    Record,
+    existing,
+    list_file,
+    list_folder,
+    published,
+    read_rows,
+    read_text,
+)
 from whyact.types import WhyactError
 
 REACH = 32
@@ -114,3 +128,29 @@ def _row(line: str, file: Path, number: int) -> tuple[str, int, Box, Box, int]:
             f"got {fields[2:10]}."
         )
     return fields[0], frame, (a, b, c, d), (e, f, g, h), label
+
+
+def sports_hhi_boxes(root: str, annotations: str) -> pa.Table:
+    """The players of all annotated pairs, each once a keyframe, from both lists.
+
+    Args:
+        root: of the frame folders, which say where in a folder a keyframe is; or of the films.
+        annotations: folder of the lists.
+
+    Raises:
+        WhyactError: as `read_sports_hhi`.
+    """
+    places = Places(
+        list_folder(root, annotations), existing(root), "all", tuple(_FILES), 0, Media()
+    )
+    positions: dict[str, dict[int, int]] = {}
+    players: dict[tuple[str, int, Box], None] = {}
+    for part in places.parts:
+        file = list_file(places.lists, [_FILES[part]])
+        for number, line in read_rows(file):
+            video, frame, *pair, _ = _row(line, file, number)
+            at = _positions(places, video, positions).get(frame, frame)
+            players.update(dict.fromkeys((video, at, box) for box in pair))
+    rows = [(video, at, *box, 0, 1.0) for video, at, box in players]
+    names = (*COLUMNS, "score")
+    return table_of({name: [row[i] for row in rows] for i, name in enumerate(names)})

@@ -48,13 +48,22 @@ def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
     Returns:
         (B, 2, 4, Y): with the video, and without; one row a protocol.
     """
-    tokens, grid = model.encode(batch.streams)
-    seen = [_each(model, t, grid, batch) for t in (tokens, torch.zeros_like(tokens))]
+    return asked_tokens(model, *model.encode(batch.streams), batch.label, batch.boxes)
+
+
+@torch.no_grad()
+def asked_tokens(
+    model: VideoModel, tokens: Tensor, grid: tuple[int, int], label: Tensor,
+    boxes: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """`asked_logits` of tokens (B, T', N, D) and labels, (B,) or (B, Y) multi-hot."""
+    seen = [_each(model, t, grid, label, boxes) for t in (tokens, torch.zeros_like(tokens))]
     return torch.stack(seen, 1)
 
 
-def _each(model: VideoModel, tokens: Tensor, grid: tuple[int, int], batch: Batch) -> Tensor:
-    label, boxes = batch.label, batch.boxes
+def _each(
+    model: VideoModel, tokens: Tensor, grid: tuple[int, int], label: Tensor, boxes: Tensor | None
+) -> Tensor:
     plain = model.decode(tokens, grid, boxes=boxes).logits
     classes = plain.shape[1]
     if label.ndim == 1:  # -1 marks a clip whose label is unknown: it gets no wish

@@ -1,8 +1,9 @@
-"""The study of joined clips: what its means over runs and folds are."""
+"""The study of clips joined end to end: what its means over runs and folds are."""
 
 import pytest
 import torch
-from benchmarks.joined import mean_of, over_folds, timed
+from joined_shared import mean_of, over_folds
+from joined_when import timed
 
 from whyact.tasks.localise import METHODS, Localised
 from whyact.types import Interval

@@ -27,12 +27,12 @@ from typing import Any
 import torch
 from joined_shared import arguments, clip_of, config_of, mean_of, over_folds, tokens_of, write
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision
 
 from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.metrics.named_action import best_threshold
+from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS, asked_tokens
 from whyact.tasks.asked import can_be_asked
 from whyact.tasks.folds import fold_runs
@@ -222,20 +222,14 @@ def measures(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def precisions(clips: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Mean average precision by protocol, over the classes that occur.
-
-    Of ranks, as a sigmoid makes ties of high scores, and breaks others by its last digit.
-    """
+    """Mean average precision by protocol, over the classes that occur."""
     found = {}
     for name in clips[0]["scores"]:
         scores = torch.tensor([c["scores"][name] for c in clips], dtype=torch.float64)
         labels = torch.zeros(scores.shape, dtype=torch.int64)
         for row, clip in zip(labels, clips, strict=True):
             row[clip["actions"]] = 1
-        seen = labels.any(0)
-        ranks = scores.unique(return_inverse=True)[1] / scores.numel()
-        each = multilabel_average_precision(ranks, labels, num_labels=len(seen), average=None)
-        found[f"map of {name}"] = float(each[seen].mean())
+        found[f"map of {name}"] = recognition_scores(scores, labels, intervals=False)["map"]
     return found
 
 

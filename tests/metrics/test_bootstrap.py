@@ -46,16 +46,31 @@ def test_a_resample_by_hand() -> None:
             assert drawn[name][row] == pytest.approx(again[name], abs=1e-6)
 
 
-def test_a_resample_of_several_labels() -> None:
+@pytest.mark.parametrize("decimals", [0, 6])
+def test_a_resample_of_several_labels(decimals: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(12, 4, generator=generator)
+    logits = torch.randn(12, 4, generator=generator).round(decimals=decimals)  # 0: many ties
     labels = (torch.rand(12, 4, generator=generator) > 0.5).long()
     drawn = draws_of_measures(logits, labels, draws=5, seed=2)["map"]
     picks = torch.randint(12, (5, 12), generator=torch.Generator().manual_seed(2))
     for row in range(5):
-        # Repeated clips tie, which torchmetrics takes at once and cumulative sums one by one.
         again = recognition_scores(logits[picks[row]], labels[picks[row]], intervals=False)
         assert drawn[row] == pytest.approx(again["map"], abs=1e-5)
+
+
+def test_equal_scores_are_one_threshold() -> None:
+    # One of four is right at the only threshold that there is, whatever the order of the clips.
+    labels = torch.tensor([[1, 0], [0, 1], [0, 0], [0, 0]])
+    for turned in (labels, labels.flip(0)):
+        found = recognition_scores(torch.zeros(4, 2), turned, intervals=False)
+        assert found["map"] == pytest.approx(0.25)
+
+
+def test_high_scores_are_no_ties() -> None:
+    # 20, 30 and 40 are all one to a sigmoid in single precision; their order is right.
+    logits = torch.tensor([[40.0, 20.0], [30.0, 30.0], [20.0, 40.0]])
+    labels = torch.tensor([[1, 0], [1, 1], [0, 1]])
+    assert recognition_scores(logits, labels, intervals=False)["map"] == 1.0
 
 
 def test_calibration_by_hand() -> None:

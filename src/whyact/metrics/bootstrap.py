@@ -103,13 +103,15 @@ def _single(logits: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor
 
 def _several(logits: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
     seen = labels.bool().any(0)
-    order = logits[:, seen].argsort(0, descending=True)
+    ranked, order = logits[:, seen].sort(0, descending=True)
     truth = labels[:, seen].double().gather(0, order)
+    # Equal scores are one threshold: the precision of each is that of all of them.
+    last = torch.searchsorted(-ranked.T.contiguous(), -ranked.T.contiguous(), right=True).T - 1
     rows = []
     for drawn in weights:
         count = drawn[order]
         positive = count * truth
-        precision = positive.cumsum(0) / count.cumsum(0).clamp(min=1e-12)
+        precision = (positive.cumsum(0) / count.cumsum(0).clamp(min=1e-12)).gather(0, last)
         total = positive.sum(0)
         average = (precision * positive).sum(0) / total.clamp(min=1e-12)
         rows.append(average[total > 0].mean())

@@ -90,11 +90,12 @@ def _measures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
 
 
 def _average_precisions(logits: Tensor, labels: Tensor) -> Tensor:
-    """(Y,), meaningless for classes without a clip."""
+    """(Y,), meaningless for classes without a clip; of ranks, as a sigmoid ties high logits."""
+    ranks = logits.unique(return_inverse=True)[1].double() / logits.numel()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No positive samples")
         return multilabel_average_precision(
-            logits.sigmoid(), labels.long(), num_labels=logits.shape[1], average=None
+            ranks, labels.long(), num_labels=logits.shape[1], average=None
         )
 
 

@@ -30,7 +30,7 @@ PROTOCOLS = (
     Protocol("no_prompt", False, "one unprompted pass"),
     Protocol("label_free", False, "every class by itself, the same full list for every clip"),
     Protocol("predicted", False, "the classes that the unprompted pass finds, all in one wish"),
-    Protocol("oracle", True, "the true classes, all in one wish: an upper bound that leaks"),
+    Protocol("oracle", True, "the true classes, all in one wish: it gives them away"),
 )
 """Protocols of `asked_logits`, in its order."""
 

@@ -6,9 +6,10 @@
 
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
 from it, for each of both splits, one that is asked and one that is not (its twin, of the same
-steps), and one that is asked and never sees the video (the leak). Then it measures them on the test
-splits, where there is no record yet, copies the records and writes ``summary.json``, whose part of
-a split that is not among ``--parts`` stays as it is.
+steps; for ``untrimmed`` also one of as much time), and one that is asked and never sees the video
+(the leak). Then it measures them on the test splits, where there is no record yet, copies the
+records and writes ``summary.json``, whose part of a split that is not among ``--parts`` stays as it
+is.
 """
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ BLIND = [
     "--model.backbone.type", "blind", "--training.start", "", "--training.epochs", "1",
     "--objectives.pause", "0",
 ]  # fmt: skip
-KINDS: dict[str, list[str]] = {"asked": [], "plain": PLAIN, "blind": BLIND}
+KINDS: dict[str, dict[str, list[str]]] = {
+    "multi": {"asked": [], "plain": PLAIN, "blind": BLIND},
+    "untrimmed": {
+        "asked": [], "plain": PLAIN, "blind": BLIND, "longer": [*PLAIN, "--training.epochs", "5"],
+    },
+}  # fmt: skip
+"""Runs of a split and what they change; ``longer`` is a twin that takes as long to train."""
 PREFIX = {"multi": "", "untrimmed": "untrimmed_"}
 """Of the runs of a split."""
 NAMED_CLIPS = 200
@@ -70,13 +77,13 @@ def trained(args: argparse.Namespace, name: str, split: str, seed: int, *changes
 
 def models(args: argparse.Namespace, split: str) -> dict[str, list[Path]]:
     """The runs of every kind, one a seed."""
-    found: dict[str, list[Path]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[Path]] = {kind: [] for kind in KINDS[split]}
     for seed in args.seeds:
         base = trained(
             args, f"multi-{seed}", "multi", seed, "--training.start", args.start.format(seed=seed),
             "--training.epochs", "4", *PLAIN,
         )  # fmt: skip
-        for kind, changes in KINDS.items():
+        for kind, changes in KINDS[split].items():
             name = f"{PREFIX[split]}{kind}-{seed}"
             run = trained(args, name, split, seed, "--training.start", str(base), *changes)
             found[kind].append(run)
@@ -128,8 +135,8 @@ def recognition(
 ) -> dict[str, Any]:
     """Scores of every protocol, with the leak of each and of the models that never see a video."""
     folders = {k: [evaluated(run, split, args.output) for run in v] for k, v in runs.items()}
-    twin = maps(folders["plain"], args.seeds)
-    rows: dict[str, Any] = {"plain": {"map": asdict(contrast([(1, twin)]))}}
+    twins = {k: maps(folders[k], args.seeds) for k in ("plain", "longer") if k in folders}
+    rows: dict[str, Any] = {k: {"map": asdict(contrast([(1, v)]))} for k, v in twins.items()}
     for protocol in PROTOCOLS:
         asked, blind = (
             [folder / "asked" / protocol.name for folder in folders[kind]]
@@ -139,7 +146,7 @@ def recognition(
         leaks = [json.loads((f / "scores.json").read_text())["asked"]["leak"]["map"] for f in asked]
         rows[protocol.name] = {
             "map": asdict(contrast([(1, own)])),
-            "above_plain": difference(own, twin),
+            **{f"above_{k}": difference(own, twin) for k, twin in twins.items()},
             "leak_without_video": leaks,
             "leak_of_blind_model": asdict(contrast([(1, maps(blind, args.seeds))])),
         }
@@ -185,11 +192,12 @@ def times(args: argparse.Namespace, split: str, runs: dict[str, list[Path]]) -> 
         found = [intervals(r["found"][method]) for r in records]
         return resample_detections(truth, found, args.seeds)
 
-    asked, plain = (located(args, split, runs[kind]) for kind in ("asked", "plain"))
-    found = {m: rows(asked, m) for m in METHODS} | {"twin": rows(plain, "model")}
+    asked = located(args, split, runs["asked"])
+    twins = {k: located(args, split, runs[k]) for k in ("plain", "longer")}
+    found = {m: rows(asked, m) for m in METHODS} | {k: rows(v, "model") for k, v in twins.items()}
     scores = {m: [r["scores"][m] for r in asked] for m in METHODS}
     return {
-        "scores": {**scores, "twin": [r["scores"]["model"] for r in plain]},
+        "scores": scores | {k: [r["scores"]["model"] for r in v] for k, v in twins.items()},
         "map@0.5": {m: asdict(contrast([(1, row)])) for m, row in found.items()},
         "above": {m: difference(found["model"], r) for m, r in found.items() if m != "model"},
     }

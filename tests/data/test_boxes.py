@@ -27,16 +27,16 @@ def table(path: Path, *rows: str, head: str = HEAD, **given: float) -> BoxTable:
     return BoxTable(path=path, **given)  # type: ignore[arg-type]
 
 
-def close(found: Tensor, expected: list) -> None:
+def assert_close(found: Tensor, expected: list) -> None:
     torch.testing.assert_close(found, torch.tensor(expected), equal_nan=True, atol=1e-6, rtol=0)
 
 
 def test_a_box_through_a_window_and_a_mirror() -> None:
     box = torch.tensor([0.25, 0.5, 0.5, 1.0, 3.0])
     # The window is the left half and the lower three quarters.
-    close(through(box, (0, 0.25, 0.5, 1)), [0.5, 1 / 3, 1.0, 1.0, 3.0])
-    close(through(box, (0.5, 0.25, 0, 1)), [0.0, 1 / 3, 0.5, 1.0, 3.0])
-    close(through(box, (0.375, 0, 1, 1)), [0.0, 0.5, 0.2, 1.0, 3.0])
+    assert_close(through(box, (0, 0.25, 0.5, 1)), [0.5, 1 / 3, 1.0, 1.0, 3.0])
+    assert_close(through(box, (0.5, 0.25, 0, 1)), [0.0, 1 / 3, 0.5, 1.0, 3.0])
+    assert_close(through(box, (0.375, 0, 1, 1)), [0.0, 0.5, 0.2, 1.0, 3.0])
     assert through(box, (0.5, 0, 1, 1)).isnan().all()  # touches it only
     assert through(torch.full((5,), torch.nan), (0, 0, 1, 1)).isnan().all()
 
@@ -76,7 +76,7 @@ def test_a_crop_and_a_flip_by_hand() -> None:
     video, boxes = white(40, 80, [0.5, 0.25, 0.625, 1.0])  # columns 20 to 25 of 40
     made, _, _, _, moved = transform.geometry(video, None, None, 0, np.random.default_rng(0), boxes)
     assert moved is not None
-    close(moved, [[[0.25, 0.25, 0.5, 1.0, 0.0]]])
+    assert_close(moved, [[[0.25, 0.25, 0.5, 1.0, 0.0]]])
     assert lit(made) == pytest.approx([0.25, 0.25, 0.5, 1.0], abs=0.051)
 
 
@@ -99,7 +99,7 @@ def test_slots_follow_overlap_within_a_class() -> None:
     made = torch.from_numpy(linked([np.array(f) for f in frames]))
     gone = [float("nan")] * 5
     expected = [[left, right, ball], [moved, right, gone], [gone, gone, ball]]
-    close(made.float(), expected)
+    assert_close(made.float(), expected)
 
 
 def test_who_is_new_gets_a_slot_that_nobody_had() -> None:
@@ -164,7 +164,7 @@ def test_clips_bring_boxes_cut_like_their_pixels(film: Path, tmp_path: Path) -> 
     clip = dataset(film, boxes, box=(0.125, 0.125, 0.5, 0.625))[(0, 0)]
     assert isinstance(clip, Clip) and clip.boxes is not None
     # 6 to 12 of columns 6 to 24, 4 to 8 of rows 4 to 20.
-    close(clip.boxes, [[[0.0, 0.0, 1 / 3, 0.25, 0.0]]] * 4)
+    assert_close(clip.boxes, [[[0.0, 0.0, 1 / 3, 0.25, 0.0]]] * 4)
     assert bool((clip.video[:, 0, 1:3, 1:3] > 200).all()) and not bool(
         (clip.video[0, 0, 6:] > 200).any()
     )

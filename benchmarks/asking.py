@@ -9,7 +9,8 @@ from it, for each of both splits, one that is asked and one that is not (its twi
 steps; for ``untrimmed`` also one of as much time), and one that is asked and never sees the video
 (the leak). Then it measures them on the test splits, where there is no record yet, copies the
 records and writes ``summary.json``, whose part of a split that is not among ``--parts`` stays as it
-is.
+is. ``--options`` does the same for what a model that is asked may have besides (`OPTIONS`), beside
+the one without it.
 """
 
 from __future__ import annotations
@@ -59,6 +60,15 @@ KINDS: dict[str, dict[str, list[str]]] = {
     },
 }  # fmt: skip
 """Runs of a split and what they change; ``longer`` is a twin that takes as long to train."""
+OPTIONS: dict[str, dict[str, list[str]]] = {
+    "multi": {"boxes": ["--model.spatial_graph.type", "boxes", "--data.backdrop.boxes", "true"]},
+    "untrimmed": {
+        "parts": [
+            "--objectives.part_decorrelation", "0.01", "--objectives.part_reconstruction", "0.1",
+        ],
+    },
+}  # fmt: skip
+"""Changes of an asked model: a graph of the true boxes, the objectives of its two parts."""
 PREFIX = {"multi": "", "untrimmed": "untrimmed_"}
 """Of the runs of a split."""
 NAMED_CLIPS = 200
@@ -75,15 +85,17 @@ def trained(args: argparse.Namespace, name: str, split: str, seed: int, *changes
     return folder
 
 
-def models(args: argparse.Namespace, split: str) -> dict[str, list[Path]]:
+def models(
+    args: argparse.Namespace, split: str, kinds: dict[str, list[str]]
+) -> dict[str, list[Path]]:
     """The runs of every kind, one a seed."""
-    found: dict[str, list[Path]] = {kind: [] for kind in KINDS[split]}
+    found: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for seed in args.seeds:
         base = trained(
             args, f"multi-{seed}", "multi", seed, "--training.start", args.start.format(seed=seed),
             "--training.epochs", "4", *PLAIN,
         )  # fmt: skip
-        for kind, changes in KINDS[split].items():
+        for kind, changes in kinds.items():
             name = f"{PREFIX[split]}{kind}-{seed}"
             run = trained(args, name, split, seed, "--training.start", str(base), *changes)
             found[kind].append(run)
@@ -157,6 +169,28 @@ def recognition(
     return {"protocols": rows, "training_seconds": seconds}
 
 
+def options(args: argparse.Namespace, split: str) -> dict[str, Any]:
+    """Scores and explanations of the options of a split, each above the asked model without it."""
+    runs = models(args, split, {"asked": [], **OPTIONS[split]})
+    folders = {k: [evaluated(run, split, args.output) for run in v] for k, v in runs.items()}
+
+    def scores(kind: str, protocol: str) -> Resamples:
+        return maps([folder / "asked" / protocol for folder in folders[kind]], args.seeds)
+
+    found = {}
+    for kind in OPTIONS[split]:
+        rows = {}
+        for name in (p.name for p in PROTOCOLS):
+            own, plain = scores(kind, name), scores("asked", name)
+            rows[name] = {"map": asdict(contrast([(1, own)])), "above": difference(own, plain)}
+        found[kind] = {
+            "seeds": args.seeds,
+            "protocols": rows,
+            "named": {k: names(args, split, runs[k]) for k in ("asked", kind)},
+        }
+    return found
+
+
 def names(args: argparse.Namespace, split: str, runs: list[Path]) -> dict[str, Any]:
     """Explanations of named actions, over seeds; a record each."""
     values: dict[str, list[list[float]]] = {}
@@ -208,6 +242,18 @@ def intervals(clips: list[dict[str, Any]]) -> list[list[Interval]]:
     return [[Interval(**one) for one in clip["intervals"]] for clip in clips]
 
 
+def measured(args: argparse.Namespace, split: str) -> dict[str, Any]:
+    """All that is said of a split."""
+    runs = models(args, split, KINDS[split])
+    return {
+        "seeds": args.seeds,
+        "recognition": recognition(args, split, runs),
+        "named": names(args, split, runs["asked"]),
+        **({"localisation": times(args, split, runs)} if split == "untrimmed" else {}),
+        **environment(torch.device("cpu"), []),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -216,6 +262,7 @@ def main() -> None:
         "--start", default="runs/ablation/SSG+DPM+GPNN/seed_{seed}", help="a seed's single actors"
     )
     parser.add_argument("--parts", nargs="+", choices=PREFIX, default=list(PREFIX))
+    parser.add_argument("--options", action="store_true", help="measure those instead")
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--data", default="data")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -227,14 +274,10 @@ def main() -> None:
     file = args.output / "summary.json"
     summary: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for split in args.parts:
-        runs = models(args, split)
-        summary[split] = {
-            "seeds": args.seeds,
-            "recognition": recognition(args, split, runs),
-            "named": names(args, split, runs["asked"]),
-            **({"localisation": times(args, split, runs)} if split == "untrimmed" else {}),
-            **environment(torch.device("cpu"), []),
-        }
+        if args.options:
+            summary.setdefault("options", {})[split] = options(args, split)
+        else:
+            summary[split] = measured(args, split)
         file.write_text(json.dumps(summary, indent=1) + "\n")
 
 

@@ -46,6 +46,16 @@ def table(*rows: list[float], seeds: tuple[int, ...] = (), fingerprint: str = "x
     return ClipTable(fingerprint, ids, seeds or tuple(range(len(rows))), {"top1": values})
 
 
+def test_clips_of_some_actions(tmp_path):
+    run = write(tmp_path, {"p": True, "q": False, "r": True})
+    file = run / "evaluation/iid/clips.parquet"
+    pq.write_table(pa.table({**pq.read_table(file).to_pydict(), "label": [0, 0, 1]}), file)
+    found = read_scores({0: run}, "iid", [0, 5])
+    assert found is not None and found.ids == ("p", "q")
+    assert found.values["top1"].tolist() == [[0, 1]]  # p is taken for class 1, q for class 0
+    assert read_scores({0: run}, "iid", [5]) is None
+
+
 def test_seeds_are_read_by_the_names_of_clips(tmp_path):
     runs = {
         3: write(tmp_path / "a", {"p": True, "q": False, "r": True}),

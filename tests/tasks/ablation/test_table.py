@@ -117,6 +117,16 @@ def test_contrasted_accuracy_is_a_column(tmp_path):
     assert table["summary"]["a"]["contrasted"]["mean"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("actions", "data", "mean"), [([1], "backdrop", 0.7), ([0], "backdrop", 0),
+                                                       ([1], "videos", 0)])  # fmt: skip
+def test_actions_that_only_order_tells_are_a_column(tmp_path, monkeypatch, actions, data, mean):
+    monkeypatch.setattr("whyact.tasks.ablation.table.ORDERED", actions)  # all clips are of class 1
+    made = variant({0: finish(tmp_path, {"swap": 7})}, ["swap"])
+    made.config.data.type = data
+    found = tabulate(grid(reference=""), {"a": made}, None)["summary"]["a"]
+    assert found.get("swap, order", {"mean": 0})["mean"] == pytest.approx(mean)
+
+
 def test_explanations_and_controls(two):
     for name, iou in (("full", 0.5), ("plain", 0.3)):
         for run in two[name].runs.values():

@@ -62,11 +62,14 @@ class ClipTable:
         return {k: resample_values(v, self.seeds, seed=seed) for k, v in self.values.items()}
 
 
-def read_scores(runs: Mapping[int, Path], split: str) -> ClipTable | None:
+def read_scores(
+    runs: Mapping[int, Path], split: str, actions: Sequence[int] = ()
+) -> ClipTable | None:
     """The scores of a variant on a split; of a cross-validated one all folds' clips.
 
     Args:
         runs: folder of the run of every seed. split: its name.
+        actions: only clips with one label, of these classes; all clips if empty.
 
     Returns:
         Measures ``top1`` and ``top5``, or `ClipTable.logits` for several labels, of the clips that
@@ -85,10 +88,13 @@ def read_scores(runs: Mapping[int, Path], split: str) -> ClipTable | None:
         labels.append(torch.cat([part.labels for part in found]))
         prints.append(" ".join(read_record(place)["set"]["fingerprint"] for place in places))
     shared, order = _shared(names)
-    if not shared:
-        return None
     stacked = torch.stack([x[at] for x, at in zip(logits, order, strict=True)])
     truth = labels[0][order[0]]
+    if actions:
+        chosen = torch.isin(truth, torch.tensor(actions)).nonzero().flatten()
+        shared, truth, stacked = [shared[i] for i in chosen], truth[chosen], stacked[:, chosen]
+    if not shared:
+        return None
     several = truth.ndim == 2
     return ClipTable(
         prints[0], tuple(shared), tuple(runs), {} if several else top_hits(stacked, truth),
@@ -100,7 +106,8 @@ def _shared(names: Sequence[Sequence[str]]) -> tuple[list[str], list[Tensor]]:
     """Names that are in all lists, in the order of the first, and their places in each."""
     places = [{name: i for i, name in enumerate(own)} for own in names]
     shared = [name for name in names[0] if all(name in place for place in places)]
-    return shared, [torch.tensor([place[name] for name in shared]) for place in places]
+    rows = [[place[name] for name in shared] for place in places]
+    return shared, [torch.tensor(row, dtype=torch.int64) for row in rows]
 
 
 def recorded_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTable | None:

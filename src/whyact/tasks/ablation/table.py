@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from whyact.config import Config
+from whyact.data.backdrop import ACTIONS, ORDER_PAIRS
 from whyact.tasks.ablation.costs import ratio
 from whyact.tasks.ablation.explained import NATIVE
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
@@ -26,6 +27,8 @@ from whyact.tasks.ablation.scores import (
 from whyact.tasks.ablation.worker import COSTS, EXPLAINED, LEAKS
 from whyact.tasks.folds import fold_runs
 
+ORDERED = [ACTIONS.index(action) for pair in ORDER_PAIRS for action in pair]
+"""Actions of Backdrop that only the order of their frames tells from another."""
 Tables = dict[str, dict[str, ClipTable]]
 """By split (or ``explained``) and variant."""
 
@@ -97,6 +100,10 @@ def _scores(variants: Mapping[str, Variant]) -> Tables:
             found = read_scores(variant.runs, split)
             if found is not None:
                 tables.setdefault(split, {})[name] = found
+            if found is not None and split == "swap" and variant.config.data.type == "backdrop":
+                pairs = read_scores(variant.runs, split, ORDERED)
+                if pairs is not None:
+                    tables.setdefault("swap, order", {})[name] = pairs
     if "scuba" in tables and "scufo" in tables:
         pairs = {n: (t, tables["scufo"].get(n)) for n, t in tables["scuba"].items()}
         made = {n: contrasted(a, b) for n, (a, b) in pairs.items() if b is not None}

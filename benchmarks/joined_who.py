@@ -34,7 +34,6 @@ from whyact.data.joined import JoinedDataset
 from whyact.metrics.named_action import best_threshold
 from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS, asked_tokens
-from whyact.tasks.asked import can_be_asked
 from whyact.tasks.folds import fold_runs
 from whyact.tasks.named import named_scores, named_values
 from whyact.tasks.train import train
@@ -99,7 +98,7 @@ def protocols(
 
     Rounded, so that noise of arithmetic does not rank clips that a model scores alike.
     """
-    if can_be_asked(loaded):
+    if loaded.model.can_be_asked:
         label = torch.zeros(1, len(loaded.classes))
         label[0, list(actions)] = 1.0
         ways = [""] if is_blind(loaded) else ["", WITHOUT]

@@ -8,9 +8,10 @@ import torch
 from tests.nn.test_graph_split import Y, clips, model
 from tests.toys import toy_batch
 
-from whyact.config import BackboneConfig
+from whyact.config import BackboneConfig, ModelConfig, SpatialGraphConfig, SpecificationConfig
 from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS, asked_logits
+from whyact.models.builders import build_model
 from whyact.types import Batch
 
 NAMES = [p.name for p in PROTOCOLS]
@@ -47,6 +48,25 @@ def test_without_the_video_all_clips_score_alike_but_for_the_oracle_s_leak() -> 
     for number, protocol in enumerate(PROTOCOLS):
         same = torch.allclose(blind[0, number], blind[1, number], atol=1e-6)
         assert same == (protocol.name != "oracle")
+
+
+def test_without_the_video_there_are_no_boxes_either() -> None:
+    made = build_model(
+        ModelConfig(
+            backbone=BackboneConfig(type="small", width=16),
+            spatial_graph=SpatialGraphConfig(type="boxes", kinds=2),
+            specification=SpecificationConfig(type="split"),
+        ),
+        classes=Y,
+    ).eval()
+    boxes = (
+        torch.tensor([[0.1, 0.1, 0.5, 0.9, 0], [0.5, 0.5, 0.9, 0.9, 1]]).expand(2, 4, 2, 5).clone()
+    )
+    boxes[1, :, 1] = torch.nan  # the second clip has no object
+    same = torch.ones(2, Y)
+    found = asked_logits(made, replace(batch(same), boxes=boxes))
+    assert torch.equal(found[0, 1], found[1, 1])
+    assert not torch.allclose(found[0, 0], found[1, 0], atol=1e-4)
 
 
 def test_a_model_that_believes_its_wishes_scores_by_the_oracle_without_seeing() -> None:

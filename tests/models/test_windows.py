@@ -1,10 +1,14 @@
 """Windows over long videos."""
 
+from typing import Literal
+
 import pytest
 import torch
+from tests.nn.test_graph_split import Y, clips, model
 from tests.toys import toy_output
 from torch import Tensor
 
+from whyact.config import DynamicPromptsConfig
 from whyact.models.recognizer import VideoModel
 from whyact.models.windows import video_evidence, window_starts, wish_evidence
 from whyact.nn.backbone import BlindBackbone
@@ -15,6 +19,7 @@ from whyact.types import WhyactError
 class _TwoSteps(VideoModel):
     """Two steps of three classes: (6, 0, 0) and (1, 2, 3); asked by class, one more each."""
 
+    can_be_asked = True
     logits = torch.tensor([[6.0, 0, 0], [1, 2, 3]])
 
     def __init__(self) -> None:
@@ -42,6 +47,18 @@ def test_evidence_is_the_frame_logits_less_what_all_classes_share() -> None:
     each, probability = wish_evidence(model, clip, torch.eye(3), softmax=False)
     assert each.tolist() == [[7, 1, 1], [2, 3, 4]]
     assert torch.allclose(probability, torch.tensor([4.5, 2, 2.5]).sigmoid())
+
+
+@pytest.mark.parametrize("prompts", ["generated", "none"])
+def test_a_model_that_was_never_asked_is_read_without_a_wish(prompts: Literal["generated", "none"]):
+    made, clip = model("prompts", dynamic_prompts=DynamicPromptsConfig(type=prompts)), clips(1)
+    found, probability = wish_evidence(made, clip[0], torch.eye(Y), softmax=False)
+    output = made(clip)
+    assert torch.allclose(found, output.frame_logits[0], atol=1e-6)
+    assert torch.allclose(probability, output.logits[0].sigmoid(), atol=1e-6)
+    several, _ = wish_evidence(made, clip[0], torch.tensor([[1.0, 1, 0]]), softmax=False)
+    first = output.logits[0, :2].argmax()
+    assert torch.allclose(several[:, 0], output.frame_logits[0, :, first], atol=1e-6)
 
 
 def test_of_several_wished_classes_the_best_speaks_and_all_count() -> None:

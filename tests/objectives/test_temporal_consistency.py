@@ -1,5 +1,7 @@
 """Flicker and jerk of paths that are known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.toys import toy_batch, toy_output
@@ -55,6 +57,20 @@ def test_unheard_regions_may_jump() -> None:
     weights = torch.tensor([1.0, 0.0]).expand(1, 3, 2) / 3
     output = toy_output(1, 3, 2, grid=(1, 4), assignment=both, region_weights=weights)
     assert jerk(output).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_box_that_is_missing_has_no_path() -> None:
+    still = torch.cat([path(1, 1, 1, 1, 1), path(2, 2, 2, 2, 2)], 2)
+    real = torch.ones(1, 5, 2, dtype=torch.bool)
+    real[0, 0, 1] = False
+    assignment = still * real.unsqueeze(-1)  # what is missing has its centre in the middle
+    weights = torch.full((1, 5, 2), 0.1)
+
+    def cost(mask: torch.Tensor) -> float:
+        output = toy_output(1, 5, 2, grid=(1, 4), assignment=assignment, region_weights=weights)
+        return float(jerk(replace(output, node_mask=mask)))
+
+    assert cost(real) == pytest.approx(0, abs=1e-9) and cost(real | True) > 0.01
 
 
 def test_centres_are_in_the_middle_of_cells() -> None:

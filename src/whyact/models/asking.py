@@ -39,8 +39,8 @@ PROTOCOLS = (
 def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
     """Scores of a batch under all `PROTOCOLS`, with the video and without it.
 
-    Without the video all tokens are zero, so that what still scores can only come from the wishes:
-    it is the leak of the protocol.
+    Without the video all tokens are zero, and no box is where one was, so that what still scores
+    can only come from the wishes: it is the leak of the protocol.
 
     Args:
         model: in evaluation mode. batch: on the model's device, video float in [0, 1].
@@ -57,8 +57,9 @@ def asked_tokens(
     boxes: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`asked_logits` of tokens (B, T', N, D) and labels, (B,) or (B, Y) multi-hot."""
-    seen = [_each(model, t, grid, label, boxes) for t in (tokens, torch.zeros_like(tokens))]
-    return torch.stack(seen, 1)
+    nobody = None if boxes is None else torch.full_like(boxes, torch.nan)
+    seen = _each(model, tokens, grid, label, boxes)
+    return torch.stack([seen, _each(model, torch.zeros_like(tokens), grid, label, nobody)], 1)
 
 
 def _each(

@@ -77,6 +77,11 @@ class VideoModel(nn.Module, ABC):
             self.backbone.eval()
         return self
 
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether the model was built to split its graph by a wish."""
+        return False
+
     def encode(self, video: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Tokens (B, T', N, D) and their grid (h, w) from RGB in [0, 1], (B, 3, T, H, W)."""
         channels = self.mean.shape[1]
@@ -211,6 +216,11 @@ class ActionRecognizer(VideoModel):
         self.head = head
         self.nuisance_head = nuisance_head
         self.specification = specification
+
+    @property
+    def can_be_asked(self) -> bool:
+        """As of `VideoModel`."""
+        return isinstance(self.specification, GraphSplit)
 
     def decode(
         self, tokens: Tensor, grid: tuple[int, int], specification: Tensor | None = None,

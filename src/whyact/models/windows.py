@@ -28,7 +28,7 @@ def wish_evidence(
         wished: (n, Y), above 0 for the classes of each wish; of several the best counts.
         softmax: classes exclude each other. The softmax does not see what all classes have in
             common, so their mean is taken off each step. Otherwise each class has a probability of
-            its own, and a model that splits its graph is asked for every wish by itself.
+            its own, and a model that can be asked is asked for every wish by itself.
 
     Returns:
         Evidence (T', n) in logits, and probabilities of the clip (n,).
@@ -42,14 +42,15 @@ def token_evidence(
     model: VideoModel, tokens: Tensor, grid: tuple[int, int], wished: Tensor, *, softmax: bool
 ) -> tuple[Tensor, Tensor]:
     """`wish_evidence` of a clip's tokens (1, T', N, D) on their grid."""
-    if not softmax:
+    if not softmax and model.can_be_asked:
         found = model.score_wishes(tokens, grid, wished)
         return found.frame_logits[0].T, found.logits[0].sigmoid()
     logits = model.decode(tokens, grid).frame_logits
-    probability = logits[0].mean(0).softmax(-1) @ wished.T
-    above = (logits - logits.mean(-1, keepdim=True)).unsqueeze(1)
-    found = best_wished(above.expand(-1, len(wished), -1, -1), wished)
-    return found.frame_logits[0].T, probability.clamp(max=1.0)
+    if softmax:
+        probability = (logits[0].mean(0).softmax(-1) @ wished.T).clamp(max=1.0)
+        logits = logits - logits.mean(-1, keepdim=True)
+    found = best_wished(logits.unsqueeze(1).expand(-1, len(wished), -1, -1), wished)
+    return found.frame_logits[0].T, probability if softmax else found.logits[0].sigmoid()
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:

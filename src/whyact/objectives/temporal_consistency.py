@@ -59,6 +59,9 @@ def jerk(output: ActionOutput) -> Tensor:
     second = (path[:, 2:] - 2 * path[:, 1:-1] + path[:, :-2]).square().sum(-1)
     # The weight says which regions matter; it must not learn to avoid the ones that move.
     weight = output.region_weights.detach()[:, 1:-1]
+    if output.node_mask.numel():  # a box that is missing in one of the three frames has no path
+        real = output.node_mask
+        weight = weight * (real[:, :-2] & real[:, 1:-1] & real[:, 2:])
     return ((weight * second).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1e-6)).mean()
 
 

@@ -18,11 +18,6 @@ from whyact.training.checkpoint import LoadedModel
 from whyact.training.predictions import predict_dataset
 
 
-def can_be_asked(loaded: LoadedModel) -> bool:
-    """Whether the model was built to split its graph by a wish."""
-    return loaded.config.model.specification.type == "split"
-
-
 def evaluate_asked(
     folder: Path, *, split: str, config: Config, loaded: LoadedModel, dataset: ClipDataset,
     device: torch.device,

@@ -17,7 +17,7 @@ from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
 from whyact.metrics.background import background_robustness
-from whyact.tasks.asked import can_be_asked, evaluate_asked
+from whyact.tasks.asked import evaluate_asked
 from whyact.tasks.evaluation_record import read_predictions, write_record
 from whyact.tasks.folds import fold_runs, summarise
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
@@ -100,7 +100,7 @@ def _score(
         folder, split=split, config=config, loaded=loaded, dataset=dataset, found=found,
         device=place, class_map=mapped,
     )  # fmt: skip
-    if can_be_asked(loaded) and mapped is None and found.ids:
+    if loaded.model.can_be_asked and mapped is None and found.ids:
         scores["asked"] = evaluate_asked(
             folder, split=split, config=config, loaded=loaded, dataset=dataset, device=place
         )

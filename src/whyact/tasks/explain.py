@@ -15,7 +15,6 @@ from whyact.explainers.native import explain_output
 from whyact.models.interventions import wishing, with_boxes
 from whyact.models.recognizer import ActionRecognizer
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
-from whyact.tasks.asked import can_be_asked
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
 from whyact.tasks.explanation_tests import STEPS, add_tests
@@ -160,7 +159,7 @@ def explain(
             f"The model has no class '{action}'. Did you mean '{nearest(action, loaded.classes)}'?"
         )
     targets = [] if action is None else [loaded.classes.index(action)]
-    wish = action if can_be_asked(loaded) else None
+    wish = action if loaded.model.can_be_asked else None
     results = []
     stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")

@@ -26,7 +26,6 @@ from whyact.metrics.named_action import (
     swap_moves,
 )
 from whyact.models.interventions import with_boxes
-from whyact.tasks.asked import can_be_asked
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
@@ -132,7 +131,7 @@ def named_scores(loaded: LoadedModel, tokens: Tensor, grid: tuple[int, int]) -> 
     Args:
         loaded: model. tokens, grid: of one clip, (1, T', N, D), as of `VideoModel.encode`.
     """
-    if can_be_asked(loaded):
+    if loaded.model.can_be_asked:
         each = torch.eye(len(loaded.classes)).to(tokens)
         return loaded.model.score_wishes(tokens, grid, each).logits[0]
     logits = loaded.model.decode(tokens, grid).logits[0]
@@ -158,7 +157,7 @@ def named_values(
         heat = follow(output, targets).heat(masks.shape[1:]).cpu()
         return actor_energy(heat, masks)
 
-    named, plain = shares(wishes if can_be_asked(loaded) else None), shares(None)
+    named, plain = shares(wishes if loaded.model.can_be_asked else None), shares(None)
     scores = named_scores(loaded, tokens, grid).cpu()
     absent = torch.ones(len(scores), dtype=torch.bool)
     absent[list(actions)] = False

@@ -188,7 +188,7 @@ def _pictures(
         peak = start + int(evidence[start:stop].argmax())
         first = min(max(0, peak - film.frames // 2), film.length - film.frames)
         clip = film.read(first, first + film.frames)
-        asked = wish[None] if loaded.multi_label else None
+        asked = wish[None] if loaded.multi_label and loaded.model.can_be_asked else None
         model = with_boxes(loaded.model, film.boxes(first, first + film.frames))
         output = model(clip[None].to(device), asked, traced=True)
         target = output.logits[0].masked_fill(wish <= 0, -torch.inf).argmax()

@@ -101,9 +101,9 @@ def _scores(variants: Mapping[str, Variant]) -> Tables:
             if found is not None:
                 tables.setdefault(split, {})[name] = found
             if found is not None and split == "swap" and variant.config.data.type == "backdrop":
-                pairs = read_scores(variant.runs, split, ORDERED)
-                if pairs is not None:
-                    tables.setdefault("swap, order", {})[name] = pairs
+                ordered = read_scores(variant.runs, split, ORDERED)
+                if ordered is not None:
+                    tables.setdefault("swap, order", {})[name] = ordered
     if "scuba" in tables and "scufo" in tables:
         pairs = {n: (t, tables["scufo"].get(n)) for n, t in tables["scuba"].items()}
         made = {n: contrasted(a, b) for n, (a, b) in pairs.items() if b is not None}

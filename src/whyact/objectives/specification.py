@@ -112,6 +112,10 @@ class PartDecorrelation(Objective):
 class PartReconstruction(Objective):
     """Both parts together still hold the scene: the nodes can be made again from their sum.
 
+    As memberships add up to one, the sum is the nodes and, besides, what the specified part has
+    heard. So no choice of regions can lose anything; what can is a message that drowns the node it
+    comes to, and that is what this keeps small enough for a linear map to undo.
+
     ``log(1 + e)``, where e is the squared error over a clip's real nodes in units of their
     variance. The logarithm keeps clips whose nodes are nearly alike, and hence large e, from
     outweighing all else; its gradient is that of the error, never zero but at zero. The nodes

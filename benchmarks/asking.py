@@ -41,6 +41,7 @@ from whyact.tasks.evaluation_record import read_predictions
 from whyact.tasks.localise import METHODS, localise
 from whyact.tasks.named import measure_named
 from whyact.tasks.train import train
+from whyact.training.checkpoint import load_model
 from whyact.training.record import environment
 from whyact.types import Interval
 
@@ -95,11 +96,20 @@ def models(
             args, f"multi-{seed}", "multi", seed, "--training.start", args.start.format(seed=seed),
             "--training.epochs", "4", *PLAIN,
         )  # fmt: skip
+        recorded(base, args.output / base.name)
+        recorded(Path(args.start.format(seed=seed)), args.output / f"single-{seed}")
         for kind, changes in kinds.items():
             name = f"{PREFIX[split]}{kind}-{seed}"
             run = trained(args, name, split, seed, "--training.start", str(base), *changes)
             found[kind].append(run)
     return found
+
+
+def recorded(run: Path, folder: Path) -> None:
+    """Copy how a run was trained."""
+    folder.mkdir(exist_ok=True)
+    for name in ("config.yaml", "metrics.jsonl", "record.json"):
+        shutil.copy(run / name, folder)
 
 
 def kept(file: Path, output: Path, run: Path) -> dict[str, Any]:
@@ -116,8 +126,7 @@ def evaluated(run: Path, split: str, output: Path) -> Path:
     if not (found / "scores.json").is_file():
         evaluate(run, splits=[split])
     shutil.copytree(found, output / run.name, dirs_exist_ok=True)
-    for name in ("config.yaml", "metrics.jsonl", "record.json"):
-        shutil.copy(run / name, output / run.name)
+    recorded(run, output / run.name)
     return found
 
 
@@ -166,7 +175,13 @@ def recognition(
         kind: [json.loads((run / "record.json").read_text())["seconds"] for run in found]
         for kind, found in runs.items()
     }
-    return {"protocols": rows, "training_seconds": seconds}
+    parameters = {kind: size_of(found[0]) for kind, found in runs.items()}
+    return {"protocols": rows, "training_seconds": seconds, "parameters": parameters}
+
+
+def size_of(run: Path) -> int:
+    """Parameters of a run's model."""
+    return sum(p.numel() for p in load_model(run).model.parameters())
 
 
 def options(args: argparse.Namespace, split: str) -> dict[str, Any]:

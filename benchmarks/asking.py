@@ -208,7 +208,7 @@ def options(args: argparse.Namespace, split: str) -> dict[str, Any]:
 
 def names(args: argparse.Namespace, split: str, runs: list[Path]) -> dict[str, Any]:
     """Explanations of named actions, over seeds; a record each."""
-    values: dict[str, list[list[float]]] = {}
+    values: dict[str, list[torch.Tensor]] = {}
     thresholds = []
     for run in runs:
         file = run / "named" / split / "named.json"
@@ -216,9 +216,15 @@ def names(args: argparse.Namespace, split: str, runs: list[Path]) -> dict[str, A
             measure_named(run, split=split, clips=NAMED_CLIPS)
         record = kept(file, args.output, run)
         thresholds.append(record["threshold"])
-        for name, found in record["values"].items():
-            values.setdefault(name, []).append([torch.nan if v is None else v for v in found])
-    rows = {k: resample_values(torch.tensor(v), args.seeds) for k, v in values.items()}
+        numbers = {
+            name: torch.tensor([torch.nan if v is None else v for v in found])
+            for name, found in record["values"].items()
+        }
+        moves = numbers["swap_moves"]
+        numbers["clips_whose_pairs_all_move"] = torch.where(moves.isnan(), moves, moves.eq(1))
+        for name, found in numbers.items():
+            values.setdefault(name, []).append(found)
+    rows = {k: resample_values(torch.stack(v), args.seeds) for k, v in values.items()}
     return {"thresholds": thresholds, **{k: asdict(contrast([(1, r)])) for k, r in rows.items()}}
 
 

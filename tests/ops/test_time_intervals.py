@@ -5,7 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from whyact.ops.intervals import cut, linear, logarithmic, read_evidence, runs, smoothed, steps
+from whyact.ops.intervals import (
+    cut,
+    linear,
+    logarithmic,
+    noise_of,
+    read_evidence,
+    runs,
+    smoothed,
+    steps,
+)
 from whyact.types import WhyactError
 
 
@@ -80,6 +89,79 @@ def test_one_noisy_step_does_not_break_a_segment() -> None:
     # With the price of a piece at 1, the dip is part of the segment.
     made = steps(evidence, 0.3)
     assert runs(made >= 0.5) == [(4, 9)]
+
+
+@pytest.mark.parametrize(
+    ("signal", "noise"),
+    [
+        ([1, 2, 4, 3], 1 / (0.6745 * 2**0.5)),  # differences 1, 2, 1
+        ([0, 2, 2, 4, 0, 0, 0, 0], 1.0),  # above zero they are 0 and 2: half of (0 + 4) / 2
+        ([0, 0, 0, 3, 0, 0], 0.0),  # no neighbours above zero
+        ([-1, -1, -1, -1, 1, 3], 2**0.5),  # 2 above zero, and a median of 0
+        ([-5, -1, 1, 3], 2 / (0.6745 * 2**0.5)),  # the median, 2, says more than 2 above zero
+        ([-4, -2, -2, -3], 1 / (0.6745 * 2**0.5)),
+        ([3], 0.0),
+        ([], 0.0),
+    ],
+)
+def test_noise_is_heard_where_nothing_was_clipped(signal: list[float], noise: float) -> None:
+    assert noise_of(signal) == pytest.approx(noise)
+
+
+def test_an_action_in_a_sparse_film_stays_one_piece() -> None:
+    evidence = np.full(40, -6.0)
+    evidence[10:20] = [6, 1, 6, 6, 1, 6, 6, 0.8, 6, 6]
+    read = read_evidence(evidence, 0)
+    assert np.median(np.abs(np.diff(read))) == 0
+    assert len(runs(read >= read.max() / 2)) == 4  # what no price for a piece makes of it
+    # Differences within: four of log 7 - log 2, two of log 7 - log 1.8, three of 0. So a piece
+    # costs 6.1; the dips are worth 3.4 together, the action 18.4 for its two.
+    changes = 4 * np.log(3.5) ** 2 + 2 * np.log(7 / 1.8) ** 2
+    assert noise_of(read) == pytest.approx((changes / 9 / 2) ** 0.5)
+    assert cut(read).spans == [(10, 20)]
+    # Under a bar that is given too.
+    both = read_evidence(evidence, 0, against=True)
+    assert [cut(both, float(logarithmic(bar))).spans for bar in (3, 0, -5)] == [[(10, 20)]] * 3
+
+
+def test_actions_in_sparse_noise_are_mostly_one_piece() -> None:
+    one = 0
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=200)
+        evidence = np.where((np.arange(200) < 50) | (np.arange(200) >= 70), -6 + noise, 5)
+        evidence[50:70] += 2.5 * noise[50:70]
+        one += len(cut(read_evidence(evidence, 0)).spans) == 1
+    assert one >= 15, one
+
+
+def test_in_a_dense_film_the_price_is_that_of_the_median() -> None:
+    noise = np.random.default_rng(0).normal(size=40)
+    evidence = np.array([3.0] * 15 + [12.0] * 10 + [3.0] * 15) + 0.5 * noise
+    read = read_evidence(evidence, 0)
+    spread = np.median(np.abs(np.diff(read))) / (0.6745 * 2**0.5)
+    assert (read > 0).all() and spread > 0
+    assert steps(read).tolist() == steps(read, 3 * spread**2 * np.log(40)).tolist()
+    assert cut(read).spans == [(15, 25)]
+
+
+@pytest.mark.parametrize(
+    ("bar", "spans"),
+    [(4.5, [(3, 6)]), (0, [(3, 6)]), (-4, [(3, 6)]), (-6, [(0, 9)]), (5.5, [])],
+)
+def test_a_bar_may_lie_at_zero_or_below(bar: float, spans: list[tuple[int, int]]) -> None:
+    evidence = [-5, -5, -5, 4, 5, 5, -5, -5, -5]
+    read = read_evidence(evidence, 0, against=True)
+    assert linear(read).tolist() == pytest.approx(evidence)
+    # A piece of 4, 5, 5 has the level 4.65.
+    assert cut(read, float(logarithmic(bar))).spans == spans
+    # Clipped, all of it would reach a bar of zero.
+    assert cut(read_evidence(evidence, 0), 0.0).spans == [(0, 9)]
+
+
+def test_what_is_against_an_action_is_smoothed_as_it_is() -> None:
+    read = linear(read_evidence([-6, -6, 9, 9, 0], against=True))
+    assert read.tolist() == pytest.approx([-6, -1, 4, 6, 4.5])
+    assert linear(read_evidence([-6, -6, 9, 9, 0])).tolist() == pytest.approx([0, 3, 6, 6, 4.5])
 
 
 def test_the_scale_keeps_signs_and_has_an_inverse() -> None:

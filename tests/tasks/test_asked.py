@@ -24,7 +24,7 @@ from whyact.ops.encode import write_video
 from whyact.tasks.evaluation_record import read_predictions, read_record
 from whyact.tasks.explain import explain
 from whyact.tasks.inputs import clips_of
-from whyact.tasks.localise import METHODS, localise, pieces
+from whyact.tasks.localise import METHODS, Localised, LocaliseSettings, add_clip, localise, pieces
 from whyact.tasks.named import measure_named, named_scores, named_values
 from whyact.tasks.timeline import timeline
 from whyact.tasks.train import train
@@ -155,6 +155,21 @@ def test_localisation_has_every_method_on_the_same_clips(run: Path, window: int)
     assert {(i["start"], i["stop"]) for i in whole} == {(0, 16)}
     scores = {m: total_scores(record["found"][m]) for m in METHODS}
     assert all(s == pytest.approx(scores["uniform"]) for s in scores.values())
+
+
+@pytest.mark.parametrize(("threshold", "spans"), [(0.0, [(3, 6)]), (-9.0, [(0, 9)]), (9.0, [])])
+def test_a_threshold_of_zero_is_heeded(
+    run: Path, threshold: float, spans: list[tuple[int, int]]
+) -> None:
+    loaded, made = load_model(run), Localised()
+    settings = LocaliseSettings(smooth=0, threshold=threshold, least_score=0.0)
+    one = torch.tensor([-5.0, -5, -5, 4, 5, 5, -5, -5, -5])
+    evidence = one[:, None].expand(-1, len(loaded.classes))
+    change = torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 1, 1])
+    add_clip(made, loaded, "film", [], evidence, change, settings, torch.Generator())
+    found = {m: [(i.start, i.stop) for i in made.found[m][0] if not i.action] for m in METHODS}
+    assert found["model"] == spans
+    assert found["motion"] == [(7, 9)] and found["uniform"] == [(0, 9)]
 
 
 def total_scores(clips: list[dict[str, Any]]) -> dict[tuple[str, int], float]:

@@ -65,7 +65,14 @@ def test_an_interval_that_crosses_windows_is_one(film: Path) -> None:
 def test_bars_and_least_scores_are_heeded(film: Path) -> None:
     options = {"window": 1.0, "output": film.parent}
     high = task.timeline("", film, ["bright"], threshold=5.0, **options).intervals["bright"]
-    assert [(i.start, i.stop) for i in high] == [(7 / 8, 17 / 8)]
+    # Smoothed it is 3 in the first and the last bright frame, of one piece with the 6 between.
+    assert [(i.start, i.stop) for i in high] == [(6 / 8, 18 / 8)]
+    # It is 0 one frame before and after, and -3 elsewhere.
+    low = task.timeline("", film, ["bright"], threshold=-0.5, **options)
+    assert [(i.start, i.stop) for i in low.intervals["bright"]] == [(5 / 8, 19 / 8)]
+    assert "counts as 0" not in low.page.read_text()
+    (zero,) = task.timeline("", film, ["bright"], threshold=0.0, **options).intervals["bright"]
+    assert 5 / 8 <= zero.start <= 6 / 8 and 18 / 8 <= zero.stop <= 19 / 8
     assert task.timeline("", film, ["bright"], threshold=6.5, **options).intervals["bright"] == []
     all_ = task.timeline("", film, ["neither"], least_score=0.0, **options).intervals["neither"]
     assert [(i.start, i.stop) for i in all_] == [(0, 4)]
@@ -74,6 +81,7 @@ def test_bars_and_least_scores_are_heeded(film: Path) -> None:
 def test_the_page_says_what_is_drawn(film: Path) -> None:
     text = task.timeline("", film, CLASSES, window=1.0, output=film.parent).page.read_text()
     assert "evidence (logits)" in text and "less the mean over all actions" in text
+    assert "counts as 0 where anything speaks for it" in text
     assert "less than 50% are left out" in text and "0:00.6 – 0:02.4 (99%)" in text
     assert "not found; its probability is nowhere above 0%" in text
     assert text.count("data:image/jpeg") == 3

@@ -14,6 +14,28 @@ from whyact.types import WhyactError
 Signal = NDArray[np.float64]
 
 
+def noise_of(signal: Sequence[float] | Signal) -> float:
+    """Standard deviation of the noise in a signal, from the differences of neighbours.
+
+    From their median absolute value, which a few jumps do not move. Evidence that was clipped
+    (`read_evidence`), zeros beside values above zero, mostly does not change at all, so there it is
+    from their root mean square between neighbours that are both above zero: that leaves out the
+    jumps from and to zero. A signal that goes below zero takes the larger of the two, as frames
+    against an action may be many and quiet.
+    """
+    values = np.asarray(signal, dtype=np.float64)
+    changes = np.diff(values)
+    if not len(changes):
+        return 0.0
+    every = float(np.median(np.abs(changes))) / (0.6745 * math.sqrt(2))
+    if (values > 0).all():
+        return every
+    within = changes[(values[1:] > 0) & (values[:-1] > 0)]
+    heard = math.sqrt(float((within**2).mean()) / 2) if len(within) else 0.0
+    clipped = bool((values > 0).any() and (values >= 0).all())
+    return heard if clipped else max(every, heard)
+
+
 def steps(signal: Sequence[float] | Signal, penalty: float | None = None) -> Signal:
     """The piecewise constant signal closest to a given one, with a price for every piece.
 
@@ -22,16 +44,14 @@ def steps(signal: Sequence[float] | Signal, penalty: float | None = None) -> Sig
 
     Args:
         signal: n values. penalty: by default ``3 s^2 log n`` (the modified BIC of Zhang and
-            Siegmund, Biometrics 2007), with the noise s estimated from the median absolute
-            difference of neighbours, which a few jumps do not move.
+            Siegmund, Biometrics 2007), with the noise s of `noise_of`.
     """
     values = np.asarray(signal, dtype=np.float64)
     n = len(values)
     if n < 2:
         return values
     if penalty is None:
-        noise = float(np.median(np.abs(np.diff(values)))) / (0.6745 * math.sqrt(2))
-        penalty = 3 * noise**2 * math.log(n)
+        penalty = 3 * noise_of(values) ** 2 * math.log(n)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     squares = np.concatenate([[0.0], np.cumsum(values**2)])
     best, came_from = np.zeros(n + 1), np.zeros(n + 1, dtype=np.int64)
@@ -84,7 +104,9 @@ def linear(values: float | Sequence[float] | Signal) -> Signal:
     return np.asarray(np.sign(signal) * np.expm1(np.abs(signal)))
 
 
-def read_evidence(evidence: Sequence[float] | Signal, smooth: int = 1) -> Signal:
+def read_evidence(
+    evidence: Sequence[float] | Signal, smooth: int = 1, *, against: bool = False
+) -> Signal:
     """What intervals are cut from: evidence for an action, smoothed, then `logarithmic`.
 
     Evidence against an action counts as none where any speaks for it: how loudly other actions of
@@ -93,10 +115,13 @@ def read_evidence(evidence: Sequence[float] | Signal, smooth: int = 1) -> Signal
     Args:
         evidence: (n,) or (n, m) in logits, of `whyact.models.windows.wish_evidence`.
         smooth: steps on either side whose mean a step takes, see `smoothed`.
+        against: evidence against an action counts as it is: for a bar that is given. It is not
+            lowered, and what counts as none would reach one at zero or below.
     """
     values = np.asarray(evidence, dtype=np.float64)
-    least = np.where((values > 0).any(0), 0.0, -np.inf)
-    return logarithmic(smoothed(np.maximum(values, least), smooth))
+    if not against:
+        values = np.maximum(values, np.where((values > 0).any(0), 0.0, -np.inf))
+    return logarithmic(smoothed(values, smooth))
 
 
 def runs(inside: Sequence[bool] | NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -122,7 +147,8 @@ def cut(signal: Sequence[float] | Signal, bar: float | None = None) -> Cut:
     """Where the `steps` of a signal are high; noise does not break these into pieces.
 
     Args:
-        signal: n values, of evidence as `read_evidence` gives it.
+        signal: n values, of evidence as `read_evidence` gives it, with what is against the action
+            if there is a bar.
         bar: what high means; half way between the lowest and the highest step if None, for an
             action that is known to be there: a signal without any change is one span.
     """

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from whyact.ops.intervals import Signal, linear, logarithmic, read_evidence
+import numpy as np
+
+from whyact.ops.intervals import Signal, linear, logarithmic
 from whyact.report.page import render_page
 from whyact.types import Interval
 
@@ -23,8 +25,8 @@ class Track:
 
     Attributes:
         action: as it was asked for.
-        evidence: (n,) in logits, ``step`` seconds apart; the page shows it as
-            `whyact.ops.intervals.read_evidence` reads it.
+        evidence: (n,) in logits, ``step`` seconds apart.
+        read: (n,), the same as `whyact.ops.intervals.read_evidence` read it for the cut.
         bar: of the intervals, on that scale. best: highest probability of any moment.
         intervals: where it happens, in seconds, with the highest probability inside as score.
         pictures: of each interval's height, as `whyact.report.media.jpeg_uri`, or empty text.
@@ -32,6 +34,7 @@ class Track:
 
     action: str
     evidence: Sequence[float]
+    read: Sequence[float]
     step: float
     bar: float
     best: float
@@ -41,7 +44,7 @@ class Track:
 
 def timeline_page(
     tracks: Sequence[Track], *, source: str, duration: float, window: float, least_score: float,
-    exclusive: bool,
+    exclusive: bool, against: bool,
 ) -> str:  # fmt: skip
     """The page as HTML.
 
@@ -49,8 +52,9 @@ def timeline_page(
         tracks: one an action, which share an axis. source: of the video.
         duration, window: seconds. least_score: of an interval.
         exclusive: classes exclude each other, so that evidence is less their mean.
+        against: what speaks against an action was read too.
     """
-    curves = [read_evidence(track.evidence) for track in tracks]
+    curves = [np.asarray(track.read) for track in tracks]
     ends = [0.0, *(t.bar for t in tracks), *(float(v) for c in curves for v in (c.min(), c.max()))]
     low, high = min(ends), max(ends)
 
@@ -66,7 +70,7 @@ def timeline_page(
             "ticks": [{"x": WIDTH * s, "anchor": a, "text": clock(s * duration)} for s, a in times],
             "levels": [level for level in levels if 0 <= level[0] <= HEIGHT],
             "duration": clock(duration), "window": f"{window:.2f}", "exclusive": exclusive,
-            "least": f"{least_score:.0%}", "height": HEIGHT,
+            "against": against, "least": f"{least_score:.0%}", "height": HEIGHT,
         },
     )  # fmt: skip
 

@@ -74,10 +74,10 @@ def localise(
         hop: frames between windows, see `whyact.models.windows.video_evidence`.
         smooth: evidence of a frame is the mean with this many on either side, of the model and of
             the motion alike; see `whyact.ops.intervals.read_evidence` for the model's scale.
-        threshold: least evidence in logits, of the model only; half way between a clip's lowest
-            and highest on that scale if None, see `whyact.ops.intervals.cut`. This and the three
-            before, chosen on the split that they are reported on, would be tuned: choose them on
-            ``data.val``.
+        threshold: least evidence in logits, of the model only, 0 or below too; half way between a
+            clip's lowest and highest on that scale if None, with evidence against an action as none
+            (`whyact.ops.intervals.cut`). This and the three before, chosen on the split that they
+            are reported on, would be tuned: choose them on ``data.val``.
         least_score: classes whose score for the clip is lower are not detected.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``localisation/<split>`` in the run's folder if empty. device: torch device.
@@ -156,8 +156,11 @@ def add_clip(
     length, classes = evidence.shape
     score = loaded.probabilities(evidence.mean(0))
     wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
+    least = settings.threshold
+    bar = None if least is None else float(logarithmic(least))
+    read = read_evidence(evidence.numpy(), settings.smooth, against=bar is not None)
     each = {
-        "model": torch.from_numpy(read_evidence(evidence.numpy(), settings.smooth)),
+        "model": torch.from_numpy(read),
         "motion": torch.from_numpy(smoothed(change.numpy(), settings.smooth))[:, None].expand(
             -1, classes
         ),
@@ -166,8 +169,6 @@ def add_clip(
     }
     made.ids.append(name)
     made.truth.append([Interval(i.action, i.start * length, i.stop * length) for i in truth])
-    least = settings.threshold
-    bar = None if least is None else float(logarithmic(least))
     for method, values in each.items():
         made.evidence[method].append(_to_scores(values.float(), score))
         found: list[Interval] = []

@@ -70,7 +70,8 @@ def timeline(
         window: seconds that the model sees at once; 0 takes those it was trained on, or 2 for a
             model trained on segments of whole clips. A shorter video is one window.
         threshold: least evidence of an interval, in logits; half way between the lowest and the
-            highest of the video, on a logarithmic scale, if None.
+            highest of the video, on a logarithmic scale, if None. Evidence against an action counts
+            where a threshold is given, which may be 0 (one half as a probability) or below.
         least_score: intervals with a lower score are left out; without it something would be found
             in every video. encoder: folder of a sentence encoder.
         boxes: as of `whyact.tasks.predict.predict`. output: folder. device: torch device.
@@ -100,7 +101,7 @@ def timeline(
         _track(loaded, film, action, wish, values, score, bar, least_score)
         for action, wish, values, score in zip(actions, wished, evidence.T, scores.T, strict=True)
     ]
-    return _write(Path(output), film, tracks, loaded, least_score)
+    return _write(Path(output), film, tracks, loaded, least_score, against=bar is not None)
 
 
 def _track(
@@ -108,7 +109,7 @@ def _track(
     bar: float | None, least_score: float,
 ) -> Track:  # fmt: skip
     """Where one action was found, from its evidence and scores (n,) of the whole video."""
-    read = read_evidence(evidence.numpy())
+    read = read_evidence(evidence.numpy(), against=bar is not None)
     made = cut(read, bar)
     every = [
         Interval(int(wish.argmax()), start, stop, float(scores[start:stop].max()))
@@ -116,7 +117,8 @@ def _track(
     ]
     found = [one for one in every if one.score >= least_score]
     return Track(
-        action, evidence=evidence.tolist(), step=film.step, bar=made.bar, best=float(scores.max()),
+        action, evidence=evidence.tolist(), read=read.tolist(), step=film.step, bar=made.bar,
+        best=float(scores.max()),
         intervals=[replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found],
         pictures=_pictures(loaded, film, read, found, wish),
     )  # fmt: skip
@@ -201,15 +203,16 @@ def _pictures(
 
 
 def _write(
-    folder: Path, film: _Film, tracks: Sequence[Track], loaded: LoadedModel, least_score: float
-) -> Timeline:
+    folder: Path, film: _Film, tracks: Sequence[Track], loaded: LoadedModel, least_score: float,
+    *, against: bool,
+) -> Timeline:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     page, data = (folder / f"{film.path.stem}-timeline.{end}" for end in ("html", "json"))
     window = film.step * film.frames
     page.write_text(
         timeline_page(
             tracks, source=film.path.name, duration=film.duration, window=window,
-            least_score=least_score, exclusive=not loaded.multi_label,
+            least_score=least_score, exclusive=not loaded.multi_label, against=against,
         ),
         encoding="utf-8",
     )  # fmt: skip

@@ -119,7 +119,8 @@ def test_help_of_a_command_names_defaults_once(capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "of each split, at most (default: 200)" in shown
+    assert "of each split, at most; default: 200, and all with --localise" in shown
+    assert "of --clips, for metrics that explain again (default: 50)" in shown
     assert "default: data.test of the config --output" in shown
 
 

@@ -50,20 +50,18 @@ class Vocabulary:
             WhyactError: an index or a name that is none, text that is like no class, or what is
                 neither.
         """
-        several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
-        items = list(wanted) if several else [wanted]  # type: ignore[arg-type]
         wish = torch.zeros(len(self.names))
-        for item in items:
+        for item in _items(wanted):
             wish[self._classes(item)] = 1.0
         return wish
 
     def title(self, wanted: Wanted) -> str:
         """A wish as it was asked for, with the names of classes in place of their indices."""
-        if not isinstance(wanted, Iterable):
-            return self.names[self._classes(wanted)[0]]
-        if not isinstance(wanted, str):
-            return " + ".join(map(self.title, wanted))
-        return self.title(int(wanted)) if self._is_index(wanted) else wanted
+        return " + ".join(
+            item if isinstance(item, str) and not self._is_index(item)
+            else self.names[self._classes(item)[0]]
+            for item in _items(wanted)
+        )  # fmt: skip
 
     def _is_index(self, text: str) -> bool:
         return text.isdecimal() and text not in self.names
@@ -107,6 +105,12 @@ class Vocabulary:
                 f"closest is '{self.names[int(fit.argmax())]}' with {best:.2f}."
             )
         return torch.nonzero(fit >= best - self.margin).flatten().tolist()
+
+
+def _items(wanted: Wanted) -> list[int | str]:
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        return [wanted]
+    return list(wanted)
 
 
 def _plain(name: str) -> str:

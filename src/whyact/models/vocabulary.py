@@ -51,7 +51,7 @@ class Vocabulary:
                 neither.
         """
         wish = torch.zeros(len(self.names))
-        for item in _items(wanted):
+        for item in items(wanted):
             wish[self._classes(item)] = 1.0
         return wish
 
@@ -60,7 +60,7 @@ class Vocabulary:
         return " + ".join(
             item if isinstance(item, str) and not self._is_index(item)
             else self.names[self._classes(item)[0]]
-            for item in _items(wanted)
+            for item in items(wanted)
         )  # fmt: skip
 
     def _is_index(self, text: str) -> bool:
@@ -107,7 +107,8 @@ class Vocabulary:
         return torch.nonzero(fit >= best - self.margin).flatten().tolist()
 
 
-def _items(wanted: Wanted) -> list[int | str]:
+def items(wanted: Wanted) -> list[int | str]:
+    """What a wish is made of."""
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         return [wanted]
     return list(wanted)

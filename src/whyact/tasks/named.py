@@ -67,7 +67,9 @@ def measure_named(
     threshold = _threshold(loaded, _several(loaded, config, config.data.val), clips)
     values: dict[str, list[Tensor]] = {}
     failed = []
-    for index in track(range(min(clips or len(dataset), len(dataset))), "Named actions", transient=True):
+    for index in track(
+        range(min(clips or len(dataset), len(dataset))), "Named actions", transient=True
+    ):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
             failed.append(clip.id)
@@ -108,7 +110,9 @@ def _threshold(
     loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
 ) -> float:  # fmt: skip
     scores, labels = [], []
-    for index in track(range(min(clips or len(dataset), len(dataset))), "Threshold", transient=True):
+    for index in track(
+        range(min(clips or len(dataset), len(dataset))), "Threshold", transient=True
+    ):
         clip = dataset[(index, 0)]
         if isinstance(clip, Clip):
             scores.append(named_scores(*_read(loaded, clip)).cpu())

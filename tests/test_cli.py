@@ -119,7 +119,8 @@ def test_help_of_a_command_names_defaults_once(capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "of each split, at most (default: 200)" in shown
+    assert "of each split, at most; default: 200, and all with --localise" in shown
+    assert "of --clips, for metrics that explain again (default: 50)" in shown
     assert "default: data.test of the config --output" in shown
 
 
@@ -246,7 +247,8 @@ def test_explain_is_the_function(run, inputs, tmp_path, capsys):
     clip = str(inputs / "a" / "clip.mp4")
     argv = ["explain", str(run.folder), clip, "--action", "right", "--output", str(tmp_path / "c")]
     assert main(argv) == 0
-    assert capsys.readouterr().out.strip() == f"clip.mp4: {tmp_path / 'c' / 'clip.png'}"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"clip.mp4: {tmp_path / 'c' / 'clip.png'}" and second.startswith("  right: 0:0")
     whyact.explain(run.folder, [clip], action="right", output=tmp_path / "f")
     for name in ("clip.json", "clip.png", "clip.mp4"):
         assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "f" / name).read_bytes()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from whyact.cli_options import given, refuse
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.types import WhyactError
+
+OF_LOCALISATION = ("window", "hop", "smooth", "threshold", "least_score")
 
 
 def add_evaluate_options(one: argparse.ArgumentParser) -> None:
@@ -38,7 +42,32 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="explanations of named actions (multi, untrimmed)",
     )
-    instead.add_argument("--clips", type=int, default=200, help="of each split, at most")
+    instead.add_argument(
+        "--clips", type=int, metavar="N",
+        help="of each split, at most; default: 200, and all with --localise",
+    )  # fmt: skip
+    localise = one.add_argument_group(
+        "with --localise", "chosen on data.val, not on what they score"
+    )
+    localise.add_argument(
+        "--window", type=int, metavar="FRAMES",
+        help="that the model sees at once; default: all of a clip",
+    )  # fmt: skip
+    localise.add_argument(
+        "--hop", type=int, metavar="FRAMES", help="between windows; default: half a window"
+    )
+    localise.add_argument(
+        "--smooth", type=int, metavar="FRAMES",
+        help="on either side whose mean a frame takes; default: 1",
+    )  # fmt: skip
+    localise.add_argument(
+        "--threshold", type=float, metavar="LOGITS",
+        help="least evidence of an interval; default: half way between the lowest and the highest",
+    )  # fmt: skip
+    localise.add_argument(
+        "--least-score", type=float, metavar="PROBABILITY",
+        help="of a class in the clip, 0.05 by default: less than that is not detected",
+    )  # fmt: skip
     explain = one.add_argument_group("with --explain")
     explain.add_argument(
         "--rerun", type=int, default=50, metavar="CLIPS",
@@ -69,6 +98,8 @@ def run_evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
     data = load_config(args.config, args.flags, base=trained)
+    if not args.localise:
+        refuse(args, OF_LOCALISATION, "belongs to --localise; add it")
     if args.localise or args.named:
         return _measure(args, target, data)
     if args.explain:
@@ -89,15 +120,20 @@ def _measure_explanations(args: argparse.Namespace, target: str, data: Config) -
     from whyact.report.explanation_table import markdown
     from whyact.tasks.explanations import measure_explanations
 
-    for split in args.splits or [""]:
-        folder = f"{args.output}/{split}" if args.output and len(args.splits) > 1 else args.output
+    for split, folder in _places(args, args.splits or [""]):
         table = measure_explanations(
-            target, args.explain.split(","), split=split, clips=args.clips, rerun=args.rerun,
-            data=data, output=folder, workers=args.workers, settings=in_steps(args.metric_steps),
-            bf16=args.bf16,
+            target, args.explain.split(","), split=split, rerun=args.rerun, data=data,
+            output=folder, workers=args.workers, settings=in_steps(args.metric_steps),
+            bf16=args.bf16, **given(args, ("clips",)),
         )  # fmt: skip
         print(markdown(table))
     return 0
+
+
+def _places(args: argparse.Namespace, splits: Sequence[str]) -> list[tuple[str, str]]:
+    """Every split and the folder of its record, so that no split overwrites another's."""
+    apart = args.output and len(splits) > 1
+    return [(split, f"{args.output}/{split}" if apart else args.output) for split in splits]
 
 
 def _measure(args: argparse.Namespace, target: str, data: Config) -> int:
@@ -105,20 +141,24 @@ def _measure(args: argparse.Namespace, target: str, data: Config) -> int:
     from whyact.tasks.localise import localise
     from whyact.tasks.named import measure_named
 
-    options = {"clips": args.clips, "data": data, "device": args.device}
-    for split in args.splits or data.data.test:
+    for split, folder in _places(args, args.splits or data.data.test):
+        options = {
+            "split": split, "data": data, "output": folder, "device": args.device,
+            **given(args, ("clips",)),
+        }  # fmt: skip
         if args.localise:
-            record = localise(target, split=split, output=args.output, **options)
+            record = localise(target, **options, **given(args, OF_LOCALISATION))
             scores = record["scores"]
             measures = {k: {m: scores[m][k] for m in scores} for k in scores["model"]}
-            _print_rows(f"{split}: localisation in time", measures)
+            _print_rows(f"{split}: localisation in time, {record['clips']} clips", measures)
         if args.named:
-            record = measure_named(target, split=split, output=args.output, **options)
+            record = measure_named(target, **options)
             rows = {
                 name: {k: row[k] for k in ("mean", "low", "high")}
                 for name, row in record["scores"].items()
             }
-            _print_rows(f"{split}: named actions, {args.clips} clips at most", rows)
+            count = len(record["values"]["right_actor"])
+            _print_rows(f"{split}: named actions, {count} clips", rows)
     return 0
 
 

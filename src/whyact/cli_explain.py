@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from typing import Any
 
+from whyact.cli_options import given, refuse
 from whyact.config import Config
-from whyact.types import WhyactError
 
 OF_CLIPS = ("counterfactual", "html", "test_steps")
-OF_TIMELINES = ("window", "threshold", "least_score", "encoder")
+OF_TIMELINES = ("window", "threshold", "least_score")
 """Options of ``whyact explain`` that need ``--timeline``, and those above that cannot have it."""
 
 
@@ -46,7 +44,15 @@ def run_predict(args: argparse.Namespace, config: Config) -> int:
 def add_explain_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact explain`` takes."""
     _add_inputs(one)
-    one.add_argument("--action", default="", help="class to explain; default: the predicted one")
+    one.add_argument(
+        "--action", action="append", metavar="NAME",
+        help="class to explain by name or index, or free text with --encoder; once for each of "
+        "several; default: the predicted one",
+    )  # fmt: skip
+    one.add_argument(
+        "--encoder", metavar="FOLDER",
+        help="sentence encoder, so that --action may be free text",
+    )  # fmt: skip
     one.add_argument("--output", default="explanations", help="folder of the results")
     one.add_argument(
         "--counterfactual", action="store_true", default=None,
@@ -78,40 +84,26 @@ def add_explain_options(one: argparse.ArgumentParser) -> None:
         "--least-score", type=float, metavar="PROBABILITY",
         help="of an interval, 0.5 by default: less than that is not found",
     )  # fmt: skip
-    timeline.add_argument(
-        "--encoder", metavar="FOLDER",
-        help="sentence encoder, so that --action may be free text",
-    )  # fmt: skip
 
 
 def run_explain(args: argparse.Namespace, config: Config) -> int:
     """Explain clips, or with ``--timeline`` whole videos; 1 where one could not be read."""
     if args.timeline:
         return _timelines(args)
-    _refuse(args, OF_TIMELINES, "belongs to --timeline; add --timeline and --action NAME")
+    refuse(args, OF_TIMELINES, "belongs to --timeline; add --timeline and --action NAME")
     if not args.html:
-        _refuse(args, ("test_steps",), "is of the tests that pages show; add --html")
+        refuse(args, ("test_steps",), "is of the tests that pages show; add --html")
     from whyact.tasks.explain import explain
 
     found = explain(
-        args.checkpoint, args.paths, action=args.action or None, output=args.output,
-        device=args.device, boxes=args.boxes, **_given(args, OF_CLIPS),
+        args.checkpoint, args.paths, output=args.output, device=args.device, boxes=args.boxes,
+        **given(args, ("action", "encoder", *OF_CLIPS)),
     )  # fmt: skip
     for one in found:
         print(one.error or f"{one.source}: {one.page or one.picture}")
-        if one.found:
-            print(f"  {one.found}")
+        for line in filter(None, (one.when, one.found)):
+            print(f"  {line}")
     return 1 if any(one.error for one in found) else 0
-
-
-def _given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    """The options that were given; the defaults of the others are the function's."""
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
-
-
-def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    for name in _given(args, names):
-        raise WhyactError(f"--{name.replace('_', '-')} {why}, or leave it out.")
 
 
 def _timelines(args: argparse.Namespace) -> int:
@@ -121,14 +113,14 @@ def _timelines(args: argparse.Namespace) -> int:
     from whyact.tasks.inputs import find_clips
     from whyact.tasks.timeline import timeline
 
-    _refuse(args, OF_CLIPS, "is of clips, and --timeline writes a page of its own; call explain "
+    refuse(args, OF_CLIPS, "is of clips, and --timeline writes a page of its own; call explain "
             "again without --timeline for it")  # fmt: skip
     code = 0
     for path in find_clips(args.paths):
         try:
             found = timeline(
-                args.checkpoint, path, [args.action] if args.action else [], output=args.output,
-                device=args.device, boxes=args.boxes, **_given(args, OF_TIMELINES),
+                args.checkpoint, path, args.action or [], output=args.output, device=args.device,
+                boxes=args.boxes, **given(args, ("encoder", *OF_TIMELINES)),
             )  # fmt: skip
         except VideoError as error:
             print(error)

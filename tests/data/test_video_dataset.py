@@ -19,7 +19,7 @@ from whyact.data.loader import collate_items, epoch_batches, load, view_batches
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video import read_frames
 from whyact.data.video_dataset import VideoDataset
-from whyact.types import Batch, Clip, Failure, WhyactError
+from whyact.types import Batch, Clip, Failure, Interval, WhyactError
 
 TEST = TestTransform(short_side=24, size=16)
 
@@ -243,3 +243,25 @@ def test_random_clips_are_views_of_the_same_video(folder: Path) -> None:
         seen.add(tuple(np.round(item.times.numpy() * 25).astype(int)))
     assert len(seen) > 4
     assert all(5 * k <= frames[k] < 5 * (k + 1) for frames in seen for k in range(4))
+
+
+def test_intervals_of_a_list_are_shares_of_the_clip(folder: Path) -> None:
+    """Frames 2, 7, 12 and 17 of 20, 0.04 s apart, stand for a quarter of the clip each."""
+    when = (Interval(0, 0.0, 9.5 / 25), Interval(1, 7 / 25, 17 / 25), Interval(1, 2.0, 3.0))
+    record = Record(folder / "left" / "a.mp4", "a", (0, 1), "a", intervals=when)
+    listing = Listing(("x", "y"), (record,), multi_label=True)
+
+    def reading(frames: int, sampling: str) -> VideoDataset:
+        return VideoDataset(
+            listing=listing, frames=frames, sampling=sampling, train_transform=None,
+            test_transform=TEST,
+        )  # fmt: skip
+
+    made = reading(4, "segment")
+    first, second = made.intervals(0)
+    assert (first.action, first.start, first.stop) == (0, 0.0, pytest.approx(0.5))
+    assert (second.action, second.start, second.stop) == (
+        1, pytest.approx(0.375), pytest.approx(0.875)
+    )  # fmt: skip
+    with pytest.raises(WhyactError, match=r"a\.mp4: shorter than a clip.*to segment"):
+        reading(32, "dense").intervals(0)

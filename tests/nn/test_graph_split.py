@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -256,3 +257,18 @@ def test_wishes_by_index_name_and_text() -> None:
 def test_a_wish_and_a_specification_at_once_are_refused() -> None:
     with pytest.raises(WhyactError, match="not both"):
         model()(clips(), torch.zeros(2, Y), wanted=1)
+
+
+def test_an_index_may_be_of_any_integer_or_in_digits_but_no_flag() -> None:
+    words = Vocabulary(names=["wave", "punch", "7"])
+    for one in (1, np.int64(1), "1", ["1"], np.array([1])):
+        assert words.specification(one).tolist() == [0, 1, 0]  # type: ignore[arg-type]
+    assert words.specification("7").tolist() == [0, 0, 1]  # a name comes first
+    assert [words.title(w) for w in (np.int64(1), "0", "7", [0, "Punch"])] == [  # type: ignore[arg-type]
+        "punch", "wave", "7", "wave + Punch"
+    ]  # fmt: skip
+    for bad in (True, np.bool_(True), [False, True], 1.0):
+        with pytest.raises(WhyactError, match=r"A wish is a class by index.*got"):
+            words.specification(bad)  # type: ignore[arg-type]
+    with pytest.raises(WhyactError, match=r"There is no class 3; the model has 3, from 0\."):
+        words.specification("3")

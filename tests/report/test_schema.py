@@ -79,7 +79,7 @@ def test_every_key_is_written_documented_and_needed(key: str) -> None:
     assert f"`{key}`" in DOCUMENT.read_text(encoding="utf-8")
     missing = values()
     del missing[key]
-    with pytest.raises(WhyactError, match="schema 1.4, got none" if key == "schema" else key):
+    with pytest.raises(WhyactError, match="schema 1.5, got none" if key == "schema" else key):
         validate(missing)
     wrong = values() | {key: object()}
     with pytest.raises(WhyactError, match="got <obj" if key == "schema" else f"'{key}' is of type"):
@@ -91,7 +91,7 @@ def test_the_document_names_this_version() -> None:
 
 
 def test_versions() -> None:
-    with pytest.raises(WhyactError, match=r"schema 1\.4, got 2\.0"):
+    with pytest.raises(WhyactError, match=r"schema 1\.5, got 2\.0"):
         validate(values() | {"schema": "2.0"})
     validate(values() | {"schema": "1.9", "something_new": 1})
     old = values() | {"schema": "1.3"}
@@ -161,3 +161,18 @@ def test_numbers_that_contradict_each_other() -> None:
     del fewer["regions"][0]
     with pytest.raises(WhyactError, match="'regions' has 1 entries for 2 contributions"):
         validate(fewer)
+
+
+def test_intervals_are_in_seconds_half_way_between_frames() -> None:
+    e = replace(explanation(), extra={"when": [[0.0, 0.25], [0.5, 1.0]]})
+
+    def told(times: list[float]) -> Any:
+        return to_json(
+            e, source="", classes=["a", "b"], probabilities=[0.5, 0.5], times=times, tracks=()
+        )["intervals"]
+
+    assert told([0.0, 1.0, 2.0, 4.0]) == [
+        {"start": 0.0, "stop": 0.5}, {"start": 1.5, "stop": 4.0}
+    ]  # fmt: skip
+    assert told([]) is None and told([0.0, 1.0, 0.0, 1.0]) is None  # unknown; looped
+    assert values()["intervals"] is None

@@ -267,3 +267,47 @@ def test_evaluate_prints_when_and_on_whom(run: Path, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().out
     for word in ("right_actor_chance", "absent_below", "map@0.5", "motion", "uniform", "random"):
         assert word in told
+
+
+def test_evaluate_takes_all_clips_and_the_options_of_localisation_and_keeps_every_split(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["evaluate", str(run), "--output", str(tmp_path)]
+    options = ["--window", "8", "--hop", "2", "--smooth", "2", "--threshold", "1.5"]
+    options += ["--least-score", "0.2"]
+    assert main([*words, "--splits", "iid", "untrimmed", "--localise", *options]) == 0
+    for split in ("iid", "untrimmed"):
+        record = json.loads((tmp_path / split / "localisation.json").read_text())
+        assert (record["split"], record["clips"]) == (split, 6)  # all there are
+        settings = [record[k] for k in ("window", "hop", "smooth", "threshold", "least_score")]
+        assert settings == [8, 2, 2, 1.5, 0.2]
+    assert main([*words, "--splits", "multi", "untrimmed", "--named", "--clips", "1"]) == 0
+    for split in ("multi", "untrimmed"):
+        assert json.loads((tmp_path / split / "named.json").read_text())["split"] == split
+    assert main([*words, "--splits", "multi", "--named", "--clips", "1"]) == 0
+    assert (tmp_path / "named.json").is_file()
+    capsys.readouterr()
+    assert main([*words, "--named", "--smooth", "2"]) == 2
+    assert "--smooth belongs to --localise" in capsys.readouterr().err
+
+
+def test_the_command_takes_several_actions(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    sample = generate_clip(split="iid", index=1, frames=8, size=32)
+    write_video(tmp_path / "film.mp4", sample.video, 8.0)
+    words = ["explain", str(run), str(tmp_path / "film.mp4"), "--output", str(tmp_path)]
+    punch = load_model(run).classes.index("punch")
+    actions = ["--action", str(punch), "--action", "wave"]
+    assert main([*words, *actions, "--timeline", "--least-score", "0"]) == 0
+    record = json.loads((tmp_path / "film-timeline.json").read_text())
+    assert [one["action"] for one in record["actions"]] == ["punch", "wave"]
+    capsys.readouterr()
+    assert main([*words, *actions]) == 0
+    told = capsys.readouterr().out
+    for name in ("punch", "wave"):
+        made = json.loads((tmp_path / f"film-{name}.json").read_text())
+        assert made["class"] == name and made["intervals"]
+        assert f"  {name}: 0:0" in told
+    assert main([*words, "--action", "hit him"]) == 2
+    assert "--encoder FOLDER" in capsys.readouterr().err

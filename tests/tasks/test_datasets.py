@@ -11,10 +11,12 @@ import pytest
 import torch
 from tests.data.miniatures import LISTS, MAKERS
 
+from whyact.cli import main
 from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
 from whyact.data.catalog import VIDEO_SETS
 from whyact.tasks.evaluate import evaluate
+from whyact.tasks.localise import localise
 from whyact.tasks.train import train
 from whyact.types import WhyactError
 
@@ -206,3 +208,19 @@ def test_a_class_map_evaluates_another_set(roots, tmp_path: Path) -> None:
     assert record["class_map"]["classes_of_data"] == 3
     own = evaluate(run, splits=["test"], output=tmp_path / "own")["test"]
     assert own["expected"] == 6 and torch.tensor(own["top1_interval"]).diff() >= 0
+
+
+def test_charades_own_times_are_localised(roots, tmp_path: Path, capsys) -> None:
+    run = train(tiny("charades", roots("charades"), tmp_path)).folder
+    words = ["evaluate", str(run), "--localise", "--data.clip.sampling", "segment"]
+    assert main(words) == 2
+    assert "set data.protocol to 1x1" in capsys.readouterr().err
+    assert main([*words, "--data.protocol", "1x1"]) == 0
+    record = json.loads((run / "localisation" / "test" / "localisation.json").read_text())
+    assert record["clips"] == 4
+    told = [[(i["action"], i["start"], i["stop"]) for i in r["intervals"]] for r in record["truth"]]
+    # Videos of half a second: what is listed for later is not in them, and 12.6 s is all of them.
+    assert told == [[(92, 0, 4)], [(147, 0, 4)], [(0, 0, 4)], []]
+    with pytest.raises(WhyactError, match="has no intervals; localise Backdrop, Charades, or"):
+        other = tiny("folder", roots("folder"), tmp_path)
+        localise(run, split="test", data=other)

@@ -207,3 +207,61 @@ def test_pages_and_their_gallery(checkpoint: Path, videos: Path, tmp_path: Path)
         checkpoint, [str(videos / "b")], output=tmp_path / "bare", html=True, test_steps=0
     )
     assert bare.page and bare.page.read_text(encoding="utf-8").count('"tests":null') == 3
+
+
+def test_every_action_is_explained_by_itself_and_by_index(
+    checkpoint: Path, videos: Path, tmp_path: Path
+) -> None:
+    clip = str(videos / "a" / "*.mp4")
+    names = [2, "wave"]
+    found = explain(checkpoint, [clip], action=names, output=tmp_path, html=True, test_steps=0)
+    assert [one.explanation.target for one in found if one.explanation] == [2, 0]
+    assert [one.page.name for one in found if one.page] == [
+        "hand über-push_right.html", "hand über-wave.html"
+    ]  # fmt: skip
+    assert (tmp_path / "index.html").read_text(encoding="utf-8").count('"page":') == 2
+    (one,) = explain(checkpoint, [clip], action="1", output=tmp_path, shares=False)
+    assert one.explanation and one.explanation.target == 1
+    with pytest.raises(WhyactError, match="There is no class 9"):
+        explain(checkpoint, [clip], action=9, output=tmp_path)
+
+
+def test_text_means_its_most_probable_class(
+    checkpoint: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = {"wave": [0.0, 1.0]}  # the others, and any other text, are alike
+
+    def encoder(sentences: list[str]) -> Tensor:
+        return torch.tensor([vectors.get(s, [1.0, 0.0]) for s in sentences])
+
+    monkeypatch.setattr("whyact.tasks.explain.load_encoder", lambda folder: encoder)
+    clip = str(videos / "a" / "*.mp4")
+    (one,) = explain(
+        checkpoint, [clip], action="shove it", encoder="x", output=tmp_path, shares=False
+    )
+    told = {p["class"]: p["probability"] for p in json.loads(one.data.read_text())["predicted"]}  # type: ignore[union-attr]
+    best = max(("push left", "push right"), key=told.__getitem__)
+    assert one.explanation and CLASSES[one.explanation.target] == best
+
+
+class Late(Halves):
+    """Says class 0 in the second half of twelve frames, and class 1 as much all the time."""
+
+    def forward(self, x: Tensor, traced: bool = False) -> ActionOutput:
+        from dataclasses import replace
+
+        frames = torch.tensor([[0.0, 2.0]] * 6 + [[6.0, 2.0]] * 6).expand(len(x), -1, -1)
+        return replace(super().forward(x, traced), frame_logits=frames)
+
+
+@pytest.mark.parametrize(("multi_label", "start", "stop"), [(False, 6, 1 / 2), (True, 5, 1)])
+def test_an_explanation_says_when(multi_label: bool, start: int, stop: float) -> None:
+    """Where classes exclude each other one is less there while the other is more.
+
+    The mean with the neighbours is above half way a frame early where evidence is high.
+    """
+    first, second = explain_classes(
+        Late(), torch.zeros(3, 12, 16, 16), targets=[0], shares=False, multi_label=multi_label
+    )[0]
+    found = {e.target: e.extra["when"] for e in (first, second)}
+    assert found == {0: [[start / 12, 1.0]], 1: [[0.0, stop]]}

@@ -36,5 +36,5 @@ def test_files_that_are_no_explanation(tmp_path: Path) -> None:
     with pytest.raises(WhyactError, match="expected a JSON object, got a list"):
         figure(tmp_path / "list.json", kind="strip", output="a.pdf")
     (tmp_path / "old.json").write_text(json.dumps(toy_values()[0] | {"schema": "2.0"}))
-    with pytest.raises(WhyactError, match=r"schema 1\.4, got 2\.0"):
+    with pytest.raises(WhyactError, match=r"schema 1\.5, got 2\.0"):
         figure(tmp_path / "old.json", kind="strip", output="a.pdf")

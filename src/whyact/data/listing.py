@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from whyact.data.video import IMAGES, VIDEOS
-from whyact.types import WhyactError
+from whyact.types import Interval, WhyactError
 
 UNLABELLED = -1
 """Label of a clip whose list keeps the answer to itself."""
@@ -40,6 +40,8 @@ class Record:
         box: what is cut out of every frame: left, top, right, bottom as shares of its width and
             height; None for nothing.
         frames: how many the list says that there are; 0 where it does not.
+        intervals: when each action happens, in seconds of the file; empty where the list does not
+            say.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Record:
     span: tuple[int, int] | None = None
     box: tuple[float, float, float, float] | None = None
     frames: int = 0
+    intervals: tuple[Interval, ...] = ()
 
     @property
     def unit(self) -> str:

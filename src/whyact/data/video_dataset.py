@@ -19,7 +19,7 @@ from whyact.data.motion_stream import MotionStream
 from whyact.data.sampling import sample
 from whyact.data.transforms import TestTransform, TrainTransform
 from whyact.data.video import VideoError, probe, read_frames
-from whyact.types import Clip, Failure
+from whyact.types import Clip, Failure, Interval, WhyactError
 
 
 def pick_frames(
@@ -182,11 +182,7 @@ class VideoDataset:
         path = record.path
         if self.listing.store is not None:
             self.listing.store.fetch(path)
-        picked = pick_frames(
-            path, frames=self.frames, sampling=self.sampling, stride=self.stride,
-            frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter, rng=rng,
-            view=clip if rng is None else 0, views=self.clips, span=record.span,
-        )  # fmt: skip
+        picked = self._picked(index, clip, rng)
         stored = self.motion is not None and self.motion.stored
         flow = self.motion.read(path, picked) if self.motion is not None and stored else None
         video, times = read_frames(path, picked)
@@ -197,6 +193,38 @@ class VideoDataset:
         read = _cut(video, record.box), times, flow, boxes
         self._last = (key, read) if rng is None and self.test_transform.crops > 1 else None
         return read
+
+    def _picked(self, index: int, clip: int, rng: np.random.Generator | None) -> list[int]:
+        record = self.listing.records[index]
+        return pick_frames(
+            record.path, frames=self.frames, sampling=self.sampling, stride=self.stride,
+            frame_rate=self.frame_rate, short=self.short, tempo_jitter=self.tempo_jitter, rng=rng,
+            view=clip if rng is None else 0, views=self.clips, span=record.span,
+        )  # fmt: skip
+
+    def intervals(self, index: int) -> tuple[Interval, ...]:
+        """When each action happens in the first test clip, as shares of it, by the set's list.
+
+        Raises:
+            WhyactError: a video that is shorter than the clip, which is looped.
+        """
+        record = self.listing.records[index]
+        times = probe(record.path).times[self._picked(index, 0, None)]
+        if (np.diff(times) < 0).any():
+            raise WhyactError(
+                f"{record.path}: shorter than a clip, which starts over, so that no moment is one "
+                "time; set data.clip.sampling to segment."
+            )
+        middles = (np.arange(len(times)) + 0.5) / len(times)
+        shares = (
+            np.interp((one.start, one.stop), times, middles, left=0.0, right=1.0).tolist()
+            for one in record.intervals
+        )
+        return tuple(
+            Interval(one.action, start, stop)
+            for one, (start, stop) in zip(record.intervals, shares, strict=True)
+            if start < stop
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from whyact.models.recognizer import ActionRecognizer, VideoModel, Wanted
+from whyact.models.recognizer import ActionRecognizer, VideoModel
+from whyact.models.vocabulary import Wanted
 from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Prompts
 from whyact.types import WhyactError

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from whyact.models.vocabulary import Vocabulary
+from whyact.models.vocabulary import Vocabulary, Wanted
 from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
@@ -22,7 +22,6 @@ from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
 from whyact.ops.motion_field import frame_changes
 from whyact.types import ActionOutput, WhyactError
 
-Wanted = int | str | Sequence[int | str]
 FAINT = 1e-4
 """Weight that a region without action keeps in the head, so that there is always one to hear."""
 WISHES_AT_ONCE = 32

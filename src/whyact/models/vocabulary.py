@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 
 from whyact.types import WhyactError
 
+Wanted = int | str | Sequence[int | str]
+"""A wish: a class by index, name or free text, or several of these."""
 Encoder = Callable[[Sequence[str]], Tensor]
 """Maps n sentences to their embeddings (n, E)."""
 
@@ -36,28 +39,47 @@ class Vocabulary:
         self.encoder, self.least, self.margin = encoder, least, margin
         self._embedded: Tensor | None = None
 
-    def specification(self, wanted: int | str | Sequence[int | str]) -> Tensor:
+    def specification(self, wanted: Wanted) -> Tensor:
         """(Y,) of 0 and 1: the classes that one wish is for.
 
         Args:
-            wanted: an index, a name or free text, or several of these.
+            wanted: an index (in digits too, where no class is called so), a name or free text, or
+                several of these.
 
         Raises:
-            WhyactError: an index or a name that is none, or text that is like no class.
+            WhyactError: an index or a name that is none, text that is like no class, or what is
+                neither.
         """
-        items = [wanted] if isinstance(wanted, int | str) else list(wanted)
         wish = torch.zeros(len(self.names))
-        for item in items:
+        for item in items(wanted):
             wish[self._classes(item)] = 1.0
         return wish
 
+    def title(self, wanted: Wanted) -> str:
+        """A wish as it was asked for, with the names of classes in place of their indices."""
+        return " + ".join(
+            item if isinstance(item, str) and not self._is_index(item)
+            else self.names[self._classes(item)[0]]
+            for item in items(wanted)
+        )  # fmt: skip
+
+    def _is_index(self, text: str) -> bool:
+        return text.isdecimal() and text not in self.names
+
     def _classes(self, item: int | str) -> list[int]:
-        if isinstance(item, int):
+        if isinstance(item, str) and self._is_index(item):
+            item = int(item)
+        if not isinstance(item, str):
+            # A flag among flags would be read as class 0 or 1.
+            if isinstance(item, bool) or not isinstance(item, Integral):
+                raise WhyactError(
+                    f"A wish is a class by index, name or free text, or several; got {item!r}."
+                )
             if not 0 <= item < len(self.names):
                 raise WhyactError(
                     f"There is no class {item}; the model has {len(self.names)}, from 0."
                 )
-            return [item]
+            return [int(item)]
         plain = [_plain(name) for name in self.names]
         if item in self.names:
             return [self.names.index(item)]
@@ -70,7 +92,7 @@ class Vocabulary:
             near = difflib.get_close_matches(_plain(text), map(_plain, self.names), 1, cutoff=0.0)
             raise WhyactError(
                 f"The model has no class '{text}'. Did you mean '{near[0]}'? Free text needs a "
-                "sentence encoder (whyact.models.sentence_encoder.load_encoder)."
+                "sentence encoder (--encoder FOLDER, whyact.models.sentence_encoder.load_encoder)."
             )
         if self._embedded is None:
             spoken = [name.replace("_", " ") for name in self.names]
@@ -83,6 +105,13 @@ class Vocabulary:
                 f"closest is '{self.names[int(fit.argmax())]}' with {best:.2f}."
             )
         return torch.nonzero(fit >= best - self.margin).flatten().tolist()
+
+
+def items(wanted: Wanted) -> list[int | str]:
+    """What a wish is made of."""
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        return [wanted]
+    return list(wanted)
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,7 +15,7 @@ from whyact.report.media import frames_of_sprite, pack, sprite, unpack
 from whyact.report.overlay import MAX_REGIONS, frames_of
 from whyact.types import Explanation, Step, WhyactError
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 """The first number changes when a reader of the last version would fail, the second otherwise."""
 
 MEDIA_SIDE = 64
@@ -23,6 +24,7 @@ MEDIA_SIDE = 64
 KEYS: Mapping[str, type | tuple[type, ...]] = {
     "schema": str, "source": str, "method": str, "class": str, "class_index": int,
     "logit": float, "bias": float, "predicted": list, "times": list, "frame_evidence": list,
+    "intervals": (list, type(None)),
     "contributions": list, "cells": list, "constant": (float, type(None)), "regions": list,
     "prompt_weights": list, "path": list,
     "action_share": (float, type(None)), "drops": (dict, type(None)),
@@ -66,6 +68,7 @@ def to_json(
         "predicted": [{"class": n, "probability": float(p)} for n, p in best],
         "times": _rounded(list(times)),
         "frame_evidence": _rounded(explanation.frame_evidence.tolist()),
+        "intervals": _rounded(_intervals(explanation, times)),
         "contributions": explanation.contributions.tolist(),
         "cells": explanation.cells.tolist(),
         "constant": explanation.extra.get("constant"),
@@ -83,6 +86,21 @@ def to_json(
         "tests": _rounded(explanation.extra.get("tests")),
         "media": None if video is None else _media(explanation, video),
     }
+
+
+def _intervals(explanation: Explanation, times: Sequence[float]) -> list[dict[str, float]] | None:
+    """Where the evidence is high, in seconds; None where times are unknown or start over."""
+    when = explanation.extra.get("when")
+    if when is None or not len(times) or list(times) != sorted(times):
+        return None
+    middles = (np.arange(len(times)) + 0.5) / len(times)
+    return [
+        {
+            "start": float(np.interp(start, middles, times)),
+            "stop": float(np.interp(stop, middles, times)),
+        }
+        for start, stop in when
+    ]
 
 
 def _media(explanation: Explanation, video: Tensor) -> dict[str, Any]:

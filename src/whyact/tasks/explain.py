@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +11,23 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from whyact.config_io import nearest
 from whyact.explainers.native import explain_output
 from whyact.models.interventions import wishing, with_boxes
 from whyact.models.recognizer import ActionRecognizer
+from whyact.models.sentence_encoder import load_encoder
+from whyact.models.vocabulary import Vocabulary, Wanted, items
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
+from whyact.ops.intervals import cut, read_evidence
 from whyact.tasks.counterfactual import add_counterfactual
 from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
 from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import boxes_from, clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
-from whyact.types import ActionOutput, Clip, Explanation, Failure, WhyactError
+from whyact.types import ActionOutput, Clip, Explanation, Failure
 
 PAGE_CLASSES = 5
-"""Classes that a page explains: the asked or predicted one, and the most probable others."""
+"""Classes that a page explains: those asked for or the predicted one, and the most probable."""
 
 
 def graph_rounds(model: nn.Module) -> int:
@@ -82,7 +85,8 @@ def explain_classes(
     """Explain one clip for several classes, from the same forward passes as for one.
 
     Args:
-        model: as for `explain_clips`. video: (3, T, H, W). targets: classes that come first.
+        model: as for `explain_clips`. video: (3, T, H, W).
+        targets: classes that come first, the most probable of them in front.
         count: explanations; beyond the targets the most probable classes, in order.
         mask: (T, H, W). shares, multi_label: as for `explain_clips`.
         run: what a forward pass is, where it is not the model's own (an intervention).
@@ -94,10 +98,11 @@ def explain_classes(
     clip = _as_float(video[None])
     output = run(clip, traced=True)
     order = output.logits[0].argsort(descending=True).tolist()
-    chosen = list(dict.fromkeys([*targets, *order]))[:count]
+    chosen = sorted(order, key=lambda k: k not in targets)[:count]
     size, rounds = clip.shape[2:], graph_rounds(model)
     found = [explain_output(output, size, torch.tensor([k]), path_length=rounds)[0] for k in chosen]
     output = output.detach()
+    found = [_with_times(e, output.frame_logits[0], multi_label) for e in found]
     if shares:
         picked = torch.tensor([chosen], device=clip.device)
         scores = output.logits.gather(1, picked)
@@ -117,6 +122,20 @@ def _with_share(explanation: Explanation, share: Share) -> Explanation:
     return replace(explanation, action_share=share.actor, extra=extra)
 
 
+def _with_times(explanation: Explanation, frames: Tensor, multi_label: bool) -> Explanation:
+    """With ``when``, the shares of the clip in which its class is, cut as a timeline is.
+
+    Args:
+        explanation: of one class. frames: (T', Y), logits. multi_label: as of `explain_clips`.
+    """
+    evidence = frames.float().cpu()
+    if not multi_label:  # see whyact.models.windows.wish_evidence
+        evidence = evidence - evidence.mean(1, keepdim=True)
+    spans = cut(read_evidence(evidence[:, explanation.target].numpy())).spans
+    when = [[start / len(evidence), stop / len(evidence)] for start, stop in spans]
+    return replace(explanation, extra={**explanation.extra, "when": when})
+
+
 def _probabilities(logits: Tensor, multi_label: bool) -> Tensor:
     logits = logits.float().cpu()
     return logits.sigmoid() if multi_label else logits.softmax(1)
@@ -126,7 +145,8 @@ def explain(
     checkpoint: str | Path,
     paths: Sequence[str],
     *,
-    action: str | None = None,
+    action: Wanted | None = None,
+    encoder: str | Path = "",
     output: str | Path = "explanations",
     device: str = "cpu",
     shares: bool = True,
@@ -141,8 +161,11 @@ def explain(
 
     Args:
         checkpoint: of a run. paths: files, folders, globs.
-        action: class to explain; each clip's predicted one if None. A model that splits its graph
-            is asked for it in every forward pass, those of the tests included.
+        action: class to explain, by index, name or free text; each clip's predicted one if None.
+            Of text that means several classes the most probable is explained first. A model that
+            splits its graph is asked for it in every forward pass, those of the tests included.
+            Several actions are asked for and explained one by one, as in a timeline.
+        encoder: folder of a sentence encoder, for free text.
         output: folder of the results. device: torch device. shares: measure action and nuisance.
         counterfactual: find the smallest set of regions whose removal changes the prediction.
         html: write a page a clip, and ``index.html``, which sorts them.
@@ -154,12 +177,9 @@ def explain(
         WhyactError: an action that the model does not know, or no video at a path.
     """
     loaded = boxes_from(load_model(checkpoint, device), boxes)
-    if action is not None and action not in loaded.classes:
-        raise WhyactError(
-            f"The model has no class '{action}'. Did you mean '{nearest(action, loaded.classes)}'?"
-        )
-    targets = [] if action is None else [loaded.classes.index(action)]
-    wish = action if loaded.model.can_be_asked else None
+    words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
+    actions = [] if action is None else items(action)
+    wishes = {words.title(one): _classes(words, one) for one in actions} or {"": []}
     results = []
     stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")
@@ -169,12 +189,14 @@ def explain(
         if isinstance(clip, Failure):
             results.append(Explained(str(path), error=clip.reason))
             continue
-        files = explain_to(
-            Path(output), _unused(path.stem, stems), clip, loaded, source=path.name,
-            targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-            test_steps=test_steps, wish=wish,
-        )  # fmt: skip
-        results.append(files)
+        for name, targets in wishes.items():
+            stem = path.stem if len(wishes) == 1 else f"{path.stem}-{_in_a_file(name)}"
+            files = explain_to(
+                Path(output), _unused(stem, stems), clip, loaded, source=path.name,
+                targets=targets, shares=shares, counterfactual=counterfactual, html=html,
+                test_steps=test_steps,
+            )  # fmt: skip
+            results.append(files)
     if html:
         write_gallery(Path(output), results)
     return results
@@ -193,19 +215,19 @@ def explain_to(
     counterfactual: bool = False,
     html: bool = False,
     test_steps: int = STEPS,
-    wish: str | None = None,
 ) -> Explained:
     """Explain one clip and write its files, ``<folder>/<stem>.*``.
 
     Args:
         folder, stem, source, truth: as of `write_explanation`. clip: with its mask, where known.
-        loaded: the model. targets: classes to explain; the predicted one if empty.
+        loaded: the model.
+        targets: classes to explain, which a model that can be asked is asked for in every forward
+            pass; the predicted one if empty.
         shares, counterfactual, html, test_steps: as of `explain`.
-        wish: what the model is asked for in every forward pass; None for nothing.
     """
     device = next(loaded.model.parameters()).device
     model = with_boxes(loaded.model, clip.boxes)
-    model = model if wish is None else wishing(model, wish)
+    model = wishing(model, targets) if targets and loaded.model.can_be_asked else model
     video = clip.video.to(device)
     (explanation, *others), chances = explain_classes(
         model, video, targets=targets, count=PAGE_CLASSES if html else 1, mask=clip.mask,
@@ -230,6 +252,15 @@ def explain_to(
         html=html,
         others=others,
     )
+
+
+def _classes(words: Vocabulary, wanted: Wanted) -> list[int]:
+    return words.specification(wanted).nonzero().flatten().tolist()
+
+
+def _in_a_file(name: str) -> str:
+    """A name without what a file's name cannot hold."""
+    return re.sub(r"[^\w-]+", "_", name).strip("_") or "action"
 
 
 def _unused(stem: str, taken: set[str]) -> str:

@@ -16,8 +16,9 @@ from whyact.report.gallery import gallery_page
 from whyact.report.overlay import overlay_frames
 from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
+from whyact.report.timeline import words
 from whyact.tasks.counterfactual import in_words
-from whyact.types import Explanation
+from whyact.types import Explanation, Interval
 
 PLAYBACK_RATE = 4.0
 """Frames a second of overlay videos: slow enough to look at."""
@@ -30,6 +31,7 @@ class Explained:
     Attributes:
         source: of the clip. video, picture, data: MP4, PNG and JSON. page: HTML, where asked for.
         explanation: what they show. found: its counterfactual in words, where asked for.
+        when: it says that the class is there, in words; empty where times are unknown.
         error: why there are none; None if there are.
     """
 
@@ -39,6 +41,7 @@ class Explained:
     data: Path | None = None
     page: Path | None = None
     explanation: Explanation | None = None
+    when: str = ""
     found: str = ""
     error: str | None = None
 
@@ -90,7 +93,14 @@ def write_explanation(
         page.write_text(explanation_page(values), encoding="utf-8")
         thumb.write_bytes(thumbnail(video, explanation))
     said = in_words(explanation, tuple(classes))
-    return Explained(source, movie, picture, data, page if html else None, explanation, said)
+    when = ", ".join(
+        words(Interval(explanation.target, **one, score=probabilities[explanation.target]))
+        for one in values[0]["intervals"] or []
+    )
+    return Explained(
+        source, movie, picture, data, page if html else None, explanation,
+        f"{name}: {when}" if when else "", said,
+    )  # fmt: skip
 
 
 def write_gallery(folder: Path, explained: Sequence[Explained]) -> Path:

@@ -16,6 +16,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
+from whyact.data.video_dataset import VideoDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
 from whyact.models.interventions import with_boxes
@@ -67,7 +68,7 @@ def localise(
     for each class. So the rows differ in time only.
 
     Args:
-        checkpoint: of a run. split: of Backdrop, or of any set with ``data.join``.
+        checkpoint: of a run. split: of Backdrop or Charades, or of any set with ``data.join``.
         clips: how many, the first of the split; all if 0.
         window: frames that the model sees at once; all frames of a clip if 0. A model remembers
             within a window only, so that short ones say better when something ends.
@@ -119,13 +120,17 @@ def localise(
 
 def _with_intervals(
     config: Config, split: str, loaded: LoadedModel
-) -> BackdropDataset | JoinedDataset:
+) -> BackdropDataset | JoinedDataset | VideoDataset:
     dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
-    if not isinstance(dataset, BackdropDataset | JoinedDataset):
+    if not isinstance(dataset, BackdropDataset | JoinedDataset | VideoDataset) or (
+        isinstance(dataset, VideoDataset) and not any(r.intervals for r in dataset.listing.records)
+    ):
         raise WhyactError(
-            f"data.type '{config.data.type}' has no intervals; localise Backdrop, or joined clips "
-            "(data.join)."
+            f"data.type '{config.data.type}' has no intervals; localise Backdrop, Charades, or "
+            "joined clips (data.join)."
         )
+    if dataset.views != 1:
+        raise WhyactError("Localisation reads one view a clip; set data.protocol to 1x1.")
     check_label_map(loaded.folder, loaded.classes, dataset.classes)
     return dataset
 

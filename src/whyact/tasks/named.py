@@ -48,7 +48,7 @@ def measure_named(
 
     Args:
         checkpoint: of a run. split: Backdrop's multi or untrimmed, or one with ``data.join``.
-        clips: how many, the first ones.
+        clips: how many, the first ones; all if 0.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``named/<split>`` in the run's folder if empty. device: torch device.
 
@@ -66,7 +66,9 @@ def measure_named(
     threshold = _threshold(loaded, _several(loaded, config, config.data.val), clips)
     values: dict[str, list[Tensor]] = {}
     failed = []
-    for index in track(range(min(clips, len(dataset))), "Named actions", transient=True):
+    for index in track(
+        range(min(clips or len(dataset), len(dataset))), "Named actions", transient=True
+    ):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
             failed.append(clip.id)
@@ -107,7 +109,9 @@ def _threshold(
     loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
 ) -> float:  # fmt: skip
     scores, labels = [], []
-    for index in track(range(min(clips, len(dataset))), "Threshold", transient=True):
+    for index in track(
+        range(min(clips or len(dataset), len(dataset))), "Threshold", transient=True
+    ):
         clip = dataset[(index, 0)]
         if isinstance(clip, Clip):
             scores.append(named_scores(*_read(loaded, clip)).cpu())

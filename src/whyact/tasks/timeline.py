@@ -18,7 +18,7 @@ from whyact.data.video import read_frames
 from whyact.explainers.native import explain_output
 from whyact.models.interventions import with_boxes
 from whyact.models.sentence_encoder import load_encoder
-from whyact.models.vocabulary import Vocabulary
+from whyact.models.vocabulary import Vocabulary, Wanted
 from whyact.models.windows import video_evidence, wish_evidence
 from whyact.ops.intervals import Signal, cut, linear, logarithmic, read_evidence
 from whyact.report.media import jpeg_uri
@@ -43,7 +43,7 @@ class Timeline:
 
     Attributes:
         source: of the video. page, data: HTML and JSON.
-        intervals: by action as it was asked for, in seconds.
+        intervals: by action as it was asked for (`Vocabulary.title`), in seconds.
     """
 
     source: str
@@ -53,7 +53,7 @@ class Timeline:
 
 
 def timeline(
-    checkpoint: str | Path, path: str | Path, actions: Sequence[str], *, window: float = 0.0,
+    checkpoint: str | Path, path: str | Path, actions: Sequence[Wanted], *, window: float = 0.0,
     threshold: float | None = None, least_score: float = 0.5, encoder: str | Path = "",
     boxes: str | Path = "", output: str | Path = "explanations", device: str = "cpu",
 ) -> Timeline:  # fmt: skip
@@ -66,7 +66,8 @@ def timeline(
     fade with its length.
 
     Args:
-        checkpoint: of a run. path: of the video. actions: names, or free text with an encoder.
+        checkpoint: of a run. path: of the video.
+        actions: by index, name, or with an encoder free text; each is asked for by itself.
         window: seconds that the model sees at once; 0 takes those it was trained on, or 2 for a
             model trained on segments of whole clips. A shorter video is one window.
         threshold: least evidence of an interval, in logits; half way between the lowest and the
@@ -84,7 +85,8 @@ def timeline(
         raise WhyactError("A timeline needs an action to look for, e.g. --action punch.")
     loaded = boxes_from(load_model(checkpoint, device), boxes)
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
-    wished = torch.stack([words.specification(action) for action in actions]).to(device)
+    wishes = {words.title(action): words.specification(action) for action in actions}
+    wished = torch.stack([*wishes.values()]).to(device)
     film = _Film(Path(path), loaded, window)
 
     def said(start: int, stop: int) -> Tensor:
@@ -95,11 +97,11 @@ def timeline(
         return torch.cat([found, probability.expand(len(found), -1)], 1)
 
     streamed = video_evidence(said, length=film.length, window=film.frames)
-    evidence, scores = streamed.split(len(actions), 1)
+    evidence, scores = streamed.split(len(wishes), 1)
     bar = None if threshold is None else float(logarithmic(threshold))
     tracks = [
         _track(loaded, film, action, wish, values, score, bar, least_score)
-        for action, wish, values, score in zip(actions, wished, evidence.T, scores.T, strict=True)
+        for action, wish, values, score in zip(wishes, wished, evidence.T, scores.T, strict=True)
     ]
     return _write(Path(output), film, tracks, loaded, least_score, against=bar is not None)
 

@@ -9,7 +9,7 @@ from tests.data import miniatures
 
 from whyact.data.formats.charades import read_charades
 from whyact.data.formats.kinetics import read_kinetics
-from whyact.types import WhyactError
+from whyact.types import Interval, WhyactError
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,10 @@ def test_charades_videos_have_several_classes_or_none(charades: Path) -> None:
     labels = [r.label for r in listing.records]
     assert labels == [(92,), (92, 147), (0,), (92,), (92, 147), (0,), (92,), (92, 147), ()]
     assert listing.records[5].group == "S1" and listing.labelled
+    assert listing.records[1].intervals == (
+        Interval(147, 0.0, 12.6), Interval(92, 11.9, 21.2), Interval(92, 1.0, 2.0)
+    )  # fmt: skip
+    assert listing.records[8].intervals == ()
 
 
 def test_bad_charades_lists_are_named(tmp_path: Path) -> None:
@@ -73,6 +77,10 @@ def test_bad_charades_lists_are_named(tmp_path: Path) -> None:
     (tmp_path / "Charades_v1_train.csv").write_text("id,subject\n")
     with pytest.raises(WhyactError, match=r"train\.csv: there is no column 'actions'"):
         read_charades(root=str(tmp_path))
+    for bad in ("c000", "c000 0 b"):
+        (tmp_path / "Charades_v1_train.csv").write_text(f"id,actions\nA,{bad}\n")
+        with pytest.raises(WhyactError, match=rf"video A: expected 'c092 .*got '{bad}'"):
+            read_charades(root=str(tmp_path))
     (tmp_path / "Charades_v1_train.csv").write_text("id,actions\nA,c001 0 1\n")
     with pytest.raises(WhyactError, match=r"video A: no class 'c001' in .*classes\.txt"):
         read_charades(root=str(tmp_path))

@@ -16,7 +16,7 @@ from whyact.data.listing import (
     read_rows,
     read_text,
 )
-from whyact.types import WhyactError
+from whyact.types import Interval, WhyactError
 
 
 def _classes(file: Path) -> dict[str, str]:
@@ -35,10 +35,10 @@ def read_charades(places: Places) -> Listing:
     """``Charades_v1_{train,test}.csv``, ``Charades_v1_classes.txt``, clips ``<id>.mp4``.
 
     The column ``actions`` holds ``c092 11.90 21.20;c147 0.00 12.60``; a video has every class that
-    it names, and may have none. The group of a video is its ``subject``.
+    it names, when it says, and may have none. The group of a video is its ``subject``.
 
     Raises:
-        WhyactError: a missing list or column, or an action that the classes file does not have.
+        WhyactError: a missing list or column, or an action without times or a class.
     """
     source = list_file(places.lists, ["Charades_v1_classes.txt"])
     names = _classes(source)
@@ -51,11 +51,20 @@ def read_charades(places: Places) -> Listing:
             if column not in (reader.fieldnames or ()):
                 raise WhyactError(f"{file}: there is no column '{column}'.")
         for row in reader:
-            codes = [action.split()[0] for action in (row["actions"] or "").split(";") if action]
-            for code in codes:
+            parts = [part.split() for part in (row["actions"] or "").split(";") if part]
+            try:
+                actions = [(code, float(start), float(stop)) for code, start, stop in parts]
+            except ValueError as error:
+                raise WhyactError(
+                    f"{file}, video {row['id']}: expected 'c092 11.90 21.20;…', got "
+                    f"'{row['actions']}'."
+                ) from error
+            for code, _, _ in actions:
                 if code not in index:
                     raise WhyactError(f"{file}, video {row['id']}: no class '{code}' in {source}.")
-            labels = tuple(sorted({index[code] for code in codes}))
+            intervals = tuple(Interval(index[code], *when) for code, *when in actions)
+            labels = tuple(sorted({i.action for i in intervals}))
             path = places.media.find([places.videos], f"{row['id']}.mp4")
-            records.append(Record(path, row["id"], labels, row.get("subject") or row["id"]))
+            group = row.get("subject") or row["id"]
+            records.append(Record(path, row["id"], labels, group, intervals=intervals))
     return Listing(tuple(names.values()), tuple(records), multi_label=True)

@@ -31,7 +31,9 @@ function drawEvidence(svg, width, explanation, jump) {
     );
   });
   svg.append(shape("line", { class: "zero", x1: 0, x2: width, y1: zero, y2: zero }));
-  svg.append(shape("text", { x: 2, y: 11 }, `up to ${signed(Math.max(...values), 1)}`));
+  const seconds = (one) => `${one.start.toFixed(1)} – ${one.stop.toFixed(1)} s`;
+  const when = (explanation.intervals ?? []).map((one) => `, ${seconds(one)}`).join("");
+  svg.append(shape("text", { x: 2, y: 11 }, `up to ${signed(Math.max(...values), 1)}${when}`));
 }
 
 /** Marks the bar of the present time step. */

@@ -1,0 +1,20 @@
+"""Options that only some uses of a command take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from whyact.types import WhyactError
+
+
+def given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The options that were given; the defaults of the others are the function's."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Fail where one of these was given, which would do nothing."""
+    for name in given(args, names):
+        raise WhyactError(f"--{name.replace('_', '-')} {why}, or leave it out.")

@@ -39,15 +39,28 @@ class GatedEdges(nn.Module):
         """
         key = self.sender(senders)
         score = self.receiver(receivers) @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
-        score = F.pad(score + self.bias, (0, 1))
-        share = (score - score.amax(-1, keepdim=True)).exp()
-        if prior is not None:
-            share = share * F.pad(prior, (0, 1), value=1.0)
-        return (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
+        return shares_of(score + self.bias, prior)
 
     def messages(self, gates: Tensor, senders: Tensor) -> Tensor:
         """Gated message of each receiver, (..., R, C)."""
         return gates @ self.message(senders)
+
+
+def shares_of(score: Tensor, prior: Tensor | None = None) -> Tensor:
+    """``prior * exp(score)`` over the sum of it and of one, which stands for none, (..., S).
+
+    Args:
+        score: (..., S). prior: as the score, at least 0.
+    """
+    score = F.pad(score, (0, 1))
+    if prior is not None:
+        # What cannot be chosen must not set the scale: the others' shares would vanish beside it.
+        prior = F.pad(prior, (0, 1), value=1.0)
+        score = score.masked_fill(prior <= 0, -math.inf)
+    share = (score - score.amax(-1, keepdim=True)).exp()
+    if prior is not None:
+        share = share * prior
+    return (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
 
 
 def shift_frames(x: Tensor, offset: int) -> Tensor:

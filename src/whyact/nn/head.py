@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from whyact.nn.contracts import Regions, Scores, WishScores
+from whyact.nn.graph_prompt_gnn import shares_of
 from whyact.types import WhyactError
 
 
@@ -80,9 +80,7 @@ class AdditiveHead(nn.Module):
         """
         raw = self.attend(code).squeeze(-1) + region_guide
         if membership is not None:
-            raw = F.pad(raw, (0, 1))
-            share = (raw - raw.amax(-1, keepdim=True)).exp() * F.pad(membership, (0, 1), value=1.0)
-            shares = (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
+            shares = shares_of(raw, membership)
         else:
             raw = raw if mask is None else raw.masked_fill(~mask, -math.inf)
             shares = raw.softmax(-1)

@@ -125,3 +125,18 @@ def test_a_masked_node_changes_nothing_whatever_it_holds():
     (code, gradient), (other, moved) = found(0.0), found(1e4)
     assert torch.equal(code, other) and torch.equal(gradient, moved)
     assert not gradient[:, :, 2].any()
+
+
+def test_boxes_hear_those_that_act_and_themselves_in_neighbouring_frames():
+    graph = GraphPromptGnn(code_width=8, layers=1, window=1)
+    for edges in graph.rounds[0].temporal:
+        torch.nn.init.zeros_(edges.receiver.weight)  # every edge has the share of none
+    acts = torch.tensor([True, False, False, False]).expand(1, 3, 4)  # a person, ball, net, nobody
+    mask = torch.tensor([True, True, True, False]).expand(1, 3, 4)
+    nodes, prompts = torch.randn(1, 3, 4, 8), torch.zeros(1, 3, 0, 8)
+    refined = graph(nodes, prompts, torch.zeros(1, 3, 4, 4), mask=mask, acts=acts)
+    gates = refined.edge_gates["temporal"][0]  # frames, offsets -1 and 1
+    expected = torch.tensor([[0.25, 0.25, 0.25, 0], [1 / 3, 1 / 3, 0, 0], [1 / 3, 0, 1 / 3, 0]])
+    for frame, offset in ((0, 1), (1, 0), (1, 1), (2, 0)):
+        torch.testing.assert_close(gates[frame, offset, :3], expected)
+    assert not gates[0, 0].any() and not gates[2, 1].any()  # outside the clip

@@ -114,6 +114,13 @@ def test_an_object_may_leave_and_come_back() -> None:
     assert bool((gates[:, 0, 1, :, 2] == 0).all()) and bool((gates[:, 2, 1, 1, 2] > 0).all())
 
 
+def test_edges_in_time_follow_kinds_too() -> None:
+    gates = model()(clips(), boxes=boxes(PERSON, BALL, BALL)).edge_gates["temporal"][:, 1:-1]
+    assert bool((gates[..., 2, 3] == 0).all()) and bool((gates[..., 3, 2] == 0).all())
+    heard = torch.tensor([True, True, True, False])  # the frame, the person, the ball itself
+    assert bool((gates[..., 2, heard] > 0).all()) and bool((gates[..., 1, :] > 0).all())
+
+
 def test_every_parameter_learns() -> None:
     made = model().train()
     output = made(clips(), torch.tensor([[1.0, 0, 0], [0, 1, 1]]), boxes=boxes(PERSON, BALL, OTHER))

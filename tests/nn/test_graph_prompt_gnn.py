@@ -83,3 +83,60 @@ def test_the_null_twin_is_the_identity():
     nodes, prompts = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 1, 8)
     refined = NoGraph()(nodes, prompts, torch.zeros(1, 2, 3, 3))
     assert refined.action_code is nodes and refined.prompts is prompts and not refined.edge_gates
+
+
+def test_a_sender_that_is_not_there_changes_no_gate_whatever_its_key():
+    edges = GatedEdges(1, 1)
+    with torch.no_grad():
+        for parameter in (edges.receiver.weight, edges.sender.weight):
+            parameter.fill_(1.0)
+
+    def found(keys, prior):
+        edges.zero_grad()
+        gates = edges.gates(torch.tensor([[1.0], [2.0]]), torch.tensor(keys).unsqueeze(-1), prior)
+        gates.square().sum().backward()
+        return gates, [p.grad for p in (edges.receiver.weight, edges.sender.weight, edges.bias)]
+
+    alone, expected = found([2.0], torch.ones(2, 1))
+    for key in (200.0, 1e4, -1e4):
+        gates, gradients = found([2.0, key], torch.tensor([1.0, 0.0]).expand(2, 2))
+        assert torch.equal(gates[:, :1], alone) and not gates[:, 1].any()
+        torch.testing.assert_close(gradients, expected)
+    gates, gradients = found([1e4, 200.0], torch.zeros(2, 2))  # nobody is there
+    assert not gates.any() and not any(g.any() for g in gradients)
+
+
+def test_a_masked_node_changes_nothing_whatever_it_holds():
+    torch.manual_seed(0)
+    graph = GraphPromptGnn(code_width=8, layers=2, window=1)
+    for step in graph.rounds:
+        step.norm_region = torch.nn.Identity()  # which would hide the size of what it holds
+    mask = torch.tensor([True, True, False]).expand(1, 3, 3)
+    prompts = torch.randn(1, 3, 1, 8)
+
+    def found(padding):
+        nodes = torch.full((1, 3, 3, 8), padding)
+        nodes[:, :, :2] = torch.randn(1, 3, 2, 8, generator=torch.Generator().manual_seed(1))
+        nodes.requires_grad_()
+        refined = graph(nodes, prompts, mask.unsqueeze(-2) / 2.0 * torch.ones(3, 1), mask=mask)
+        refined.action_code[:, :, :2].square().sum().backward()
+        return refined.action_code[:, :, :2], nodes.grad
+
+    (code, gradient), (other, moved) = found(0.0), found(1e4)
+    assert torch.equal(code, other) and torch.equal(gradient, moved)
+    assert not gradient[:, :, 2].any()
+
+
+def test_boxes_hear_those_that_act_and_themselves_in_neighbouring_frames():
+    graph = GraphPromptGnn(code_width=8, layers=1, window=1)
+    for edges in graph.rounds[0].temporal:
+        torch.nn.init.zeros_(edges.receiver.weight)  # every edge has the share of none
+    acts = torch.tensor([True, False, False, False]).expand(1, 3, 4)  # a person, ball, net, nobody
+    mask = torch.tensor([True, True, True, False]).expand(1, 3, 4)
+    nodes, prompts = torch.randn(1, 3, 4, 8), torch.zeros(1, 3, 0, 8)
+    refined = graph(nodes, prompts, torch.zeros(1, 3, 4, 4), mask=mask, acts=acts)
+    gates = refined.edge_gates["temporal"][0]  # frames, offsets -1 and 1
+    expected = torch.tensor([[0.25, 0.25, 0.25, 0], [1 / 3, 1 / 3, 0, 0], [1 / 3, 0, 1 / 3, 0]])
+    for frame, offset in ((0, 1), (1, 0), (1, 1), (2, 0)):
+        torch.testing.assert_close(gates[frame, offset, :3], expected)
+    assert not gates[0, 0].any() and not gates[2, 1].any()  # outside the clip

@@ -44,7 +44,7 @@ def toy_split() -> GraphSplit:
 
 def parts_of(split: GraphSplit, x: Tensor, adjacency: Tensor, wishes: Tensor) -> Parts:
     """Of nodes whose channel y is their evidence for class y."""
-    return split(x, adjacency, x[..., :Y], torch.eye(C)[:Y], wishes)
+    return split(split.share(x, adjacency, x[..., :Y], torch.eye(C)[:Y]), wishes)
 
 
 def model(kind: str = "split", **changes: object) -> ActionRecognizer:
@@ -74,7 +74,7 @@ def test_membership_is_the_sum_of_the_wanted_prompts_gates_for_which_all_compete
     first, second = e(2) + 1 + 1 + 1, e(1) + e(3) + 1 + 1
     expected = torch.tensor(
         [[e(2) / first, e(1) / second], [(e(2) + 1) / first, (e(1) + e(3)) / second], [0.0, 0.0]]
-    ).view(1, 3, 1, 2)
+    ).view(1, 1, 3, 2)
     torch.testing.assert_close(parts.membership, expected)
 
 
@@ -98,7 +98,7 @@ def test_temporal_edges_reach_the_neighbouring_frames_and_stop_at_the_ends() -> 
     x = torch.zeros(1, 3, 1, C)
     x[0, 0, 0] = torch.tensor([5.0, 0, 0, 0])
     parts = parts_of(split, x, torch.zeros(1, 3, 1, 1), torch.tensor([[[1.0, 0, 0]]]))
-    heard = parts.code[0, 0, :, 0, 0] - x[0, :, 0, 0]
+    heard = parts.code[0, :, 0, 0, 0] - x[0, :, 0, 0]
     # Frame 1 hears frame 0 with prior 1 against none: half of 5. Others hear zeros.
     expected = torch.nn.functional.gelu(torch.tensor([0.0, 2.5, 0.0]))
     torch.testing.assert_close(heard, expected)
@@ -112,11 +112,49 @@ def test_padding_changes_nothing() -> None:
     adjacency = adjacency * mask.unsqueeze(-2)
     wish = torch.tensor([[[1.0, 0, 1]]])
     evidence, prompts = torch.randn(1, 2, 3, Y), torch.randn(Y, C)
-    padded = split(x, adjacency, evidence, prompts, wish, mask)
-    bare = split(x[:, :, :2], adjacency[:, :, :2, :2], evidence[:, :, :2], prompts, wish)
+    padded = split(split.share(x, adjacency, evidence, prompts, mask), wish)
+    bare = split.share(x[:, :, :2], adjacency[:, :, :2, :2], evidence[:, :, :2], prompts)
+    bare = split(bare, wish)
     torch.testing.assert_close(padded.membership[..., :2], bare.membership)
     torch.testing.assert_close(padded.code[..., :2, :], bare.code)
     assert bool((padded.membership[..., 2] == 0).all())
+
+
+def test_a_masked_node_changes_nothing_whatever_it_holds() -> None:
+    torch.manual_seed(0)
+    split = GraphSplit(code_width=C, gate_width=2)
+    split.norm = torch.nn.Identity()  # which would hide the size of what it holds
+    real, evidence, prompts = torch.randn(1, 2, 2, C), torch.randn(1, 2, 3, Y), torch.randn(Y, C)
+    mask = torch.tensor([True, True, False]).expand(1, 2, 3)
+    adjacency = mask.unsqueeze(-2) / 2.0 * torch.ones(3, 1)
+
+    def found(padding: float) -> tuple[Tensor, Tensor]:
+        x = torch.cat([real, torch.full((1, 2, 1, C), padding)], 2).requires_grad_()
+        shared = split.share(x, adjacency, evidence, prompts, mask)
+        code = split(shared, torch.tensor([[[1.0, 0, 1], [0, 1, 0]]])).code[..., :2, :]
+        code.square().sum().backward()
+        return code, x.grad
+
+    (code, gradient), (other, moved) = found(0.0), found(1e4)
+    assert torch.equal(code, other) and torch.equal(gradient, moved)
+
+
+def test_objects_hear_no_other_object_of_a_neighbouring_frame() -> None:
+    torch.manual_seed(0)
+    split = GraphSplit(code_width=C, gate_width=2)
+    acts = torch.tensor([True, False, False]).expand(1, 3, 3)  # a person, a ball and a net
+    evidence, prompts = torch.randn(1, 3, 3, Y), torch.randn(Y, C)
+
+    def code(x: Tensor) -> Tensor:
+        shared = split.share(x, torch.eye(3).expand(1, 3, 3, 3), evidence, prompts, acts=acts)
+        return split(shared, torch.ones(1, 1, Y)).code[0, :, 0]
+
+    x = torch.randn(1, 3, 3, C)
+    net = x.clone()
+    net[:, 0, 2] = torch.randn(C)
+    moved = (code(x) - code(net)).abs().amax(-1) > 0
+    # The net of the first frame is heard by itself, there and one frame on, and by the person then.
+    assert moved.tolist() == [[False, False, True], [True, False, True], [False, False, False]]
 
 
 def test_no_wish_gives_the_unprompted_scores() -> None:
@@ -203,6 +241,26 @@ def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
     )
     several = made(clips(), wanted=["wave", "punch"]).logits[:, [0, 2]].amax(1)
     torch.testing.assert_close(found.logits[:, 2], several, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("at_once", [1, 10**9])
+def test_it_does_not_matter_how_many_wishes_are_in_memory_together(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whyact.models.recognizer.AT_ONCE", at_once)
+    made = model()
+    tokens, grid = made.encode(clips())
+    wishes = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0.5, 1], [0, 0, 1]])
+    leaf = tokens.detach().requires_grad_()
+    found = made.score_wishes(leaf, grid, wishes)
+    assert bool((found.logits[:, 1] == -math.inf).all())  # nothing is wished for
+    found.logits[:, [0, 2, 3]].sum().backward()
+    own = tokens.detach().requires_grad_()
+    inside = [made.decode(own, grid, w.expand(2, -1)).parts["logits"][:, 0] for w in wishes]
+    expected = torch.stack([inside[0][:, 0], inside[2][:, 1:].amax(1), inside[3][:, 2]], 1)
+    torch.testing.assert_close(found.logits[:, [0, 2, 3]], expected, atol=1e-5, rtol=0)
+    expected.sum().backward()
+    torch.testing.assert_close(leaf.grad, own.grad, atol=1e-6, rtol=1e-4)
 
 
 def test_a_region_is_asked_for_as_much_as_it_speaks_for_the_wanted_class_and_no_other() -> None:

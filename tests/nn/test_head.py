@@ -37,3 +37,22 @@ def test_noise_has_the_deviation_asked_for():
 def test_negative_noise_is_refused():
     with pytest.raises(WhyactError, match=r"model\.code_noise must be at least 0, got -1"):
         AdditiveHead(code_width=1, classes=1, noise=-1)
+
+
+def test_a_region_outside_the_part_that_is_read_changes_nothing_whatever_it_holds():
+    torch.manual_seed(0)
+    head = AdditiveHead(code_width=4, classes=2)
+    membership = torch.tensor([0.5, 1.0, 0.0]).expand(1, 2, 3)
+
+    def found(guide):
+        code = torch.ones(1, 2, 3, 4, requires_grad=True)
+        guides = torch.tensor([0.0, 1.0, guide]).expand(1, 2, 3)
+        scores = head(code, guides, torch.zeros_like(code), membership)
+        scores.logits.square().sum().backward()
+        return scores.contributions, code.grad
+
+    (said, gradient), (other, moved) = found(0.0), found(1e4)
+    assert torch.equal(said, other) and torch.equal(gradient, moved)
+    assert bool((said[:, :, :2] != 0).all()) and not said[:, :, 2].any()
+    nothing = head.weigh(torch.ones(1, 2, 3, 4), torch.full((1, 2, 3), 1e4), torch.zeros(1, 2, 3))
+    assert not nothing.any()

@@ -15,7 +15,7 @@ from whyact.nn.box_graph import BoxSpatialGraph
 from whyact.nn.contracts import Guides, Prompts, Refined, Regions, Scores, WishScores
 from whyact.nn.dynamic_prompts import DynamicPrompts, NoPrompts
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn, NoGraph
-from whyact.nn.graph_split import GraphSplit, NoSplit, Parts, read_parts
+from whyact.nn.graph_split import GraphSplit, NoSplit, Shared, read_parts
 from whyact.nn.head import AdditiveHead, NuisanceHead, best_wished
 from whyact.nn.held_gates import HeldGates
 from whyact.nn.spatial_graph import GridSpatialGraph, LearnedSpatialGraph
@@ -24,8 +24,9 @@ from whyact.types import ActionOutput, WhyactError
 
 FAINT = 1e-4
 """Weight that a region without action keeps in the head, so that there is always one to hear."""
-WISHES_AT_ONCE = 32
-"""Wishes whose parts are in memory together; it does not change results."""
+AT_ONCE = 2**18
+"""Numbers of the codes of wishes that are in memory together; it does not change results. More do
+not fit into the cache of a core, which is what a CPU waits for."""
 
 
 class VideoModel(nn.Module, ABC):
@@ -231,7 +232,8 @@ class ActionRecognizer(VideoModel):
         scores, parts = whole, dict[str, Tensor]()
         if specification is not None and isinstance(self.specification, GraphSplit):
             nodes = made.refined.action_code
-            split = self._split(self.specification, made, specification.unsqueeze(1))
+            shared = self._shared(self.specification, made)
+            split = self.specification(shared, specification.unsqueeze(1))
             scores, parts = read_parts(
                 self.head, split, made.last, nodes, whole, specification,
                 self.specification.rebuild,
@@ -270,9 +272,9 @@ class ActionRecognizer(VideoModel):
         return self._score_wishes(self.specification, self._read(tokens, grid, None, boxes), wished)
 
     def _score_wishes(self, split: GraphSplit, made: _Read, wished: Tensor) -> WishScores:
-        found = []
-        for some in wished.split(WISHES_AT_ONCE):
-            parts = self._split(split, made, some.expand(len(made.guided), -1, -1))
+        shared, found = self._shared(split, made), []
+        for some in wished.split(max(1, AT_ONCE // made.guided.numel())):
+            parts = split(shared, some.expand(len(made.guided), -1, -1))
             found.append(
                 self.head.score_wishes(
                     parts.code, made.last.regions, made.last.classifier, parts.membership, some
@@ -282,13 +284,12 @@ class ActionRecognizer(VideoModel):
             torch.cat([f.logits for f in found], 1), torch.cat([f.frame_logits for f in found], 1)
         )
 
-    def _split(self, split: GraphSplit, made: _Read, specification: Tensor) -> Parts:
-        """The parts under n wishes a clip, (B, n, Y)."""
-        nodes = made.refined.action_code
+    def _shared(self, split: GraphSplit, made: _Read) -> Shared:
+        """What is the same for all wishes."""
+        nodes, graph = made.refined.action_code, made.regions
         evidence = self.head.evidence(nodes, made.last.classifier)
         prompts = self.head.classify.weight
-        adjacency, mask = made.regions.adjacency, made.regions.mask
-        return split(nodes, adjacency, evidence, prompts, specification, mask)
+        return split.share(nodes, graph.adjacency, evidence, prompts, graph.mask, graph.acts)
 
     def _read(
         self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None
@@ -301,7 +302,7 @@ class ActionRecognizer(VideoModel):
         # What is added to an action code counts as far as its region is action.
         guided = codes + share * guides.fusion
         refined = self.graph_prompt_gnn(
-            guided, prompts.prompts, regions.adjacency, mask=regions.mask
+            guided, prompts.prompts, regions.adjacency, mask=regions.mask, acts=regions.acts
         )
         refined = replace(refined, action_code=guided + share * (refined.action_code - guided))
         # The refined prompts guide the refined nodes; fusion has happened already.

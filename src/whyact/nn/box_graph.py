@@ -68,6 +68,15 @@ def box_assignment(boxes: Tensor, real: Tensor, grid: tuple[int, int]) -> Tensor
     return torch.cat([rest, share], -2)
 
 
+def acting(kind: Tensor) -> Tensor:
+    """Which nodes act, (B, T, 1 + O) bool: the rest of the frame and persons.
+
+    Args:
+        kind: (B, T, O) class of each box.
+    """
+    return F.pad(kind == PERSON, (1, 0), value=True)
+
+
 def allowed_edges(kind: Tensor, real: Tensor) -> Tensor:
     """Which nodes may hear which, (B, T, K, K) of 0 and 1, K = 1 + O.
 
@@ -77,9 +86,7 @@ def allowed_edges(kind: Tensor, real: Tensor) -> Tensor:
     Args:
         kind: (B, T, O) class of each box. real: (B, T, O) bool.
     """
-    one = torch.ones_like(real[..., :1])
-    acts = torch.cat([one, kind == PERSON], -1)
-    real = torch.cat([one, real], -1)
+    acts, real = acting(kind), F.pad(real, (1, 0), value=True)
     itself = torch.eye(real.shape[-1], dtype=torch.bool, device=real.device)
     joined = acts.unsqueeze(-1) | acts.unsqueeze(-2) | itself
     return (joined & real.unsqueeze(-1) & real.unsqueeze(-2)).float()
@@ -89,8 +96,9 @@ class BoxSpatialGraph(nn.Module):
     """Region nodes are given boxes with classes, and one for the rest of the frame.
 
     A node pools its cells and adds an embedding of its class; the region graph joins persons with
-    objects and with each other (`allowed_edges`), weighted by `RegionAdjacency`. Boxes that are
-    missing are padding: they take part in no message, normalisation, pooling or loss.
+    objects and with each other (`allowed_edges`), weighted by `RegionAdjacency`; the clip graph's
+    temporal edges do the same (`whyact.nn.graph_prompt_gnn.in_reach`). Boxes that are missing are
+    padding: they take part in no message, normalisation, pooling or loss.
 
     Args:
         token_width: D. code_width: C. kinds: classes of boxes, persons (class 0) included.
@@ -167,4 +175,5 @@ class BoxSpatialGraph(nn.Module):
         nodes = nodes * mask.unsqueeze(-1)
         action, nuisance, share = self.codes(nodes, assignment, tokens)
         mass = assignment.mean(-1)
-        return Regions(assignment, action, nuisance, share, adjacency, position, mass, mask)
+        acts = acting(kind)
+        return Regions(assignment, action, nuisance, share, adjacency, position, mass, mask, acts)

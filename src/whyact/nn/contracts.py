@@ -23,6 +23,8 @@ class Regions:
         position: (B, T', K, 2), mass centre of each region as (x, y) in [-1, 1].
         mass: (B, T', K), share of the frame's cells; sums to one over K.
         mask: (B, T', K) bool, False for padding; None where every region is real.
+        acts: (B, T', K) bool, False for nodes that hear, and are heard by, those that act only;
+            None where all hear all. ``adjacency`` knows it already.
     """
 
     assignment: Tensor
@@ -33,6 +35,7 @@ class Regions:
     position: Tensor
     mass: Tensor
     mask: Tensor | None = None
+    acts: Tensor | None = None
 
 
 @dataclass(frozen=True)

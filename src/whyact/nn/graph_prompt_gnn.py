@@ -37,17 +37,37 @@ class GatedEdges(nn.Module):
             receivers: (..., R, C). senders: (..., S, C).
             prior: (..., R, S), at least 0; what ``exp(s)`` is multiplied by, 0 where no edge is.
         """
+        return normalized(self.shares(receivers, senders, prior))[..., :-1]
+
+    def shares(self, receivers: Tensor, senders: Tensor, prior: Tensor | None = None) -> Tensor:
+        """As `gates`, but not `normalized` yet and with none as the last, (..., R, S + 1)."""
         key = self.sender(senders)
         score = self.receiver(receivers) @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
-        score = F.pad(score + self.bias, (0, 1))
-        share = (score - score.amax(-1, keepdim=True)).exp()
-        if prior is not None:
-            share = share * F.pad(prior, (0, 1), value=1.0)
-        return (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
+        return shares_of(score + self.bias, prior)
 
     def messages(self, gates: Tensor, senders: Tensor) -> Tensor:
         """Gated message of each receiver, (..., R, C)."""
         return gates @ self.message(senders)
+
+
+def shares_of(score: Tensor, prior: Tensor | None = None) -> Tensor:
+    """``prior * exp(score)`` and, as the last, one for none, up to a common factor, (..., S + 1).
+
+    Args:
+        score: (..., S). prior: as the score, at least 0.
+    """
+    score = F.pad(score, (0, 1))
+    if prior is not None:
+        # What cannot be chosen must not set the scale: the others' shares would vanish beside it.
+        prior = F.pad(prior, (0, 1), value=1.0)
+        score = score.masked_fill(prior <= 0, -math.inf)
+    share = (score - score.amax(-1, keepdim=True)).exp()
+    return share if prior is None else share * prior
+
+
+def normalized(share: Tensor) -> Tensor:
+    """Shares that add up to one over the last axis, or are all zero."""
+    return share / share.sum(-1, keepdim=True).clamp_min(1e-9)
 
 
 def shift_frames(x: Tensor, offset: int) -> Tensor:
@@ -64,6 +84,26 @@ def shift_frames(x: Tensor, offset: int) -> Tensor:
 def node_count(nodes: Tensor, mask: Tensor | None) -> Tensor | int:
     """K of nodes (..., K, C), or how many of them are real by a mask (..., K), (..., 1, 1)."""
     return nodes.shape[-2] if mask is None else mask.sum(-1)[..., None, None]
+
+
+def in_reach(nodes: Tensor, offset: int, mask: Tensor | None, acts: Tensor | None) -> Tensor:
+    """Prior of temporal edges: 1 where a node may hear one of frame ``t + offset``, 0 elsewhere.
+
+    Args:
+        nodes: (B, T', K, C), whose slot k is the same thing in every frame.
+        offset: in frames. mask: (B, T', K) bool, False for padding; None where every node is real.
+        acts: (B, T', K) bool, False for nodes that hear those that act and themselves only, and
+            that those hear; None where all hear all.
+
+    Returns:
+        (B, T', K or 1, K); nothing is heard from outside the clip.
+    """
+    there = nodes.new_ones(nodes.shape[:-1]) if mask is None else mask.to(nodes)
+    there = shift_frames(there, offset).unsqueeze(-2)
+    if acts is None:
+        return there
+    itself = torch.eye(nodes.shape[-2], dtype=torch.bool, device=nodes.device)
+    return there * (acts.unsqueeze(-1) | shift_frames(acts, offset).unsqueeze(-2) | itself)
 
 
 class _Round(nn.Module):
@@ -83,7 +123,7 @@ class _Round(nn.Module):
 
     def forward(
         self, regions: Tensor, prompts: Tensor, adjacency: Tensor, keep: Mapping[str, Tensor],
-        mask: Tensor | None,
+        mask: Tensor | None, acts: Tensor | None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:  # fmt: skip
         r, p = self.norm_region(regions), self.norm_prompt(prompts)
         real = None if mask is None else mask.to(r).unsqueeze(-2)
@@ -91,7 +131,7 @@ class _Round(nn.Module):
             # The region graph of the frame is the prior of its spatial edges; K * adjacency has
             # mean one over a row.
             "spatial": self.spatial.gates(r, r, adjacency * node_count(r, mask)),
-            "temporal": self._temporal_gates(r, mask),
+            "temporal": self._temporal_gates(r, mask, acts),
             "prompt_to_region": self.prompt_to_region.gates(r, p),
             "region_to_prompt": self.region_to_prompt.gates(p, r, real),
             "prompt_to_prompt": self.prompt_to_prompt.gates(p, p),
@@ -110,15 +150,12 @@ class _Round(nn.Module):
         prompts = prompts + self._update(self.update_prompt, p, to_prompt)
         return regions, prompts, gates
 
-    def _temporal_gates(self, r: Tensor, mask: Tensor | None) -> Tensor:
-        inside = r.new_ones(r.shape[0], r.shape[1], 1, 1)
-        real = None if mask is None else mask.to(r).unsqueeze(-2)
+    def _temporal_gates(self, r: Tensor, mask: Tensor | None, acts: Tensor | None) -> Tensor:
         gates = []
         for offset, edges in zip(self.offsets, self.temporal, strict=True):
             assert isinstance(edges, GatedEdges)
-            there = None if real is None else shift_frames(real, offset)
-            found = edges.gates(r, shift_frames(r, offset), there)
-            gates.append(found * shift_frames(inside, offset))
+            prior = in_reach(r, offset, mask, acts)
+            gates.append(edges.gates(r, shift_frames(r, offset), prior))
         return torch.stack(gates, dim=2)
 
     @staticmethod
@@ -130,9 +167,10 @@ class GraphPromptGnn(nn.Module):
     """Refines region and prompt nodes with gated messages along five types of edges.
 
     Spatial edges follow the region graph of each frame; temporal edges join every region to all
-    regions of the frames at most ``window`` away, so the cost grows linearly with T; prompts and
-    regions of a frame are joined both ways, prompts of a frame with each other. The gated update
-    follows GGNN (Li et al., ICLR 2016) with a sigmoid gate a residual step instead of a GRU cell.
+    regions of the frames at most ``window`` away (boxes by their kinds, `in_reach`), so the cost
+    grows linearly with T; prompts and regions of a frame are joined both ways, prompts of a frame
+    with each other. The gated update follows GGNN (Li et al., ICLR 2016) with a sigmoid gate a
+    residual step instead of a GRU cell.
 
     Args:
         code_width: C. layers: rounds. window: reach of temporal edges in frames.
@@ -157,6 +195,7 @@ class GraphPromptGnn(nn.Module):
         adjacency: Tensor,
         keep: Mapping[str, Tensor] | None = None,
         mask: Tensor | None = None,
+        acts: Tensor | None = None,
     ) -> Refined:
         """Refine nodes.
 
@@ -167,13 +206,14 @@ class GraphPromptGnn(nn.Module):
             keep: by edge type, shaped like its gates: what they are multiplied by in every round,
                 0 deletes an edge. None, or a type that is missing, keeps all.
             mask: (B, T', K) bool, False for padding, which sends nothing; None where all are real.
+            acts: (B, T', K) bool, see `in_reach`.
 
         Returns:
             Refined nodes and the gates of the last round, which the explanation follows.
         """
         gates: dict[str, Tensor] = {}
         for step in self.rounds:
-            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {}, mask)
+            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {}, mask, acts)
         return Refined(nodes, prompts, gates)
 
 
@@ -187,6 +227,7 @@ class NoGraph(nn.Module):
         adjacency: Tensor,
         keep: Mapping[str, Tensor] | None = None,
         mask: Tensor | None = None,
+        acts: Tensor | None = None,
     ) -> Refined:
         """As `GraphPromptGnn.forward`; there is nothing to delete."""
         return Refined(nodes, prompts, {})

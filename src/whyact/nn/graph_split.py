@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyact.nn.contracts import Guides, Scores
-from whyact.nn.graph_prompt_gnn import GatedEdges, node_count, shift_frames
+from whyact.nn.graph_prompt_gnn import (
+    GatedEdges,
+    in_reach,
+    node_count,
+    normalized,
+    shift_frames,
+)
 from whyact.nn.head import AdditiveHead
 from whyact.types import WhyactError
 
@@ -19,13 +25,34 @@ class Parts:
     """The two parts of region nodes x under n wishes a clip.
 
     Attributes:
-        membership: (B, n, T', K) in [0, 1], share of each node in the specified part.
-        code: (B, n, T', K, C), nodes with what they hear inside the specified part. The specified
+        membership: (B, T', n, K) in [0, 1], share of each node in the specified part.
+        code: (B, T', n, K, C), nodes with what they hear inside the specified part. The specified
             part is ``membership * code``, the remaining one ``(1 - membership) * x``.
     """
 
     membership: Tensor
     code: Tensor
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What no wish changes, of E types of edges: the spatial one, and one a temporal offset.
+
+    Attributes:
+        nodes: (B, T', K, C), region nodes. inner: the same, normalised.
+        gates: (B, T', K, Y), of the prompts of all classes. said: (Y, C), what they tell.
+        edges: (B, T', K, E, K + 1), as of `GatedEdges.shares` with every node a member.
+        heard: (B, T', E * (K + 1), C), the message of every sender; none sends zeros.
+        mask: (B, T', K) bool, False for padding; None where every node is real.
+    """
+
+    nodes: Tensor
+    inner: Tensor
+    gates: Tensor
+    said: Tensor
+    edges: Tensor
+    heard: Tensor
+    mask: Tensor | None
 
 
 class GraphSplit(nn.Module):
@@ -71,36 +98,52 @@ class GraphSplit(nn.Module):
         """What the dynamic prompts hear of a wish: nothing, so that they are made once for all."""
         return None
 
-    def forward(
+    def share(
         self, nodes: Tensor, adjacency: Tensor, evidence: Tensor, prompts: Tensor,
-        specification: Tensor, mask: Tensor | None = None,
-    ) -> Parts:  # fmt: skip
-        """Split.
+        mask: Tensor | None = None, acts: Tensor | None = None,
+    ) -> Shared:  # fmt: skip
+        """Make what no wish changes.
 
         Args:
             nodes: (B, T', K, C), refined region nodes. adjacency: (B, T', K, K).
             evidence: (B, T', K, Y), what each node says for each class.
             prompts: (Y, C), one a class.
-            specification: (B, n, Y) in [0, 1], n wishes a clip.
-            mask: (B, T', K) bool, False for padding; None where every node is real.
+            mask, acts: (B, T', K) bool, see `whyact.nn.graph_prompt_gnn.in_reach`.
         """
         x = self.norm(nodes)
         fit = F.pad(self.log_scale.exp() * evidence + self.bias, (0, 1))  # the last is none
-        gates = fit.softmax(-1)[..., :-1].unsqueeze(1) * specification[:, :, None, None].to(x)
-        membership, said = gates.sum(-1), gates @ self.scaling(prompts)
-        if mask is not None:
-            membership = membership * mask.unsqueeze(1)
-        x = x.unsqueeze(1)
-        near = (adjacency * node_count(nodes, mask)).unsqueeze(1)
-        prior = near * membership.unsqueeze(-2)
-        heard = said * x + self.spatial.messages(self.spatial.gates(x, x, prior), x)
+        shares = [self.spatial.shares(x, x, adjacency * node_count(nodes, mask))]
+        heard = [self.spatial.message(x)]
         for offset, edges in zip(self.offsets, self.temporal, strict=True):
             assert isinstance(edges, GatedEdges)
-            # Axis 1 is frames for `shift_frames`; outside the clip membership is 0.
-            sender = shift_frames(x.squeeze(1), offset).unsqueeze(1)
-            there = shift_frames(membership.transpose(1, 2), offset).transpose(1, 2)
-            heard = heard + edges.messages(edges.gates(x, sender, there.unsqueeze(-2)), sender)
-        return Parts(membership, nodes.unsqueeze(1) + F.gelu(heard))
+            sender = shift_frames(x, offset)
+            shares.append(edges.shares(x, sender, in_reach(x, offset, mask, acts)))
+            heard.append(edges.message(sender))
+        return Shared(
+            nodes, x, fit.softmax(-1)[..., :-1], self.scaling(prompts), torch.stack(shares, 3),
+            F.pad(torch.stack(heard, 2), (0, 0, 0, 1)).flatten(2, 3), mask,
+        )  # fmt: skip
+
+    def forward(self, shared: Shared, specification: Tensor) -> Parts:
+        """Split.
+
+        Args:
+            shared: see `share`. specification: (B, n, Y) in [0, 1], n wishes a clip.
+        """
+        # Of the classes that no wish names there is nothing to compute.
+        named = specification.flatten(0, 1).any(0)
+        wish = specification[..., named].to(shared.gates)[:, None, :, None]
+        asked = shared.gates[..., named].unsqueeze(2) * wish
+        membership = asked.sum(-1)
+        if shared.mask is not None:
+            membership = membership * shared.mask.unsqueeze(2)
+        # An edge's prior is the membership of its sender, in its own frame; none is always there.
+        senders = torch.stack([shift_frames(membership, o) for o in (0, *self.offsets)], 3)
+        senders = F.pad(senders, (0, 1), value=1.0).unsqueeze(3)
+        gates = normalized(shared.edges.unsqueeze(2) * senders).flatten(4)
+        heard = (gates.flatten(2, 3) @ shared.heard).view(*membership.shape, -1)
+        heard = heard + (asked @ shared.said[named]) * shared.inner.unsqueeze(2)
+        return Parts(membership, shared.nodes.unsqueeze(2) + F.gelu(heard))
 
 
 class NoSplit(nn.Module):
@@ -125,7 +168,7 @@ def read_parts(
     Returns:
         The scores, whose contributions still add up; and `whyact.types.ActionOutput.parts`.
     """
-    membership, code = parts.membership[:, 0], parts.code[:, 0]
+    membership, code = parts.membership[:, :, 0], parts.code[:, :, 0]
     inside = head(code, guides.regions, guides.classifier, membership)
     left = whole.contributions * (1 - membership).unsqueeze(-1)
     share = specification.to(left)[:, None, None]

@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from whyact.nn.contracts import Regions, Scores, WishScores
+from whyact.nn.graph_prompt_gnn import normalized, shares_of
 from whyact.types import WhyactError
 
 
@@ -80,13 +80,9 @@ class AdditiveHead(nn.Module):
         """
         raw = self.attend(code).squeeze(-1) + region_guide
         if membership is not None:
-            raw = F.pad(raw, (0, 1))
-            share = (raw - raw.amax(-1, keepdim=True)).exp() * F.pad(membership, (0, 1), value=1.0)
-            shares = (share / share.sum(-1, keepdim=True).clamp_min(1e-9))[..., :-1]
-        else:
-            raw = raw if mask is None else raw.masked_fill(~mask, -math.inf)
-            shares = raw.softmax(-1)
-        return shares / code.shape[-3]
+            return normalized(shares_of(raw, membership))[..., :-1] / code.shape[-3]
+        raw = raw if mask is None else raw.masked_fill(~mask, -math.inf)
+        return raw.softmax(-1) / code.shape[-3]
 
     def score_wishes(
         self, code: Tensor, region_guide: Tensor, classifier_guide: Tensor, membership: Tensor,
@@ -95,14 +91,20 @@ class AdditiveHead(nn.Module):
         """Score each of n wishes by its own part, without the contributions.
 
         Args:
-            code: (B, n, T', K, C). region_guide: (B, T', K). classifier_guide: (B, T', K, C).
-            membership: (B, n, T', K).
+            code: (B, T', n, K, C). region_guide: (B, T', K). classifier_guide: (B, T', K, C).
+            membership: (B, T', n, K).
             wished: (n, Y), the classes of each wish; of several the best counts.
         """
-        weights = self.weigh(code, region_guide.unsqueeze(1), membership) * code.shape[2]
-        read = code * (1 + classifier_guide.unsqueeze(1))
-        frames = (weights.unsqueeze(-1) * read).sum(3) @ self.classify.weight.T + self.bias
-        return best_wished(frames, wished)
+        # As `weigh`; but PyTorch's tanh, 2 sigmoid(2x) - 1, is what took longest on a CPU.
+        first, _, last = self.attend
+        raw = last(2 * (2 * first(code)).sigmoid() - 1).squeeze(-1)
+        weights = normalized(shares_of(raw + region_guide.unsqueeze(2), membership))[..., :-1]
+        read = code * (1 + classifier_guide.unsqueeze(2))
+        # Classes that no wish names are not scored; where no wish names any, all are.
+        named = wished.any(0) | ~wished.any()
+        weight, bias = self.classify.weight[named], self.bias[named]
+        frames = (weights.unsqueeze(-2) @ read).squeeze(-2) @ weight.T + bias
+        return best_wished(frames.transpose(1, 2), wished[:, named])
 
 
 def best_wished(frame_logits: Tensor, wished: Tensor) -> WishScores:

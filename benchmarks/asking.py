@@ -5,9 +5,8 @@
     python benchmarks/asking.py --parts untrimmed --seeds 0 1 2
 
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
-from it, for each of both splits, one that is asked and one that is not (its twin, of the same
-steps; for ``untrimmed`` also one of as much time), and one that is asked and never sees the video
-(the leak). Then it measures them on the test splits, where there is no record yet, copies the
+from it, for each of both splits, one that is asked and two that are not (its twin, of the same
+steps, and one of as much time), and one that is asked and never sees the video (the leak). Then it measures them on the test splits, where there is no record yet, copies the
 records and writes ``summary.json``, whose part of a split that is not among ``--parts`` stays as it
 is. ``--options`` does the same for what a model that is asked may have besides (`OPTIONS`), beside
 the one without it.
@@ -55,7 +54,9 @@ BLIND = [
     "--objectives.pause", "0",
 ]  # fmt: skip
 KINDS: dict[str, dict[str, list[str]]] = {
-    "multi": {"asked": [], "plain": PLAIN, "blind": BLIND},
+    "multi": {
+        "asked": [], "plain": PLAIN, "blind": BLIND, "longer": [*PLAIN, "--training.epochs", "4"],
+    },
     "untrimmed": {
         "asked": [], "plain": PLAIN, "blind": BLIND, "longer": [*PLAIN, "--training.epochs", "5"],
     },

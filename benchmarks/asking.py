@@ -6,10 +6,10 @@
 
 Trains what is not there yet in ``--runs``, for each seed: a model of ``multi`` that is never asked,
 from it, for each of both splits, one that is asked and two that are not (its twin, of the same
-steps, and one of as much time), and one that is asked and never sees the video (the leak). Then it measures them on the test splits, where there is no record yet, copies the
-records and writes ``summary.json``, whose part of a split that is not among ``--parts`` stays as it
-is. ``--options`` does the same for what a model that is asked may have besides (`OPTIONS`), beside
-the one without it.
+steps, and one of as much time), and one that is asked and never sees the video (the leak). Then it
+measures them on the test splits, where there is no record yet, copies the records and writes
+``summary.json``, whose part of a split that is not among ``--parts`` stays as it is. ``--options``
+does the same for what a model that is asked may have besides (`OPTIONS`), beside the one without.
 """
 
 from __future__ import annotations

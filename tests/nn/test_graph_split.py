@@ -244,6 +244,18 @@ def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 10**9])
+def test_no_wishes_and_no_clips_have_no_scores(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whyact.models.recognizer.AT_ONCE", at_once)
+    made = model()
+    tokens, grid = made.encode(clips())
+    with torch.no_grad():
+        assert made.score_wishes(tokens, grid, torch.eye(Y)[:0]).logits.shape == (2, 0)
+        assert made.score_wishes(tokens[:0], grid, torch.eye(Y)).logits.shape == (0, Y)
+
+
+@pytest.mark.parametrize("at_once", [1, 10**9])
 def test_it_does_not_matter_how_many_wishes_are_in_memory_together(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +266,8 @@ def test_it_does_not_matter_how_many_wishes_are_in_memory_together(
     leaf = tokens.detach().requires_grad_()
     found = made.score_wishes(leaf, grid, wishes)
     assert bool((found.logits[:, 1] == -math.inf).all())  # nothing is wished for
+    with torch.no_grad():  # with a gradient all are kept
+        torch.testing.assert_close(made.score_wishes(tokens, grid, wishes), found)
     found.logits[:, [0, 2, 3]].sum().backward()
     own = tokens.detach().requires_grad_()
     inside = [made.decode(own, grid, w.expand(2, -1)).parts["logits"][:, 0] for w in wishes]

@@ -95,10 +95,10 @@ def test_one_noisy_step_does_not_break_a_segment() -> None:
     ("signal", "noise"),
     [
         ([1, 2, 4, 3], 1 / (0.6745 * 2**0.5)),  # differences 1, 2, 1
-        ([0, 2, 2, 4, 0, 0, 0, 0], 1.0),  # above zero they are 0 and 2: half of (0 + 4) / 2
+        ([0, 1, 2, 2, 4, 1, 0, 0], 1.0),  # within they are 0 and 2: half of (0 + 4) / 2
         ([0, 0, 0, 3, 0, 0], 0.0),  # no neighbours above zero
-        ([-1, -1, -1, -1, 1, 3], 2**0.5),  # 2 above zero, and a median of 0
-        ([-5, -1, 1, 3], 2 / (0.6745 * 2**0.5)),  # the median, 2, says more than 2 above zero
+        ([-1, -1, -1, -1, -1, -1, 1, 1, 3], 2**0.5),  # 2 within, and a median of 0
+        ([-5, -1, 1, 3], 2 / (0.6745 * 2**0.5)),  # the median
         ([-4, -2, -2, -3], 1 / (0.6745 * 2**0.5)),
         ([3], 0.0),
         ([], 0.0),
@@ -114,14 +114,24 @@ def test_an_action_in_a_sparse_film_stays_one_piece() -> None:
     read = read_evidence(evidence, 0)
     assert np.median(np.abs(np.diff(read))) == 0
     assert len(runs(read >= read.max() / 2)) == 4  # what no price for a piece makes of it
-    # Differences within: four of log 7 - log 2, two of log 7 - log 1.8, three of 0. So a piece
-    # costs 6.1; the dips are worth 3.4 together, the action 18.4 for its two.
-    changes = 4 * np.log(3.5) ** 2 + 2 * np.log(7 / 1.8) ** 2
-    assert noise_of(read) == pytest.approx((changes / 9 / 2) ** 0.5)
+    # Differences within: three of log 7 - log 2, two of log 7 - log 1.8, two of 0. So a piece
+    # costs 6.6; the dips are worth 3.4 together, the action 18.4 for its two.
+    changes = 3 * np.log(3.5) ** 2 + 2 * np.log(7 / 1.8) ** 2
+    assert noise_of(read) == pytest.approx((changes / 7 / 2) ** 0.5)
     assert cut(read).spans == [(10, 20)]
     # Under a bar that is given too.
-    both = read_evidence(evidence, 0, against=True)
-    assert [cut(both, float(logarithmic(bar))).spans for bar in (3, 0, -5)] == [[(10, 20)]] * 3
+    for bar in (3, 0, -5):
+        scaled = float(logarithmic(bar))
+        assert cut(read_evidence(evidence, 0, scaled), scaled).spans == [(10, 20)], bar
+
+
+@pytest.mark.parametrize(("length", "height"), [(300, 0.5), (1000, 1.0), (60, 5.0)])
+def test_a_short_weak_action_is_not_the_whole_film(length: int, height: float) -> None:
+    evidence = np.full(length, -6.0)
+    evidence[20:22] = height  # smoothed, a ramp of four frames, whose changes are no noise
+    assert cut(read_evidence(evidence)).spans == [(19, 23)]
+    bar = float(logarithmic(height / 5))
+    assert cut(read_evidence(evidence, bar=bar), bar).spans == [(19, 23)]
 
 
 def test_actions_in_sparse_noise_are_mostly_one_piece() -> None:
@@ -146,20 +156,21 @@ def test_in_a_dense_film_the_price_is_that_of_the_median() -> None:
 
 @pytest.mark.parametrize(
     ("bar", "spans"),
-    [(4.5, [(3, 6)]), (0, [(3, 6)]), (-4, [(3, 6)]), (-6, [(0, 9)]), (5.5, [])],
+    [(4.5, [(4, 6)]), (0, [(3, 6)]), (-4, [(3, 6)]), (-6, [(0, 9)]), (5.5, [])],
 )
 def test_a_bar_may_lie_at_zero_or_below(bar: float, spans: list[tuple[int, int]]) -> None:
     evidence = [-5, -5, -5, 4, 5, 5, -5, -5, -5]
-    read = read_evidence(evidence, 0, against=True)
-    assert linear(read).tolist() == pytest.approx(evidence)
-    # A piece of 4, 5, 5 has the level 4.65.
-    assert cut(read, float(logarithmic(bar))).spans == spans
+    scaled = float(logarithmic(bar))
+    read = read_evidence(evidence, 0, scaled)
+    assert linear(read).tolist() == pytest.approx(evidence if bar <= 0 else np.maximum(evidence, 0))
+    # Of three frames none is within, so nothing is noise, and each frame has its own level.
+    assert cut(read, scaled).spans == spans
     # Clipped, all of it would reach a bar of zero.
     assert cut(read_evidence(evidence, 0), 0.0).spans == [(0, 9)]
 
 
 def test_what_is_against_an_action_is_smoothed_as_it_is() -> None:
-    read = linear(read_evidence([-6, -6, 9, 9, 0], against=True))
+    read = linear(read_evidence([-6, -6, 9, 9, 0], bar=0.0))
     assert read.tolist() == pytest.approx([-6, -1, 4, 6, 4.5])
     assert linear(read_evidence([-6, -6, 9, 9, 0])).tolist() == pytest.approx([0, 3, 6, 6, 4.5])
 

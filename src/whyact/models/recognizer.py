@@ -24,9 +24,9 @@ from whyact.types import ActionOutput, WhyactError
 
 FAINT = 1e-4
 """Weight that a region without action keeps in the head, so that there is always one to hear."""
-AT_ONCE = 2**18
-"""Numbers of the codes of wishes that are in memory together; it does not change results. More do
-not fit into the cache of a core, which is what a CPU waits for."""
+AT_ONCE = 2**20
+"""Numbers of the codes of wishes that are in memory together, where no gradient keeps them all; it
+does not change results. Many more do not fit into the cache of a core, which a CPU waits for."""
 
 
 class VideoModel(nn.Module, ABC):
@@ -240,7 +240,7 @@ class ActionRecognizer(VideoModel):
             )  # fmt: skip
             if self.training:
                 alone = torch.eye(specification.shape[1]).to(specification)
-                parts["alone"] = self._score_wishes(self.specification, made, alone).logits
+                parts["alone"] = self._score_wishes(shared, made, alone).logits
         return ActionOutput(
             logits=scores.logits,
             frame_logits=scores.frame_logits,
@@ -269,12 +269,16 @@ class ActionRecognizer(VideoModel):
         """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
         if not isinstance(self.specification, GraphSplit):
             return super().score_wishes(tokens, grid, wished, boxes)
-        return self._score_wishes(self.specification, self._read(tokens, grid, None, boxes), wished)
+        made = self._read(tokens, grid, None, boxes)
+        return self._score_wishes(self._shared(self.specification, made), made, wished)
 
-    def _score_wishes(self, split: GraphSplit, made: _Read, wished: Tensor) -> WishScores:
-        shared, found = self._shared(split, made), []
-        for some in wished.split(max(1, AT_ONCE // made.guided.numel())):
-            parts = split(shared, some.expand(len(made.guided), -1, -1))
+    def _score_wishes(self, shared: Shared, made: _Read, wished: Tensor) -> WishScores:
+        count = len(wished)
+        if not torch.is_grad_enabled():
+            count = AT_ONCE // max(1, made.guided.numel())
+        found = []
+        for some in wished.split(max(1, count)):
+            parts = self.specification(shared, some.expand(len(made.guided), -1, -1))
             found.append(
                 self.head.score_wishes(
                     parts.code, made.last.regions, made.last.classifier, parts.membership, some

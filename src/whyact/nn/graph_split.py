@@ -141,7 +141,7 @@ class GraphSplit(nn.Module):
         senders = torch.stack([shift_frames(membership, o) for o in (0, *self.offsets)], 3)
         senders = F.pad(senders, (0, 1), value=1.0).unsqueeze(3)
         gates = normalized(shared.edges.unsqueeze(2) * senders).flatten(4)
-        heard = (gates.flatten(2, 3) @ shared.heard).view(*membership.shape, -1)
+        heard = (gates.flatten(2, 3) @ shared.heard).view(*membership.shape, shared.nodes.shape[-1])
         heard = heard + (asked @ shared.said[named]) * shared.inner.unsqueeze(2)
         return Parts(membership, shared.nodes.unsqueeze(2) + F.gelu(heard))
 

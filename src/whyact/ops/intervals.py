@@ -19,9 +19,9 @@ def noise_of(signal: Sequence[float] | Signal) -> float:
 
     From their median absolute value, which a few jumps do not move. Evidence that was clipped
     (`read_evidence`), zeros beside values above zero, mostly does not change at all, so there it is
-    from their root mean square between neighbours that are both above zero: that leaves out the
-    jumps from and to zero. A signal that goes below zero takes the larger of the two, as frames
-    against an action may be many and quiet.
+    from their root mean square between values above zero whose neighbours are so too: that leaves
+    out the jumps from and to zero, also where they were smoothed. A signal that goes below zero
+    takes the larger of the two, as frames against an action may be many and quiet.
     """
     values = np.asarray(signal, dtype=np.float64)
     changes = np.diff(values)
@@ -30,7 +30,9 @@ def noise_of(signal: Sequence[float] | Signal) -> float:
     every = float(np.median(np.abs(changes))) / (0.6745 * math.sqrt(2))
     if (values > 0).all():
         return every
-    within = changes[(values[1:] > 0) & (values[:-1] > 0)]
+    above = np.pad(values > 0, 1, constant_values=True)
+    inner = above[:-2] & above[1:-1] & above[2:]
+    within = changes[inner[1:] & inner[:-1]]
     heard = math.sqrt(float((within**2).mean()) / 2) if len(within) else 0.0
     clipped = bool((values > 0).any() and (values >= 0).all())
     return heard if clipped else max(every, heard)
@@ -105,21 +107,21 @@ def linear(values: float | Sequence[float] | Signal) -> Signal:
 
 
 def read_evidence(
-    evidence: Sequence[float] | Signal, smooth: int = 1, *, against: bool = False
+    evidence: Sequence[float] | Signal, smooth: int = 1, bar: float | None = None
 ) -> Signal:
     """What intervals are cut from: evidence for an action, smoothed, then `logarithmic`.
 
     Evidence against an action counts as none where any speaks for it: how loudly other actions of
-    the video are heard does not tell when this one happens, but would lower a bar half way.
+    the video are heard does not tell when this one happens, but would lower a bar half way. Only
+    under a bar at zero or below, which what counts as none would reach, it counts as it is.
 
     Args:
         evidence: (n,) or (n, m) in logits, of `whyact.models.windows.wish_evidence`.
         smooth: steps on either side whose mean a step takes, see `smoothed`.
-        against: evidence against an action counts as it is: for a bar that is given. It is not
-            lowered, and what counts as none would reach one at zero or below.
+        bar: that it will be `cut` by, if one is given.
     """
     values = np.asarray(evidence, dtype=np.float64)
-    if not against:
+    if bar is None or bar > 0:
         values = np.maximum(values, np.where((values > 0).any(0), 0.0, -np.inf))
     return logarithmic(smoothed(values, smooth))
 
@@ -147,8 +149,7 @@ def cut(signal: Sequence[float] | Signal, bar: float | None = None) -> Cut:
     """Where the `steps` of a signal are high; noise does not break these into pieces.
 
     Args:
-        signal: n values, of evidence as `read_evidence` gives it, with what is against the action
-            if there is a bar.
+        signal: n values, of evidence as `read_evidence` gives it for this bar.
         bar: what high means; half way between the lowest and the highest step if None, for an
             action that is known to be there: a signal without any change is one span.
     """

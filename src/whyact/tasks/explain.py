@@ -260,7 +260,7 @@ def _classes(words: Vocabulary, wanted: Wanted) -> list[int]:
 
 def _in_a_file(name: str) -> str:
     """A name without what a file's name cannot hold."""
-    return re.sub(r"[^\w-]+", "_", name).strip("_") or "action"
+    return re.sub(r"[^\w-]+", "_", name).strip("_")[:80] or "action"
 
 
 def _unused(stem: str, taken: set[str]) -> str:

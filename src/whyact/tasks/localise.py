@@ -163,7 +163,7 @@ def add_clip(
     wanted = torch.nonzero(score >= settings.least_score).flatten().tolist()
     least = settings.threshold
     bar = None if least is None else float(logarithmic(least))
-    read = read_evidence(evidence.numpy(), settings.smooth, against=bar is not None)
+    read = read_evidence(evidence.numpy(), settings.smooth, bar)
     each = {
         "model": torch.from_numpy(read),
         "motion": torch.from_numpy(smoothed(change.numpy(), settings.smooth))[:, None].expand(

@@ -72,7 +72,7 @@ def timeline(
             model trained on segments of whole clips. A shorter video is one window.
         threshold: least evidence of an interval, in logits; half way between the lowest and the
             highest of the video, on a logarithmic scale, if None. Evidence against an action counts
-            where a threshold is given, which may be 0 (one half as a probability) or below.
+            where the threshold is 0 (one half as a probability) or below.
         least_score: intervals with a lower score are left out; without it something would be found
             in every video. encoder: folder of a sentence encoder.
         boxes: as of `whyact.tasks.predict.predict`. output: folder. device: torch device.
@@ -103,7 +103,9 @@ def timeline(
         _track(loaded, film, action, wish, values, score, bar, least_score)
         for action, wish, values, score in zip(wishes, wished, evidence.T, scores.T, strict=True)
     ]
-    return _write(Path(output), film, tracks, loaded, least_score, against=bar is not None)
+    return _write(
+        Path(output), film, tracks, loaded, least_score, against=bar is not None and bar <= 0
+    )
 
 
 def _track(
@@ -111,7 +113,7 @@ def _track(
     bar: float | None, least_score: float,
 ) -> Track:  # fmt: skip
     """Where one action was found, from its evidence and scores (n,) of the whole video."""
-    read = read_evidence(evidence.numpy(), against=bar is not None)
+    read = read_evidence(evidence.numpy(), bar=bar)
     made = cut(read, bar)
     every = [
         Interval(int(wish.argmax()), start, stop, float(scores[start:stop].max()))

@@ -101,7 +101,7 @@ def row_of(
 
 def gains(args: argparse.Namespace) -> dict[str, Any]:
     """Precision within folds, and what asking adds to the twin's, over seeds and folds."""
-    folds = range(len(fold_runs(args.shared)))
+    folds = range(args.folds or len(fold_runs(args.shared)))
     values = {kind: [scored(args, kind, fold) for fold in track(folds, kind)] for kind in KINDS}
     alone = {k: [[precisions(rows) for rows in seeds] for seeds in v] for k, v in values.items()}
 
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--shared", default="runs/ut_shared")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42], help="of what is trained")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--folds", type=int, default=0, help="only the first ones; 0 takes all")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     write(args, gains(args))

@@ -24,7 +24,7 @@ from whyact.types import ActionOutput, WhyactError
 
 FAINT = 1e-4
 """Weight that a region without action keeps in the head, so that there is always one to hear."""
-AT_ONCE = 2**20
+AT_ONCE = 2**18
 """Numbers of the codes of wishes that are in memory together, where no gradient keeps them all; it
 does not change results. Many more do not fit into the cache of a core, which a CPU waits for."""
 

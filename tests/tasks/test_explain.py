@@ -254,12 +254,9 @@ class Late(Halves):
         return replace(super().forward(x, traced), frame_logits=frames)
 
 
-@pytest.mark.parametrize(("multi_label", "start", "stop"), [(False, 6, 1 / 2), (True, 5, 1)])
+@pytest.mark.parametrize(("multi_label", "start", "stop"), [(False, 6, 1 / 2), (True, 6, 1)])
 def test_an_explanation_says_when(multi_label: bool, start: int, stop: float) -> None:
-    """Where classes exclude each other one is less there while the other is more.
-
-    The mean with the neighbours is above half way a frame early where evidence is high.
-    """
+    """Where classes exclude each other one is less there while the other is more."""
     first, second = explain_classes(
         Late(), torch.zeros(3, 12, 16, 16), targets=[0], shares=False, multi_label=multi_label
     )[0]

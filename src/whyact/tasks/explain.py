@@ -125,13 +125,15 @@ def _with_share(explanation: Explanation, share: Share) -> Explanation:
 def _with_times(explanation: Explanation, frames: Tensor, multi_label: bool) -> Explanation:
     """With ``when``, the shares of the clip in which its class is, cut as a timeline is.
 
+    But not smoothed: a clip has few steps, whose evidence is drawn beside it as it is.
+
     Args:
         explanation: of one class. frames: (T', Y), logits. multi_label: as of `explain_clips`.
     """
     evidence = frames.float().cpu()
     if not multi_label:  # see whyact.models.windows.wish_evidence
         evidence = evidence - evidence.mean(1, keepdim=True)
-    spans = cut(read_evidence(evidence[:, explanation.target].numpy())).spans
+    spans = cut(read_evidence(evidence[:, explanation.target].numpy(), smooth=0)).spans
     when = [[start / len(evidence), stop / len(evidence)] for start, stop in spans]
     return replace(explanation, extra={**explanation.extra, "when": when})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from whyact.cli_options import given, refuse
+from whyact.cli_options import add_threshold, given, refuse
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config
@@ -60,10 +60,7 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
         "--smooth", type=int, metavar="FRAMES",
         help="on either side whose mean a frame takes; default: 1",
     )  # fmt: skip
-    localise.add_argument(
-        "--threshold", type=float, metavar="LOGITS",
-        help="least evidence of an interval; default: half way between the lowest and the highest",
-    )  # fmt: skip
+    add_threshold(localise)
     localise.add_argument(
         "--least-score", type=float, metavar="PROBABILITY",
         help="of a class in the clip, 0.05 by default: less than that is not detected",

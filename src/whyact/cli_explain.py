@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from whyact.cli_options import given, refuse
+from whyact.cli_options import add_threshold, given, refuse
 from whyact.config import Config
 
 OF_CLIPS = ("counterfactual", "html", "test_steps")
@@ -76,10 +76,7 @@ def add_explain_options(one: argparse.ArgumentParser) -> None:
         "--window", type=float, metavar="SECONDS",
         help="that the model sees at once; default: as in training",
     )  # fmt: skip
-    timeline.add_argument(
-        "--threshold", type=float, metavar="LOGITS",
-        help="least evidence of an interval; default: half way between the lowest and the highest",
-    )  # fmt: skip
+    add_threshold(timeline)
     timeline.add_argument(
         "--least-score", type=float, metavar="PROBABILITY",
         help="of an interval, 0.5 by default: less than that is not found",

@@ -9,6 +9,14 @@ from typing import Any
 from whyact.types import WhyactError
 
 
+def add_threshold(group: Any) -> None:
+    """Declare the bar of intervals in time, as all commands that find them take it."""
+    group.add_argument(
+        "--threshold", type=float, metavar="LOGITS",
+        help="least evidence of an interval; default: half way between the lowest and the highest",
+    )  # fmt: skip
+
+
 def given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """The options that were given; the defaults of the others are the function's."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}

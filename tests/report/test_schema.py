@@ -172,7 +172,7 @@ def test_intervals_are_in_seconds_half_way_between_frames() -> None:
         )["intervals"]
 
     assert told([0.0, 1.0, 2.0, 4.0]) == [
-        {"start": 0.0, "stop": 0.5}, {"start": 1.5, "stop": 4.0}
+        {"start": 0.0, "stop": 0.5}, {"start": 1.5, "stop": 5.0}
     ]  # fmt: skip
     assert told([]) is None and told([0.0, 1.0, 0.0, 1.0]) is None  # unknown; looped
     assert values()["intervals"] is None

@@ -93,14 +93,13 @@ def _intervals(explanation: Explanation, times: Sequence[float]) -> list[dict[st
     when = explanation.extra.get("when")
     if when is None or not len(times) or list(times) != sorted(times):
         return None
-    middles = (np.arange(len(times)) + 0.5) / len(times)
-    return [
-        {
-            "start": float(np.interp(start, middles, times)),
-            "stop": float(np.interp(stop, middles, times)),
-        }
-        for start, stop in when
-    ]
+    # A step lasts from half way to the one before to half way to the next, also at the ends.
+    at = np.asarray(times)
+    half = np.diff(at) / 2 if len(at) > 1 else np.zeros(1)
+    edges = np.concatenate([at[:1] - half[:1], at[:-1] + np.diff(at) / 2, at[-1:] + half[-1:]])
+    shares = np.linspace(0, 1, len(edges))
+    spans = np.interp(when, shares, edges.clip(min=0)).reshape(-1, 2).tolist()
+    return [{"start": start, "stop": stop} for start, stop in spans]
 
 
 def _media(explanation: Explanation, video: Tensor) -> dict[str, Any]:

@@ -28,10 +28,13 @@ class TemporalShift(nn.Module):
             frames: T.
         """
         fold = max(1, int(x.shape[1] * self.share))
-        clip = x.unflatten(0, (-1, frames))
-        back = F.pad(clip[:, 1:, :fold], (0, 0, 0, 0, 0, 0, 0, 1))
-        ahead = F.pad(clip[:, :-1, fold : 2 * fold], (0, 0, 0, 0, 0, 0, 1, 0))
-        return torch.cat([back, ahead, clip[:, :, 2 * fold :]], dim=2).flatten(0, 1)
+        # Channels last, as they lie in memory here, and one split: three slices would each have a
+        # gradient of the size of the whole.
+        clip = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))
+        back, ahead, rest = clip.split([fold, fold, x.shape[1] - 2 * fold], dim=-1)
+        back = F.pad(back[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+        ahead = F.pad(ahead[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+        return torch.cat([back, ahead, rest], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 class _Block(nn.Module):
@@ -108,7 +111,8 @@ class SmallBackbone(nn.Module):
             (B, D, T, H / 8, W / 8), or (B, D, T, H / 4, W / 4) with ``top_down``.
         """
         frames = video.shape[2]
-        x = video.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        # Channels last in one copy.
+        x = video.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
         fine = x = self.blocks[0](self.stem(x), frames)
         for block in self.blocks[1:]:
             x = block(x, frames)

@@ -79,7 +79,7 @@ def test_every_other_combination_refuses_it_and_names_what_differs(models, runs,
         with pytest.raises(WhyactError, match="the checkpoint is of another model") as told:
             load_weights(models[others], runs[types], config(others).model)
         for slot, saved, here in zip(SLOTS, types, others, strict=True):
-            text = f"model.{slot}.type (checkpoint {saved}, here {here})"
+            text = f"model.{slot}.type (saved {saved}, here {here})"
             assert (text in str(told.value)) == (saved != here)
         assert all(torch.equal(v, before[k]) for k, v in models[others].state_dict().items())
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.tasks.tiny import fake_checkpoint, tiny_config, write_folder
+from tests.tasks.tiny import tiny_config, write_folder
 
 from whyact.config import Config
+from whyact.config_io import to_yaml
 from whyact.tasks import ablate as module
 from whyact.tasks.ablate import ablate
 from whyact.tasks.ablation.jobs import Job
@@ -95,6 +97,10 @@ def test_a_grid_is_trained_once_and_measured(tmp_path, ran):
     ablate(config, grid=path, output=out)
     assert ran == ["none/seed_1"]
     ran.clear()
+    for run in out.glob("*/seed_1"):  # what is kept of a run where weights and pictures are not
+        shutil.rmtree(run / "checkpoints")
+        shutil.rmtree(run / "evaluation")
+    assert ablate(config, grid=path, output=out).text == found.text and ran == []
     more = GRID.replace("[1]", "[1, 2]").replace("matched: true", "").replace("explain: {", "# {")
     write_grid(tmp_path, more)
     ablate(config, grid=path, output=out)
@@ -162,7 +168,8 @@ def test_it_starts_its_own_processes(tmp_path, monkeypatch):
 def fake_run(config: Config, scores: dict[str, dict[str, Any]]) -> None:
     """What says that a run is finished."""
     folder = Path(config.output) / config.name
-    fake_checkpoint(folder / "checkpoints" / "best", config)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml(config))
     (folder / "result.json").write_text(json.dumps(scores))
 
 

@@ -143,14 +143,14 @@ def test_a_finished_run_is_resumed_without_training(clips, runs, run):
 def test_a_run_is_not_resumed_with_other_settings(clips, runs, run):
     for given in ({"training__epochs": 3}, {"training__epochs": 2, "seed": 1}):
         config = tiny_config(clips, runs, name="first", **given)
-        text = r"the run was started with other settings: .*(epochs|seed) \(checkpoint"
+        text = r"the run was started with other settings: .*(epochs|seed) \(saved"
         with pytest.raises(WhyactError, match=text):
             train(config, resume=True)
         with pytest.raises(WhyactError, match=text):
             finished(config)
     config = tiny_config(clips, runs, name="first", training__epochs=2)
     config.model.spatial_graph.type = "grid"
-    with pytest.raises(WhyactError, match=r"model\.spatial_graph\.type \(checkpoint learned"):
+    with pytest.raises(WhyactError, match=r"model\.spatial_graph\.type \(saved learned"):
         train(config, resume=True)
 
 

@@ -93,7 +93,7 @@ def test_another_combination_is_refused_by_setting_and_tensor(tmp_path, slot, tw
     other = toy_config().model
     getattr(other, slot).type = twin
     model = build_model(other, classes=3, scenes=2)
-    text = rf"model\.{slot}\.type \(checkpoint \w+, here {twin}\).*Tensors that differ: [1-9]"
+    text = rf"model\.{slot}\.type \(saved \w+, here {twin}\).*Tensors that differ: [1-9]"
     with pytest.raises(WhyactError, match=text):
         load_weights(model, tmp_path / "best", other)
 
@@ -124,7 +124,7 @@ def test_a_setting_without_tensors_is_refused_too(tmp_path):
     write(tmp_path / "best")
     other = toy_config().model
     other.spatial_graph.temperature = 0.5
-    with pytest.raises(WhyactError, match=r"temperature \(checkpoint 1.0, here 0.5\)"):
+    with pytest.raises(WhyactError, match=r"temperature \(saved 1.0, here 0.5\)"):
         load_weights(build_model(other, classes=3, scenes=2), tmp_path / "best", other)
 
 
@@ -138,13 +138,12 @@ def test_another_label_map_is_refused_at_its_first_difference():
 
 def test_a_run_is_resumed_with_its_own_settings_only(tmp_path):
     config = toy_config()
-    write(tmp_path / "last", config)
     moved = copy.deepcopy(config)
     moved.output, moved.data.workers, moved.training.threads = "elsewhere", 3, 1
-    check_same_run(tmp_path / "last", moved)
+    check_same_run(tmp_path, config, moved)
     moved.training.epochs = 7
-    with pytest.raises(WhyactError, match=r"training\.epochs \(checkpoint 3, here 7\)"):
-        check_same_run(tmp_path / "last", moved)
+    with pytest.raises(WhyactError, match=r"training\.epochs \(saved 3, here 7\)"):
+        check_same_run(tmp_path, config, moved)
 
 
 def test_a_foreign_file_is_not_a_checkpoint(tmp_path):

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from whyact.config import Config
-from whyact.config_io import to_yaml
+from whyact.config_io import load_config, to_yaml
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
 from whyact.data.protocol import ClipDataset, label_map_hash
@@ -119,10 +119,10 @@ def _check_selection(config: Config) -> None:
 
 
 def _go_on(loop: Loop, checkpoint: Path) -> None:
-    _, classes, _ = read_metadata(checkpoint)
+    saved, classes, _ = read_metadata(checkpoint)
     check_label_map(checkpoint, classes, loop.dataset.classes)
     load_weights(loop.model, checkpoint, loop.config.model)
-    check_same_run(checkpoint, loop.config)
+    check_same_run(checkpoint, saved, loop.config)
     loop.resume(checkpoint)
 
 
@@ -158,7 +158,9 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
     scores: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
     if config.data.fold == -1:
         return scores if all(finished(part) for part in fold_configs(config)) else {}
-    check_same_run(find_checkpoint(folder), config)
+    # Its weights may be gone: the records of runs are kept where weights are too large to be.
+    settings = folder / "config.yaml"
+    check_same_run(settings, load_config([settings]), config)
     return scores if set(scores) == set(config.data.test) else {}
 
 

@@ -193,7 +193,7 @@ def _differences(saved: Mapping[str, Any], here: Mapping[str, Any], prefix: str 
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             found += _differences(value, other, name)
         elif value != other:
-            found.append(f"{name} (checkpoint {value}, here {other})")
+            found.append(f"{name} (saved {value}, here {other})")
     return found
 
 
@@ -205,9 +205,12 @@ UNRELATED = (
 for the rounding of another device or number of threads."""
 
 
-def check_same_run(folder: Path, config: Config) -> None:
-    """Fail where a run is to be resumed with settings that it was not started with."""
-    saved, _, _ = read_metadata(folder)
+def check_same_run(file: Path, saved: Config, config: Config) -> None:
+    """Fail where a run is to be taken up with settings that it was not started with.
+
+    Args:
+        file: for the message, where the ``saved`` settings are. config: that are wanted.
+    """
     differing = [
         text
         for text in _differences(asdict(saved), asdict(config))
@@ -215,7 +218,7 @@ def check_same_run(folder: Path, config: Config) -> None:
     ]
     if differing:
         raise WhyactError(
-            f"{folder}: the run was started with other settings: {'; '.join(differing)}. Resume "
+            f"{file}: the run was started with other settings: {'; '.join(differing)}. Resume "
             "with its own (config.yaml in its folder), or start another run with --name."
         )
 

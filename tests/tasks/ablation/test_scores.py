@@ -20,6 +20,7 @@ from whyact.tasks.ablation.scores import (
     interaction,
     read_scores,
     recorded_scores,
+    score_run,
 )
 
 
@@ -50,31 +51,35 @@ def test_clips_of_some_actions(tmp_path):
     run = write(tmp_path, {"p": True, "q": False, "r": True})
     file = run / "evaluation/iid/clips.parquet"
     pq.write_table(pa.table({**pq.read_table(file).to_pydict(), "label": [0, 0, 1]}), file)
-    found = read_scores({0: run}, "iid", [0, 5])
+    records = {0: score_run(run, ["iid"])["iid"]}
+    found = read_scores(records, [0, 5])
     assert found is not None and found.ids == ("p", "q")
     assert found.values["top1"].tolist() == [[0, 1]]  # p is taken for class 1, q for class 0
-    assert read_scores({0: run}, "iid", [5]) is None
+    assert read_scores(records, [5]) is None
 
 
 def test_seeds_are_read_by_the_names_of_clips(tmp_path):
-    runs = {
-        3: write(tmp_path / "a", {"p": True, "q": False, "r": True}),
-        7: write(tmp_path / "b", {"r": False, "q": True, "lost": True, "p": True}),
-    }
-    found = read_scores(runs, "iid")
+    a, b, c = (
+        score_run(write(tmp_path / name, hits), ["iid"])["iid"]
+        for name, hits in {
+            "a": {"p": True, "q": False, "r": True},
+            "b": {"r": False, "q": True, "lost": True, "p": True}, "c": {"other": True},
+        }.items()
+    )  # fmt: skip
+    found = read_scores({3: a, 7: b})
     assert found.ids == ("p", "q", "r") and found.seeds == (3, 7) and found.fingerprint == "x"
     assert found.values["top1"].tolist() == [[1, 0, 1], [1, 1, 0]]
     assert found.values["top5"].tolist() == [[1, 1, 1], [1, 1, 1]]
     mean = estimates(found)["top1"]
     assert mean.mean == pytest.approx(2 / 3) and mean.std == pytest.approx(0) and mean.clips == 3
-    assert read_scores({3: runs[3], 9: write(tmp_path / "c", {"other": True})}, "iid") is None
+    assert read_scores({3: a, 9: c}) is None
 
 
 def test_the_clips_of_all_folds_count(tmp_path):
     for fold, hits in enumerate(({"p": True, "q": False}, {"p": False})):
         run = write(tmp_path / "a" / f"fold_{fold}", hits, fingerprint=f"f{fold}")
         (run / "checkpoints").mkdir()
-    found = read_scores({0: tmp_path / "a"}, "iid")
+    found = read_scores({0: score_run(tmp_path / "a", ["iid"])["iid"]})
     assert found.ids == ("0/p", "0/q", "1/p") and found.fingerprint == "f0 f1"
     assert found.values["top1"].tolist() == [[1, 0, 0]]
 

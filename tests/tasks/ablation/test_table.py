@@ -14,6 +14,7 @@ from whyact.metrics.factorial import Cell
 from whyact.report.ablation_table import markdown, write_ablation
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
 from whyact.tasks.ablation.matching import Match
+from whyact.tasks.ablation.scores import score_run
 from whyact.tasks.ablation.table import Variant, tabulate
 
 ABOUT = {"workers": 2, "failed": {}}
@@ -25,6 +26,7 @@ def finish(run: Path, right: dict[str, int], seconds: float = 60.0, **data: str)
     for split, count in right.items():
         hits = {name: i < count for i, name in enumerate(CLIPS)}
         write(run, hits, split, data.get(split, split))
+    (run / "scored.json").write_text(json.dumps(score_run(run, [*right])))
     (run / "result.json").write_text(json.dumps({s: {"top1": n / 10} for s, n in right.items()}))
     (run / "record.json").write_text(json.dumps({"seconds": seconds}))
     costs = {"parameters": 2_000, "flops": 3_000_000, "inference_bytes": 5 << 20,

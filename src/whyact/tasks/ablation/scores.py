@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,44 +62,65 @@ class ClipTable:
         return {k: resample_values(v, self.seeds, seed=seed) for k, v in self.values.items()}
 
 
-def read_scores(
-    runs: Mapping[int, Path], split: str, actions: Sequence[int] = ()
-) -> ClipTable | None:
-    """The scores of a variant on a split; of a cross-validated one all folds' clips.
+def score_run(run: Path, splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What every clip got in the evaluations of a run, as JSON values that are worth keeping.
 
     Args:
-        runs: folder of the run of every seed. split: its name.
+        run: its folder; of a cross-validated one all folds' clips are taken. splits: names.
+
+    Returns:
+        By split ``fingerprint``, ``ids``, ``labels``, and ``top1`` and ``top5`` of 0 and 1; for
+        clips with several labels the ``logits``, as their score is no mean over clips.
+    """
+    return {split: _score_split(run, split) for split in splits}
+
+
+def _score_split(run: Path, split: str) -> dict[str, Any]:
+    folds = fold_runs(run)
+    places = [part / "evaluation" / split for part in folds or [run]]
+    parts = [read_predictions(place) for place in places]
+    # Official folds may share clips, which different models have scored.
+    ids = [f"{k}/{i}" if folds else i for k, part in enumerate(parts) for i in part.ids]
+    prints = " ".join(read_record(place)["set"]["fingerprint"] for place in places)
+    logits, labels = torch.cat([p.logits for p in parts]), torch.cat([p.labels for p in parts])
+    record = {"fingerprint": prints, "ids": ids, "labels": labels.tolist()}
+    if labels.ndim == 2:
+        return record | {"logits": logits.tolist()}
+    hits = top_hits(logits[None], labels)
+    return record | {name: value[0].int().tolist() for name, value in hits.items()}
+
+
+def read_scores(
+    found: Mapping[int, Mapping[str, Any]], actions: Collection[int] = ()
+) -> ClipTable | None:
+    """The scores of a variant on a split.
+
+    Args:
+        found: by seed what `score_run` has of the split.
         actions: only clips with one label, of these classes; all clips if empty.
 
     Returns:
         Measures ``top1`` and ``top5``, or `ClipTable.logits` for several labels, of the clips that
         all seeds could read; None where there are none.
     """
-    logits, labels, names, prints = [], list[Tensor](), list[list[str]](), list[str]()
-    for run in runs.values():
-        places = [run / "evaluation" / split]
-        folds = fold_runs(run)
-        if folds:
-            places = [fold / "evaluation" / split for fold in folds]
-        found = [read_predictions(place) for place in places]
-        # Official folds may share clips, which different models have scored.
-        names.append([f"{k}/{i}" if folds else i for k, part in enumerate(found) for i in part.ids])
-        logits.append(torch.cat([part.logits for part in found]))
-        labels.append(torch.cat([part.labels for part in found]))
-        prints.append(" ".join(read_record(place)["set"]["fingerprint"] for place in places))
-    shared, order = _shared(names)
-    stacked = torch.stack([x[at] for x, at in zip(logits, order, strict=True)])
-    truth = labels[0][order[0]]
+    records = [*found.values()]
+    shared, order = _shared([record["ids"] for record in records])
+    truth = [records[0]["labels"][i] for i in order[0].tolist()]
     if actions:
-        chosen = torch.isin(truth, torch.tensor(actions)).nonzero().flatten()
-        shared, truth, stacked = [shared[i] for i in chosen], truth[chosen], stacked[:, chosen]
+        chosen = [i for i, label in enumerate(truth) if label in actions]
+        shared, order = [shared[i] for i in chosen], [at[chosen] for at in order]
     if not shared:
         return None
-    several = truth.ndim == 2
-    return ClipTable(
-        prints[0], tuple(shared), tuple(runs), {} if several else top_hits(stacked, truth),
-        (stacked, truth) if several else None,
-    )  # fmt: skip
+
+    def stacked(name: str) -> Tensor:
+        return torch.stack(
+            [torch.tensor(r[name])[at] for r, at in zip(records, order, strict=True)]
+        )
+
+    base = ClipTable(records[0]["fingerprint"], tuple(shared), tuple(found), {})
+    if "logits" in records[0]:
+        return replace(base, logits=(stacked("logits"), torch.tensor(truth)))
+    return replace(base, values={name: stacked(name).double() for name in ("top1", "top5")})
 
 
 def _shared(names: Sequence[Sequence[str]]) -> tuple[list[str], list[Tensor]]:

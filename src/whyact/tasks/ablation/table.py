@@ -24,7 +24,7 @@ from whyact.tasks.ablation.scores import (
     read_scores,
     recorded_scores,
 )
-from whyact.tasks.ablation.worker import COSTS, EXPLAINED, LEAKS
+from whyact.tasks.ablation.worker import COSTS, EXPLAINED, LEAKS, SCORED
 from whyact.tasks.folds import fold_runs
 
 ORDERED = [ACTIONS.index(action) for pair in ORDER_PAIRS for action in pair]
@@ -95,15 +95,15 @@ def tabulate(
 def _scores(variants: Mapping[str, Variant]) -> Tables:
     tables: Tables = {}
     for name, variant in variants.items():
-        splits = variant.config.data.test
-        for split in splits if variant.runs else ():
-            found = read_scores(variant.runs, split)
-            if found is not None:
-                tables.setdefault(split, {})[name] = found
-            if found is not None and split == "swap" and variant.config.data.type == "backdrop":
-                ordered = read_scores(variant.runs, split, ORDERED)
-                if ordered is not None:
-                    tables.setdefault("swap, order", {})[name] = ordered
+        records = variant.record(SCORED)
+        for split in variant.config.data.test if records else ():
+            asked: dict[str, Sequence[int]] = {split: ()}
+            if split == "swap" and variant.config.data.type == "backdrop":
+                asked["swap, order"] = ORDERED
+            for title, actions in asked.items():
+                found = read_scores({s: r[split] for s, r in records.items()}, actions)
+                if found is not None:
+                    tables.setdefault(title, {})[name] = found
     if "scuba" in tables and "scufo" in tables:
         pairs = {n: (t, tables["scufo"].get(n)) for n, t in tables["scuba"].items()}
         made = {n: contrasted(a, b) for n, (a, b) in pairs.items() if b is not None}

@@ -30,13 +30,15 @@ from whyact.tasks.ablation.costs import (
 from whyact.tasks.ablation.explained import explain_run
 from whyact.tasks.ablation.leaking import leak_run
 from whyact.tasks.ablation.matching import Sizes, count_parameters
+from whyact.tasks.ablation.scores import score_run
 from whyact.tasks.train import finished, train
 from whyact.training.record import environment
 from whyact.training.setup import make_accelerator
 from whyact.types import WhyactError
 
 Job = Callable[[], None]
-COSTS, EXPLAINED, LEAKS = "costs.json", "explained.json", "leaks.json"
+COSTS, SCORED = "costs.json", "scored.json"
+EXPLAINED, LEAKS = "explained.json", "leaks.json"
 LATENCY = "latency.json"
 """Records beside a run's own, and of the whole grid."""
 
@@ -62,6 +64,8 @@ def run(
         # A run that was trained before has no peak of its own in this process.
         costs["training_bytes"] = peak_memory(device) if trained else None
         write_json(folder / COSTS, costs)
+    if not (folder / SCORED).is_file():
+        write_json(folder / SCORED, score_run(folder, settings.data.test))
     if explain is not None and not explained(folder, explain):
         write_json(folder / EXPLAINED, explain_run(folder, **explain))
     if probe and not probed(folder, probe):

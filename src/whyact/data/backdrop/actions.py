@@ -17,7 +17,8 @@ ACTIONS = (
     "sit_down", "stand_up", "pick_up", "put_down", "push_left", "push_right",
 )  # fmt: skip
 FLIP_PAIRS = (("push_left", "push_right"),)
-ORDER_PAIRS = (("sit_down", "stand_up"), ("pick_up", "put_down"), ("push_left", "push_right"))
+ORDER_PAIRS = (("sit_down", "stand_up"), ("pick_up", "put_down"))
+"""Told apart by the order of their frames alone; who pushes left also faces left."""
 LIMBS = ("torso", "head", "arm_near", "arm_far", "leg_near", "leg_far", "prop")
 
 

@@ -23,7 +23,7 @@ from whyact.data.backdrop.scenes import SCENES
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor
 
-BACKDROP_VERSION = "1.2"
+BACKDROP_VERSION = "1.3"
 """Raised with every change of the content; caches of another version are never read."""
 CHUNK = 50
 

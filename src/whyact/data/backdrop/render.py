@@ -100,8 +100,6 @@ def pose_at(actor: Actor, time: float, sway: float) -> Pose:
         pose = MOTIONS[name](actor.phase + actor.cycles * progress, style) if acts else rest
         travel = TRAVEL.get(name, 0.0) * actor.cycles * (progress - 0.5) * actor.amplitude
         pose = replace(pose, travel=travel)
-    elif name.startswith("push"):
-        pose = MOTIONS[name](progress, style)
     else:
         # These happen once, there and back or one way; tempo moves their speed around mid-clip.
         pose = MOTIONS[name](min(1.0, max(0.0, 0.5 + (progress - 0.5) * actor.cycles)), style)
@@ -325,8 +323,9 @@ def generate_clip(
 ) -> BackdropSample:  # fmt: skip
     """Clip ``index`` of a split: a pure function of its arguments.
 
-    ``untrimmed`` clips have `UNTRIMMED_LENGTH` times the frames; ``scufo`` tiles the middle frame
-    of the ``scuba`` clip with the same index.
+    ``untrimmed`` clips have `UNTRIMMED_LENGTH` times the frames; ``scufo`` tiles a frame of the
+    ``scuba`` clip with the same index, at the middle of its time to the digit: a little later or
+    earlier, sitting down could be told from standing up by how far it got.
 
     Raises:
         WhyactError: an unknown split, or sizes that cannot be drawn.
@@ -334,9 +333,9 @@ def generate_clip(
     check_sizes(frames=frames, size=size)
     factors = draw_factors(split=split, index=index, seed=seed, correlation=correlation)
     length = split_frames(split, frames)
-    sample = render(factors, frames=length, size=size)
     if kind_of(split) != "scufo":
-        return sample
+        return render(factors, frames=length, size=size)
+    sample = render(factors, frames=length | 1, size=size)  # an odd number has a middle
     middle = [length // 2] * length
     return BackdropSample(
         sample.video[middle], sample.mask[middle], factors, sample.boxes[:, middle]

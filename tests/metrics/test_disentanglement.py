@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyact.metrics.disentanglement import Leakage, dependence, leakage, train_probe
+from whyact.metrics.disentanglement import Leakage, dependence, halves, leakage, train_probe
 from whyact.types import WhyactError
 
 CLASSES = 4
@@ -42,8 +42,29 @@ def test_a_clean_code_is_at_the_floor() -> None:
     assert found.linear.mean < 0.25 + 0.09 and found.mlp.mean < 0.25 + 0.09
     for floor in (found.majority, found.permuted, found.correlation):
         assert floor == pytest.approx(0.25, abs=0.08)
-    assert found.floor == max(found.majority, found.permuted, found.correlation)
+    assert found.floor == max(found.majority, found.permuted, found.correlation, 1 / CLASSES)
     assert (found.linear.clips, found.classes) == (300, CLASSES)
+
+
+def test_both_halves_have_as_many_of_every_pair() -> None:
+    first = torch.tensor([0, 0, 1, 1, 0, 0, 1, 1, 1, 1])
+    second = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1, 1, 1])
+    train, test = halves(first, second, seed=3)
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(10))
+    for rows in (train, test):
+        pairs = sorted(zip(first[rows].tolist(), second[rows].tolist(), strict=True))
+        assert pairs == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 1)]
+    assert any(not torch.equal(train, halves(first, second, seed=s)[0]) for s in range(3))
+
+
+def test_a_perfect_code_is_not_below_chance_on_crossed_halves() -> None:
+    a, z = (x.flatten().repeat(4) for x in torch.meshgrid(*[torch.arange(CLASSES)] * 2))
+    train, test = halves(a, z)
+    code = one_hot(a) + 0.05 * noise(len(a), CLASSES, 0)
+    found = leakage(
+        code[train], z[train], a[train], code[test], z[test], a[test], classes=CLASSES, steps=150
+    )
+    assert found.linear.mean == pytest.approx(1 / CLASSES, abs=0.07)
 
 
 def test_a_leak_is_read() -> None:

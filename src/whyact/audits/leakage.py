@@ -14,7 +14,7 @@ from whyact.audits.changes import CHANGES, Scene
 from whyact.audits.clips import AuditClips
 from whyact.config_io import nearest
 from whyact.explainers.base import Model
-from whyact.metrics.disentanglement import Leakage, leakage
+from whyact.metrics.disentanglement import Leakage, halves, leakage
 from whyact.types import WhyactError
 
 LEAST = 40
@@ -106,8 +106,7 @@ def scene_leakage(
         codes.append(pooled(outputs[0], len(part)).cpu())
     every, scenes = torch.cat(codes), clips.nuisance[clips.donor[rows]]
     actions = clips.labels[rows]
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-    train, test = order[::2], order[1::2]
+    train, test = halves(actions, scenes, seed)
     return leakage(
         every[train], scenes[train], actions[train], every[test], scenes[test], actions[test],
         classes=len(clips.scenes), seed=seed,

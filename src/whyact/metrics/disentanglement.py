@@ -179,10 +179,25 @@ def leakage(
         majority=majority,
         permuted=permuted,
         correlation=correlation,
-        floor=max(majority, permuted, correlation),
+        floor=max(majority, permuted, correlation, 1 / classes),
         classes=classes,
         hits=found,
     )
+
+
+def halves(first: Tensor, second: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Rows for training and for scoring a probe: of every pair of factors as many in both.
+
+    Random halves would not do: a pair that is drawn more often into one is rarer in the other, so
+    that what tells one factor would be misled about the other, below chance.
+
+    Args:
+        first, second: (n,), values of the two factors. seed: of the draw.
+    """
+    order = torch.randperm(len(first), generator=torch.Generator().manual_seed(seed))
+    pairs = first.cpu() * (int(second.max()) + 1) + second.cpu()
+    order = order[pairs[order].argsort(stable=True)]
+    return order[::2], order[1::2]
 
 
 def _correlation_floor(

@@ -19,7 +19,7 @@ from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
-from whyact.metrics.disentanglement import Leakage, leakage
+from whyact.metrics.disentanglement import Leakage, halves, leakage
 from whyact.models.recognizer import VideoModel
 from whyact.objectives.foreground import attention_map
 from whyact.ops.projection import kmeans, project
@@ -179,7 +179,7 @@ def _leakage(
 
 
 def probe_codes(found: Codes, dataset: ClipDataset, seed: int = 0) -> dict[str, Leakage]:
-    """What probes read of each code, by question; one half of the clips trains them.
+    """What probes read of each code, by question; one half of the clips of every pair trains them.
 
     Args:
         found: at least `whyact.audits.leakage.LEAST` clips with a known scene and label; others
@@ -190,8 +190,7 @@ def probe_codes(found: Codes, dataset: ClipDataset, seed: int = 0) -> dict[str, 
         "action": (found.label[known], len(dataset.classes)),
         "scene": (found.scene[known], len(dataset.scenes)),
     }
-    order = torch.randperm(len(factors["scene"][0]), generator=torch.Generator().manual_seed(seed))
-    train, test = order[::2], order[1::2]
+    train, test = halves(factors["action"][0], factors["scene"][0], seed)
 
     def probed(code: Tensor, factor: str, other: str) -> Leakage:
         code, (values, count), (given, _) = code[known], factors[factor], factors[other]

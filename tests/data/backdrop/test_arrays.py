@@ -354,8 +354,8 @@ def test_a_split_is_loaded_as_the_settings_say(tmp_path, one_process) -> None:
 
 
 def test_the_probe_has_whole_rounds_of_all_pairs() -> None:
-    sizes = [split_size("probe", 4000, n) for n in (10, 225, 226, 400, 450)]
-    assert sizes == [10, 225, 450, 450, 450]
+    sizes = [split_size("probe", 4000, n) for n in (10, 89, 90, 300)]
+    assert sizes == [450, 450, 675, 2250]
     assert [split_size(s, 4000, 400) for s in ("train", "val", "iid")] == [4000, 400, 400]
 
 

@@ -76,8 +76,9 @@ class BackdropDataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the raw arrays."""
-        return (self.folder / "sha256").read_text()
+        """SHA-256 over the raw arrays, and the watermark that is stamped on them."""
+        raw = (self.folder / "sha256").read_text()
+        return raw if self.watermark == "none" else f"{raw} {self.watermark}"
 
     def __len__(self) -> int:
         return len(self.video)
@@ -147,8 +148,8 @@ def split_size(split: str, clips: int, eval_clips: int) -> int:
     """How many clips a split has, see `load_backdrop`."""
     if split.endswith("train"):
         return clips
-    if split == "probe" and eval_clips > CROSSED:  # every action as often in every scene
-        return math.ceil(eval_clips / CROSSED) * CROSSED
+    if split == "probe":  # whole rounds of all pairs, as probes need more clips than scores do
+        return CROSSED * max(2, eval_clips // 30)
     return eval_clips
 
 
@@ -161,8 +162,8 @@ def load_backdrop(
 
     Args:
         root: cache folder.
-        clips: of ``train`` and the other training splits. eval_clips: of all others; ``probe`` is
-            rounded up to whole rounds of all pairs of action and scene, if it holds more than one.
+        clips: of ``train`` and the other training splits. eval_clips: of all others; ``probe`` has
+            a round of all pairs of action and scene for every 30 of them, and at least two.
         train: apply random flips.
         foreground: clips bring their label-free foreground and background.
         augment_seed: of the flips. watermark, boxes: see `BackdropDataset`. The others: see

@@ -22,8 +22,7 @@ class SwapContrast(Objective):
     of the batch, the pasted clip's action code must find i and not j, and its nuisance code j and
     not i (`whyact.objectives.codes.info_nce`, the mean of both). So the clip that shares only the
     background is a negative for the action, and the other way round. Other clips with the wanted
-    clip's own action (or, for the nuisance code, its own known scene) are left out. No labels are
-    needed; those that are known only leave clips out.
+    clip's own action are left out; scene labels are not looked at, so a scene may meet itself.
 
     Source: pulling the view with another scene and pushing the view with another motion goes back
     to DSM (Wang et al., AAAI 2021), whose views are disturbed instead of swapped. Pasting, the
@@ -54,7 +53,7 @@ class SwapContrast(Objective):
             ),
             self._half(
                 pasted.mean_code(pasted.nuisance_code), clip.mean_code(clip.nuisance_code),
-                view.background, batch.nuisance,
+                view.background, torch.full_like(batch.nuisance, UNDEFINED),
             ),
         ]  # fmt: skip
         return torch.stack(halves).mean()

@@ -77,9 +77,9 @@ def main() -> None:
         **environment(torch.device("cpu"), []),
     }
     for name, value in record.items():
-        if isinstance(value, dict) and "of_medians" in value:
+        if isinstance(value, dict) and "median" in value:
             low, high = value["lower_quartile"], value["upper_quartile"]
-            print(f"{name}: {value['of_medians']:.3f} (quartiles {low:.3f}–{high:.3f})")
+            print(f"{name}: {value['median']:.3f} (quartiles {low:.3f}–{high:.3f})")
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps(record, indent=1))

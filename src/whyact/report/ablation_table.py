@@ -32,6 +32,9 @@ LEAKS: Mapping[str, str] = {
     for probe, name in {"linear": "linear", "mlp": "MLP"}.items()
 }
 """Titles of what probes read."""
+RANKED = {"iou": 1, "energy": 1, "deletion": -1, "insertion": 1, "faithfulness": 1}
+"""Measures by which an explanation must beat the controls, with the sign of what is better."""
+_ONE_SEED = "† one seed: over clips alone, so it knows nothing of how trainings differ."
 _MEBI = 1 << 20
 
 
@@ -83,13 +86,19 @@ def _mean(cell: Cell | None, scale: float = 100, digits: int = 1) -> str:
 
 
 def _interval(cell: Cell | None, scale: float = 100, digits: int = 1, signed: bool = True) -> str:
-    """``+3.0 [1.0, 5.0]``, in bold where the interval leaves out 0; ``*`` for other clips."""
+    """``+3.0 [1.0, 5.0]``, in bold where the interval leaves out 0; ``*`` for other clips.
+
+    With one seed ``†`` and never bold: that interval knows nothing of how trainings differ.
+    """
     if cell is None or cell["mean"] is None:
         return "–"
     mean, low, high = (scale * cell[key] for key in ("mean", "low", "high"))
     sign = "+" if signed else ""
     text = f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
-    text = f"**{text}**" if signed and (low > 0 or high < 0) else text
+    if signed and cell["seeds"] == 1:
+        text += "†"
+    elif signed and (low > 0 or high < 0):
+        text = f"**{text}**"
     return text if cell.get("paired", True) else f"{text}*"
 
 
@@ -106,7 +115,7 @@ def _overview(table: Mapping[str, Any]) -> str:
             name, *(_mean(cells.get(split)) for split in splits),
             _mean(table["top5"][name].get(first)),
             _mean(explained.get("iou"), 1, 2), _mean(explained.get("faithfulness"), 1, 2),
-            "–" if latency is None else f"{latency['of_medians']:.2f}×",
+            "–" if latency is None else f"{latency['median']:.2f}×",
             _number(costs["inference_bytes"], _MEBI), _number(costs["training_seconds"]),
             str(len(table["variants"][name]["seeds"])),
         ])  # fmt: skip
@@ -148,7 +157,7 @@ def _against(
     star = " \\* on other clips, as the variant's data differ: drawn apart." if unpaired else ""
     note = (
         f"### {title} from {table['reference']}\n\n[95 % interval], bootstrap over clips and seeds,"
-        f" paired by both; bold where it leaves out 0.{star}"
+        f" paired by both; bold where it leaves out 0. {_ONE_SEED}{star}"
     )
     return f"{note}\n\n{_rows(['variant', *columns.values()], rows)}" if rows else ""
 
@@ -158,21 +167,32 @@ def _explanations(table: Mapping[str, Any]) -> str:
         return ""
     asked = table["explain"]
 
-    def row(name: str, cells: Mapping[str, Cell]) -> list[str]:
-        return [name, *(_interval(cells.get(m), 1, 3, signed=False) for m in MEASURES)]
+    def row(name: str, cells: Mapping[str, Cell], control: bool = False) -> list[str]:
+        shown = [_interval(cells.get(m), 1, 3, signed=False) for m in MEASURES]
+        marks = ["‡" if control and _not_beaten(cells.get(m), m) else "" for m in MEASURES]
+        return [name, *map("".join, zip(shown, marks, strict=True))]
 
     rows = [row(name, cells) for name, cells in table["explained"].items()]
-    rows += [row(f"*{name}*", cells) for name, cells in table["controls"].items()]
+    rows += [row(f"*{name}*", cells, control=True) for name, cells in table["controls"].items()]
     note = (
         f"### Native explanations\n\nThe first {asked['clips']} clips of `{asked['split']}`, "
         "explained for the predicted class; mean [95 % interval]. In italics the controls, maps "
-        f"that know nothing of the model, on the models of {table['reference'] or 'no variant'}. "
+        f"that know nothing of the model, on the models of {table['reference'] or 'no variant'}; "
+        "‡ where its explanation is not better, as the interval of the difference has 0 in it. "
         "Stability and spread never rank alone: a constant map is stable, and a map may be local "
         "in the wrong place."
     )
     shown = f"{note}\n\n{_rows(['variant', *MEASURES.values()], rows)}"
     gaps = _against(table, "Difference of the explanations", "explained", MEASURES, 1, 3)
     return f"{shown}\n\n{gaps}" if gaps else shown
+
+
+def _not_beaten(cell: Cell | None, measure: str) -> bool:
+    """Whether the reference's explanation is not clearly better than a control."""
+    gap = (cell or {}).get("difference")
+    if measure not in RANKED or not gap or gap["mean"] is None:
+        return False
+    return bool(max(RANKED[measure] * gap["low"], RANKED[measure] * gap["high"]) >= 0)
 
 
 def _leaks(table: Mapping[str, Any]) -> str:
@@ -213,7 +233,7 @@ def _interactions(table: Mapping[str, Any]) -> str:
         "### Interaction\n\n`A`: gain of A alone over none. `A x B`: what the two gain together "
         "beyond their single gains. `all`: gain of all over none. `surplus`: `all` minus the single"
         " gains; above 0, the whole is more than the sum of its parts. Points of accuracy, or the "
-        "measure's own unit; [95 % interval]."
+        f"measure's own unit; [95 % interval]. {_ONE_SEED}"
     )
     return "\n\n".join([note, *parts])
 
@@ -231,7 +251,7 @@ def _costs(table: Mapping[str, Any]) -> str:
     for name, c in table["costs"].items():
         latency = c["latency"]
         quartiles = latency and (
-            f"{latency['of_medians']:.2f}× ({latency['lower_quartile']:.2f}–"
+            f"{latency['median']:.2f}× ({latency['lower_quartile']:.2f}–"
             f"{latency['upper_quartile']:.2f})"
         )
         rows.append([

@@ -207,6 +207,8 @@ def _add_matched(runs: list[_Run], reference: str) -> dict[str, Match]:
         name = matched_name(run.variant)
         if name not in matches:
             matches[name] = match_parameters(run.config, run.sizes, target)
+        if matches[name].before == matches[name].after:
+            continue  # it has that size as it is
         config = resized(run.config, matches[name].setting, matches[name].after)
         config.name = f"{name}/seed_{config.seed}"
         finished(config)

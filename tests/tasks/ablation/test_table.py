@@ -79,14 +79,14 @@ def test_means_differences_and_costs_by_hand(two):
     assert (costs["parameters"], costs["training_bytes"], costs["training_seconds"]) == (
         2_000, None, 60.0
     )  # fmt: skip
-    assert costs["latency"]["of_medians"] == pytest.approx(2 / 3)
+    assert costs["latency"]["median"] == 0.5
     text = markdown({**table, **ABOUT})
     overview = text.split("###")[0].splitlines()
     assert overview[2] == (
         "| variant | iid | top-5, iid | latency | memory, MiB | training, s | seeds |"
     )
     assert overview[4] == "| full | 80.0 ± 14.1 | 100.0 ± 0.0 | 1.00× | 5 | 60 | 2 |"
-    assert overview[5] == "| plain | 40.0 ± 14.1 | 100.0 ± 0.0 | 0.67× | 5 | 60 | 2 |"
+    assert overview[5] == "| plain | 40.0 ± 14.1 | 100.0 ± 0.0 | 0.50× | 5 | 60 | 2 |"
     assert "\n| plain | **-40.0 [" in text and "on other clips" not in text
     assert "with 2 runs at a time" in text and "2,000 | 0.003" in text
     assert table["rows"]["full"] == {0: {"iid": {"top1": 0.9}}, 1: {"iid": {"top1": 0.7}}}
@@ -97,7 +97,7 @@ def test_other_data_are_not_paired(two, tmp_path):
     table = tabulate(grid(), two, None)
     assert table["summary"]["tied"]["iid"]["difference"]["paired"] is False
     text = markdown({**table, **ABOUT})
-    assert "]*" in text and "\\* on other clips" in text
+    assert "]†*" in text and "\\* on other clips" in text  # and one seed is never bold
     assert "latency" not in text.split("###")[0].splitlines()[2]
 
 
@@ -132,13 +132,16 @@ def test_actions_that_only_order_tells_are_a_column(tmp_path, monkeypatch, actio
 def test_explanations_and_controls(two):
     for name, iou in (("full", 0.5), ("plain", 0.3)):
         for run in two[name].runs.values():
-            controls = {"random": 0.1} if name == "full" else {}
+            controls = {"random": 0.1, "motion": 0.6} if name == "full" else {}
             explain(run, iou, **controls)
     table = tabulate(grid(explain=ExplainedClips("iid", 10)), two, None)
     assert table["explained"]["plain"]["iou"]["difference"]["mean"] == pytest.approx(-0.2)
     assert table["controls"]["random"]["iou"]["mean"] == pytest.approx(0.1)
     text = markdown({**table, **ABOUT})
-    assert "| full | 0.500 [0.500, 0.500] |" in text and "| *random* | 0.100 [" in text
+    assert (
+        "| full | 0.500 [0.500, 0.500] |" in text and "| *random* | 0.100 [0.100, 0.100] |" in text
+    )
+    assert "| *motion* | 0.600 [0.600, 0.600]‡ |" in text  # it beats the map of the full model
     assert "| plain | **-0.200 [-0.200, -0.200]** |" in text
 
 

@@ -78,10 +78,13 @@ def interleaved(
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Ratio of the medians of two jobs of `interleaved`, and the quartiles of a round's ratio."""
+    """Median and quartiles over the rounds of the ratio of two jobs of `interleaved`.
+
+    Both jobs of a round meet the same machine, which the medians of each do not.
+    """
     each = sorted(a / b for a, b in zip(above, below, strict=True))
     return {
-        "of_medians": statistics.median(above) / statistics.median(below),
+        "median": statistics.median(each),
         "lower_quartile": each[len(each) // 4],
         "upper_quartile": each[3 * len(each) // 4],
     }

@@ -165,11 +165,12 @@ def _leaks(variants: Mapping[str, Variant], split: str) -> dict[str, ClipTable]:
 
 
 def _controls(reference: Variant | None) -> dict[str, dict[str, Any]]:
-    """The maps that know nothing of the model, on the reference's models."""
+    """The maps that know nothing of the model on the reference's models, less its own map."""
     records = reference.record(EXPLAINED) if reference else {}
     rows = list(next(iter(records.values()))["rows"]) if records else []
-    tables = {row: recorded_scores(records, row) for row in rows if row != NATIVE}
-    return _by_measure({row: t for row, t in tables.items() if t is not None}, "")
+    tables = {row: recorded_scores(records, row) for row in rows}
+    found = _by_measure({row: t for row, t in tables.items() if t is not None}, NATIVE)
+    return {row: cells for row, cells in found.items() if row != NATIVE}
 
 
 def _interactions(grid: Grid, tables: Tables) -> dict[str, dict[str, Any]]:

@@ -107,17 +107,19 @@ def _timelines(args: argparse.Namespace) -> int:
     """Make and print the timeline of every video; one that cannot be read costs no other."""
     from whyact.data.errors import VideoError
     from whyact.report.timeline import words
+    from whyact.tasks.explain import unused_stem
     from whyact.tasks.inputs import find_clips
     from whyact.tasks.timeline import timeline
 
     refuse(args, OF_CLIPS, "is of clips, and --timeline writes a page of its own; call explain "
             "again without --timeline for it")  # fmt: skip
-    code = 0
+    code, stems = 0, set[str]()
     for path in find_clips(args.paths):
         try:
             found = timeline(
                 args.checkpoint, path, args.action or [], output=args.output, device=args.device,
-                boxes=args.boxes, **given(args, ("encoder", *OF_TIMELINES)),
+                boxes=args.boxes, stem=unused_stem(path.stem, stems),
+                **given(args, ("encoder", *OF_TIMELINES)),
             )  # fmt: skip
         except VideoError as error:
             print(error)

@@ -145,3 +145,19 @@ def test_captum_depends_on_the_batch() -> None:
 def test_errors() -> None:
     with pytest.raises(WhyactError, match="at least one baseline"):
         GradientShap(model=linear, baselines=())
+
+
+def test_rise_reads_the_probabilities_that_the_model_means() -> None:
+    """Where a clip may have several actions, a second one must not hide the first."""
+
+    def both(x: Tensor) -> Tensor:
+        share = tube(x)[:, 0]
+        return torch.stack([8 * share - 4, torch.full_like(share, 20.0)], 1)
+
+    x = torch.zeros(1, 3, 4, 8, 8)
+    x[:, :, :2, :4, :4] = 1
+    heat = {}
+    for chances in (torch.sigmoid, lambda logits: logits.softmax(-1)):
+        rise = Rise(model=both, masks=200, grid=(2, 2, 2), fill="mean", probabilities=chances)
+        heat[chances is torch.sigmoid] = float(rise(x, torch.tensor([0]))[0].heat.max())
+    assert heat[True] > 1e3 * heat[False]

@@ -59,7 +59,9 @@ def test_the_right_map_beats_the_controls_and_the_wrong_one_does_not() -> None:
 
 
 def test_several_labels_have_probabilities_of_their_own() -> None:
-    one = add_tests(Corner(), clip(), explained(right=True), multi_label=True).extra["tests"]
+    one = add_tests(Corner(), clip(), explained(right=True), probabilities=torch.sigmoid).extra[
+        "tests"
+    ]
     start = one["curves"][0]["deletion"]["native"][0]
     assert start == pytest.approx(1 / (1 + math.exp(-4)), abs=1e-4)
 

@@ -1,5 +1,6 @@
 """A timeline of a film whose every frame is known, by a model that sees brightness alone."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from tests.toys import toy_output
 from torch import Tensor
 
+from whyact.cli import main
 from whyact.config import Config
 from whyact.models.recognizer import VideoModel
 from whyact.nn.backbone import BlindBackbone
@@ -85,3 +87,15 @@ def test_the_page_says_what_is_drawn(film: Path) -> None:
     assert "less than 50% are left out" in text and "0:00.6 – 0:02.4 (99%)" in text
     assert "not found; its probability is nowhere above 0%" in text
     assert text.count("data:image/jpeg") == 3
+
+
+def test_videos_of_one_name_have_pages_of_their_own(film: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / film.name
+    other.parent.mkdir()
+    shutil.copy(film, other)
+    out = tmp_path / "out"
+    words = ["explain", "runs/x", str(film), str(other), "--timeline", "--action", "bright"]
+    assert main([*words, "--window", "1", "--output", str(out)]) == 0
+    assert sorted(p.name for p in out.glob("*.html")) == [
+        "film-2-timeline.html", "film-timeline.html"
+    ]  # fmt: skip

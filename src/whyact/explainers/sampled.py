@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from whyact.explainers.base import Model, from_heat, logits_of, picked, scored
 from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.fill import Fill, filling
+from whyact.ops.probability import Probabilities, one_of
 from whyact.types import Explanation, WhyactError
 
 
@@ -142,7 +143,7 @@ class Rise:
         model: see `whyact.explainers.base.Model`.
         masks: how many. grid: (frames, rows, columns) of tubes that a mask has. keep: probability.
         fill: what goes in place of a hidden tube. batch_size: clips a forward pass. seed: of the
-            masks.
+            masks. probabilities: of logits.
     """
 
     name = "rise"
@@ -150,8 +151,10 @@ class Rise:
     def __init__(
         self, *, model: Model, masks: int = 1000, grid: tuple[int, int, int] = (4, 7, 7),
         keep: float = 0.5, fill: Fill = "blur", batch_size: int = 16, seed: int = 0,
+        probabilities: Probabilities = one_of,
     ) -> None:  # fmt: skip
         self.model, self.masks, self.grid, self.keep = model, masks, grid, keep
+        self.probabilities = probabilities
         self.batch_size, self.seed = batch_size, seed
         self.fill: Fill = fill
 
@@ -168,7 +171,7 @@ class Rise:
         for chunk in torch.arange(self.masks).split(max(1, self.batch_size // len(clips))):
             masks = self._draw(len(chunk), size, generator).to(clips)
             shown = torch.lerp(fills[None], clips[None], masks[:, None, None])
-            found = logits_of(self.model, shown.flatten(0, 1)).softmax(1).double()
+            found = self.probabilities(logits_of(self.model, shown.flatten(0, 1))).double()
             chance = found.view(len(chunk), len(clips), -1).gather(
                 2, targets.expand(len(chunk), -1)[..., None]
             )[..., 0]

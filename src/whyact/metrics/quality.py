@@ -24,6 +24,7 @@ from whyact.metrics.localisation import (
 from whyact.metrics.road import road
 from whyact.metrics.stability import backward_flow, temporal_stability
 from whyact.ops.fill import Fill
+from whyact.ops.probability import Probabilities, one_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Judge:
     """Scores any number of maps of the same clips.
 
     Args:
-        logits: maps clips (n, 3, T, H, W) to logits (n, Y).
+        logits: maps clips (n, 3, T, H, W) to logits (n, Y). probabilities: of logits.
         clips: (B, 3, T, H, W). targets: (B,) explained classes.
         mask: (B, T, H, W) of the actors, limbs: of the limbs that make the action; where one is
             None its metrics are N/A for all clips.
@@ -100,9 +101,10 @@ class Judge:
         mask: Tensor | None = None, limbs: Tensor | None = None,
         fills: tuple[Fill, ...] = ("blur", "mean"), tube: tuple[int, int, int] = (2, 8, 8),
         steps: int = 8, fractions: tuple[float, ...] = (0.25, 0.5, 0.75), parts: int = 32,
-        batch_size: int = 16,
+        batch_size: int = 16, probabilities: Probabilities = one_of,
     ) -> None:  # fmt: skip
         self.logits, self.clips, self.targets = logits, clips, targets
+        self.probabilities = probabilities
         self.mask, self.limbs = mask, limbs
         self.fills, self.tube, self.steps = fills, tube, steps
         self.fractions, self.batch_size = fractions, batch_size
@@ -138,8 +140,9 @@ class Judge:
         """(B,) of every metric of faithfulness."""
         made: dict[str, Tensor] = {}
         for curves in deletion_insertion(
-            lambda x: self.logits(x).softmax(1), self.clips, heat, self.targets, fills=self.fills,
-            tube=self.tube, steps=self.steps, batch_size=self.batch_size, ends=self.ends,
+            lambda x: self.probabilities(self.logits(x)), self.clips, heat, self.targets,
+            fills=self.fills, tube=self.tube, steps=self.steps, batch_size=self.batch_size,
+            ends=self.ends,
         ):  # fmt: skip
             made[f"deletion_{curves.fill}"] = curves.deletion_auc
             made[f"insertion_{curves.fill}"] = curves.insertion_auc

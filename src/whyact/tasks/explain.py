@@ -194,7 +194,7 @@ def explain(
         for name, targets in wishes.items():
             stem = path.stem if len(wishes) == 1 else f"{path.stem}-{_in_a_file(name)}"
             files = explain_to(
-                Path(output), _unused(stem, stems), clip, loaded, source=path.name,
+                Path(output), unused_stem(stem, stems), clip, loaded, source=path.name,
                 targets=targets, shares=shares, counterfactual=counterfactual, html=html,
                 test_steps=test_steps,
             )  # fmt: skip
@@ -239,7 +239,7 @@ def explain_to(
         explanation = add_counterfactual(model, video, explanation)
     if html and test_steps:
         explanation = add_tests(
-            model, video, explanation, steps=test_steps, multi_label=loaded.multi_label
+            model, video, explanation, steps=test_steps, probabilities=loaded.probabilities
         )
     return write_explanation(
         folder,
@@ -265,7 +265,7 @@ def _in_a_file(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name).strip("_")[:80] or "action"
 
 
-def _unused(stem: str, taken: set[str]) -> str:
+def unused_stem(stem: str, taken: set[str]) -> str:
     """The stem, with a number behind it where files of that name were written in this call."""
     name, number = stem, 1
     while name in taken:

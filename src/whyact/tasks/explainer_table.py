@@ -17,6 +17,7 @@ from whyact.explainers.perturbation import Occlusion
 from whyact.explainers.rollout import AttentionRollout
 from whyact.explainers.sampled import GradientShap, Rise, SmoothGrad
 from whyact.models.recognizer import VideoModel
+from whyact.ops.probability import Probabilities, one_of
 from whyact.types import WhyactError
 
 Sizes = tuple[int, int, int]
@@ -36,6 +37,7 @@ class Method:
     needs: int
 
 
+Build = Callable[[VideoModel, Model, Sizes, Sizes, Probabilities], Method]
 STEPS = 16
 """Of integrated gradients, SmoothGrad and GradientSHAP."""
 RISE_MASKS = 1000
@@ -48,34 +50,46 @@ def pass_size(size: Sequence[int]) -> int:
     return max(1, min(PASS[0], PASS[1] // math.prod(size)))
 
 
-def _native(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _native(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     return Method(Native(model=run), grid, 2)
 
 
-def _cam(variant: Variant) -> Callable[[VideoModel, Model, Sizes, Sizes], Method]:
-    def make(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _cam(variant: Variant) -> Build:
+    def make(
+        model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+    ) -> Method:
         return Method(GradCam(model=run, layer=model.backbone, variant=variant), grid, 2)
 
     return make
 
 
-def _integrated(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _integrated(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     return Method(
         IntegratedGradients(model=run, steps=STEPS, batch_size=pass_size(size)), None, 2 * STEPS
     )
 
 
-def _smooth(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _smooth(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     return Method(SmoothGrad(model=run, samples=STEPS, batch_size=pass_size(size)), None, 2 * STEPS)
 
 
-def _shap(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _shap(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     return Method(
         GradientShap(model=run, samples=STEPS, batch_size=pass_size(size)), None, 2 * STEPS
     )
 
 
-def _occlusion(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _occlusion(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     tube = (max(1, size[0] // 4), max(1, size[1] // 4), max(1, size[2] // 4))
     cells = tuple(math.ceil(n / m) for n, m in zip(size, tube, strict=True))
     return Method(
@@ -85,11 +99,16 @@ def _occlusion(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Metho
     )
 
 
-def _rise(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
-    return Method(Rise(model=run, masks=RISE_MASKS, batch_size=pass_size(size)), None, RISE_MASKS)
+def _rise(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
+    rise = Rise(model=run, masks=RISE_MASKS, batch_size=pass_size(size), probabilities=chances)
+    return Method(rise, None, RISE_MASKS)
 
 
-def _rollout(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def _rollout(
+    model: VideoModel, run: Model, size: Sizes, grid: Sizes, chances: Probabilities
+) -> Method:
     layers = [m for m in model.backbone.modules() if isinstance(m, nn.MultiheadAttention)]
     if not layers:
         raise WhyactError(
@@ -98,7 +117,7 @@ def _rollout(model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
     return Method(AttentionRollout(model=run, layers=layers, grid=grid[1:], prefix=1), grid, 1)
 
 
-EXPLAINERS: Mapping[str, Callable[[VideoModel, Model, Sizes, Sizes], Method]] = {
+EXPLAINERS: Mapping[str, Build] = {
     "native": _native,
     "grad_cam": _cam("grad_cam"),
     "hires_cam": _cam("hires_cam"),
@@ -124,15 +143,19 @@ def check_methods(names: Sequence[str]) -> None:
         raise WhyactError(f"Expected one or more different explainers, got {list(names)}.")
 
 
-def build_method(name: str, *, model: VideoModel, run: Model, size: Sizes, grid: Sizes) -> Method:
+def build_method(
+    name: str, *, model: VideoModel, run: Model, size: Sizes, grid: Sizes,
+    probabilities: Probabilities = one_of,
+) -> Method:  # fmt: skip
     """An explainer by name.
 
     Args:
         name: of `EXPLAINERS`. model: whose layers are read. run: the model as a callable, perhaps
             counted. size: (T, H, W) of clips. grid: (T', h, w) of the model's tokens.
+        probabilities: of the model's logits.
 
     Raises:
         WhyactError: no such explainer, or one that is not for this model.
     """
     check_methods([name])
-    return EXPLAINERS[name](model, run, size, grid)
+    return EXPLAINERS[name](model, run, size, grid, probabilities)

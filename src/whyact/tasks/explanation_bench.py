@@ -31,6 +31,7 @@ from whyact.metrics.robustness import (
     top_down,
 )
 from whyact.models.recognizer import VideoModel
+from whyact.ops.probability import Probabilities, one_of
 from whyact.tasks.explainer_table import Method, build_method, pass_size
 
 CONTROLS: tuple[type[Control], ...] = (RandomMap, ConstantMap, CentrePrior, MotionMagnitude)
@@ -78,10 +79,14 @@ class Bench:
 
     Args:
         model: in evaluation mode; its weights get no gradients any more.
-        methods: names of explainers. size: (T, H, W) of clips.
+        methods: names of explainers. size: (T, H, W) of clips. probabilities: of logits.
     """
 
-    def __init__(self, model: VideoModel, methods: Sequence[str], size: Sequence[int]) -> None:
+    def __init__(
+        self, model: VideoModel, methods: Sequence[str], size: Sequence[int],
+        probabilities: Probabilities = one_of,
+    ) -> None:  # fmt: skip
+        self.probabilities = probabilities
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.model, self.run = model, CountedModel(model)
@@ -90,7 +95,9 @@ class Bench:
         grid = (one.frame_logits.shape[1], *one.grid)
         sizes = (size[0], size[1], size[2])
         self.methods: dict[str, Method] = {
-            name: build_method(name, model=model, run=self.run, size=sizes, grid=grid)
+            name: build_method(
+                name, model=model, run=self.run, size=sizes, grid=grid, probabilities=probabilities
+            )
             for name in methods
         }
         self.controls = [kind(model=model) for kind in CONTROLS]
@@ -120,6 +127,7 @@ def measure_batch(
     targets = logits.argmax(1)
     referee = Judge(
         logits=bench.logits, clips=clips, targets=targets, mask=mask, limbs=limbs,
+        probabilities=bench.probabilities,
         **{"batch_size": pass_size(clips.shape[2:]), **settings},
     )  # fmt: skip
     maps: dict[str, Tensor] = {c.name: c.heat(clips) for c in bench.controls}

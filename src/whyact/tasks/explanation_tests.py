@@ -14,6 +14,7 @@ from whyact.explainers.native import follow
 from whyact.metrics.faithfulness import Curves, deletion_insertion
 from whyact.metrics.robustness import largest_change, neighbours
 from whyact.metrics.stability import backward_flow, temporal_stability
+from whyact.ops.probability import Probabilities, one_of
 from whyact.types import ActionOutput, Explanation
 
 DRAWS = 2
@@ -27,7 +28,7 @@ NOISY = 4
 @torch.no_grad()
 def add_tests(
     model: nn.Module, video: Tensor, explanation: Explanation, *, steps: int = STEPS,
-    multi_label: bool = False,
+    probabilities: Probabilities = one_of,
 ) -> Explanation:  # fmt: skip
     """A native explanation with ``extra["tests"]``; `docs/explanation-schema.md` names its parts.
 
@@ -37,7 +38,7 @@ def add_tests(
         model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
         video: (3, T, H, W), uint8 or float in [0, 1]. explanation: of it.
         steps: of deletion and of insertion.
-        multi_label: each class has a probability of its own.
+        probabilities: of logits.
     """
     clip = (video if video.is_floating_point() else video.float() / 255)[None]
     target = torch.tensor([explanation.target], device=clip.device)
@@ -46,8 +47,7 @@ def add_tests(
     heat = torch.cat(list(maps.values()))
 
     def score(clips: Tensor) -> Tensor:
-        logits: Tensor = model(clips).logits
-        return logits.sigmoid() if multi_label else logits.softmax(1)
+        return probabilities(model(clips).logits)
 
     # One clip at a time is fastest on a CPU, whose cache a batch of maps at full size leaves.
     batch_size = 8 if clip.is_cuda else 1

@@ -36,7 +36,7 @@ from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
-VERSION = 3
+VERSION = 4
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; it does not change results."""
@@ -65,19 +65,23 @@ def _job(
     model = loaded.model
     if found.boxes is not None:
         model = with_boxes(model, found.boxes[0])  # of the only clip, see `_batch`
-    bench = Bench(model, methods, found.video.shape[2:])
+    bench = Bench(model, methods, found.video.shape[2:], loaded.probabilities)
     # Randomisation and sensitivity of the first clips only; a batch is measured as a whole.
     made, targets = measure_batch(
         bench, found.video, mask=found.mask, limbs=limbs, rerun=start < rerun, settings=settings
     )
     made.ids = list(found.ids)
-    truth = found.label if found.label.ndim == 1 else found.label.argmax(1)
-    made.hits = (targets == truth).double().tolist()
+    several = found.label.ndim == 2
+    right = found.label.gather(1, targets[:, None])[:, 0] if several else found.label == targets
+    made.hits = right.double().tolist()
     reasons = Reasons()
     if isinstance(model, ActionRecognizer):
         rounds = graph_rounds(model)
         steps = min(4, settings.get("steps", 4))
-        measure_reasons(model, found.video, found.mask, rounds, reasons, steps=steps)
+        measure_reasons(
+            model, found.video, found.mask, rounds, reasons, steps=steps,
+            probabilities=loaded.probabilities,
+        )  # fmt: skip
     return made, reasons
 
 

@@ -20,6 +20,7 @@ from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.ops.draw import clip_generators
 from whyact.ops.fill import Fill
+from whyact.ops.probability import Probabilities, one_of
 from whyact.types import ActionOutput, Explanation
 
 DRAWS = 8
@@ -76,14 +77,14 @@ class Reasons:
 @torch.no_grad()
 def measure_reasons(
     model: ActionRecognizer, clips: Tensor, mask: Tensor | None, rounds: int, made: Reasons,
-    *, steps: int = 4,
+    *, steps: int = 4, probabilities: Probabilities = one_of,
 ) -> None:  # fmt: skip
     """Measure the reasons of clips (B, 3, T, H, W) and append them to ``made``.
 
     Args:
         model: in evaluation mode. clips: RGB in [0, 1]. mask: (B, T, H, W) of actors, or None.
         rounds: of messages in the clip graph; 0 without one. made: what was measured so far.
-        steps: of the deletion and insertion of whole frames.
+        steps: of the deletion and insertion of whole frames. probabilities: of logits.
     """
     tokens, grid = model.encode(clips)
     output = model.trace(tokens, grid)
@@ -108,7 +109,7 @@ def measure_reasons(
         cells = output.assignment.unflatten(-1, grid)
         agreement, fit = region_agreement(cells, mask)
         made.note(region_agreement=agreement, region_fit=fit)
-    _frames(model, clips, output, targets, made, steps)
+    _frames(model, clips, output, targets, made, steps, probabilities)
 
 
 def _constant_share(explanations: Sequence[Explanation]) -> Tensor:
@@ -164,7 +165,7 @@ def _prompts(
 
 def _frames(
     model: ActionRecognizer, clips: Tensor, output: ActionOutput, targets: Tensor, made: Reasons,
-    steps: int,
+    steps: int, probabilities: Probabilities,
 ) -> None:  # fmt: skip
     """Deletion and insertion of whole frames, by the evidence of each."""
     t, h, w = clips.shape[2:]
@@ -178,7 +179,7 @@ def _frames(
     ends: dict[Fill, Ends] = {}
     for name, heat in (("frames", maps), ("random_frames", controls)):
         curves = deletion_insertion(
-            lambda x: model(x).logits.softmax(1), clips, heat.contiguous(), targets,
+            lambda x: probabilities(model(x).logits), clips, heat.contiguous(), targets,
             fills=("blur", "mean"), tube=(1, h, w), steps=min(steps, t), batch_size=16, ends=ends,
         )  # fmt: skip
         gap = torch.stack([c.insertion_auc - c.deletion_auc for c in curves]).mean(0)

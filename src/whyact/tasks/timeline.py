@@ -55,7 +55,8 @@ class Timeline:
 def timeline(
     checkpoint: str | Path, path: str | Path, actions: Sequence[Wanted], *, window: float = 0.0,
     threshold: float | None = None, least_score: float = 0.5, encoder: str | Path = "",
-    boxes: str | Path = "", output: str | Path = "explanations", device: str = "cpu",
+    boxes: str | Path = "", output: str | Path = "explanations", stem: str = "",
+    device: str = "cpu",
 ) -> Timeline:  # fmt: skip
     """Stream a video through the model and write ``<stem>-timeline.html`` and ``.json``.
 
@@ -75,7 +76,8 @@ def timeline(
             where the threshold is 0 (one half as a probability) or below.
         least_score: intervals with a lower score are left out; without it something would be found
             in every video. encoder: folder of a sentence encoder.
-        boxes: as of `whyact.tasks.predict.predict`. output: folder. device: torch device.
+        boxes: as of `whyact.tasks.predict.predict`. output: folder. stem: of the files; the
+            video's if empty. device: torch device.
 
     Raises:
         WhyactError: an action that the model does not know, or no action.
@@ -104,8 +106,9 @@ def timeline(
         for action, wish, values, score in zip(wishes, wished, evidence.T, scores.T, strict=True)
     ]
     return _write(
-        Path(output), film, tracks, loaded, least_score, against=bar is not None and bar <= 0
-    )
+        Path(output), stem or film.path.stem, film, tracks, loaded, least_score,
+        against=bar is not None and bar <= 0,
+    )  # fmt: skip
 
 
 def _track(
@@ -207,11 +210,11 @@ def _pictures(
 
 
 def _write(
-    folder: Path, film: _Film, tracks: Sequence[Track], loaded: LoadedModel, least_score: float,
-    *, against: bool,
+    folder: Path, stem: str, film: _Film, tracks: Sequence[Track], loaded: LoadedModel,
+    least_score: float, *, against: bool,
 ) -> Timeline:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    page, data = (folder / f"{film.path.stem}-timeline.{end}" for end in ("html", "json"))
+    page, data = (folder / f"{stem}-timeline.{end}" for end in ("html", "json"))
     window = film.step * film.frames
     page.write_text(
         timeline_page(

@@ -202,6 +202,23 @@ def test_evaluate_takes_the_run_and_the_data_of_a_config(clips, run, tmp_path, c
     assert "no such folder (data.root)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--workers", "2"], "--workers belongs to --explain; add it"),
+        (["--bf16"], "--bf16 belongs to --explain; add it"),
+        (["--explain", "native", "--class-map", "map.csv"], "--class-map is for scores alone"),
+        (["--explain", "native", "--device", "cuda"], "--explain measures on the CPU"),
+        (["--device", "cuda"], "Asked for device 'cuda', but torch sees no GPU; take cpu"),
+        (["--device", "gpu"], "There is no device 'gpu'; take cpu, cuda or cuda:1"),
+    ],
+)  # fmt: skip
+def test_evaluate_refuses_what_would_do_nothing(run, capsys, monkeypatch, options, message):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["evaluate", str(run.folder), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_evaluate_takes_a_flag_before_the_checkpoint(clips, run, tmp_path):
     file = tiny_file(tmp_path / "tiny.yaml", clips, run.folder.parent, name="function")
     given = ["--config", str(file), "--output", str(tmp_path / "out"), "--data.protocol", "1x3"]

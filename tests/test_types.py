@@ -20,3 +20,14 @@ def test_boxes_are_padded_to_the_clip_with_most() -> None:
 def test_a_clip_without_boxes_leaves_the_batch_without() -> None:
     assert collate([with_boxes(1), with_boxes(None)]).boxes is None
     assert collate([with_boxes(None)]).boxes is None
+
+
+def test_all_tensors_of_a_batch_are_pinned(monkeypatch) -> None:
+    pinned: list[int] = []
+    monkeypatch.setattr(
+        torch.Tensor, "pin_memory", lambda self: (pinned.append(self.numel()), self + 1)[1]
+    )
+    batch = collate([with_boxes(1)])
+    made = batch.pin_memory()
+    assert len(pinned) == 5  # video, label, nuisance, index, boxes
+    assert made.ids == batch.ids and bool((made.video == batch.video + 1).all())

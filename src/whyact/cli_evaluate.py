@@ -16,6 +16,7 @@ from whyact.config_io import load_config
 from whyact.types import WhyactError
 
 OF_LOCALISATION = ("window", "hop", "smooth", "threshold", "least_score")
+OF_EXPLANATIONS = ("rerun", "workers", "metric_steps", "bf16")
 
 
 def add_evaluate_options(one: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
     one.add_argument("--output", default="", help="folder of the record")
     one.add_argument(
-        "--class-map", default="", metavar="FILE",
+        "--class-map", metavar="FILE",
         help="rows 'class of the data,class of the model', for a set with other classes",
     )  # fmt: skip
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
@@ -67,18 +68,19 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     explain = one.add_argument_group("with --explain")
     explain.add_argument(
-        "--rerun", type=int, default=50, metavar="CLIPS",
-        help="of --clips, for metrics that explain again",
+        "--rerun", type=int, metavar="CLIPS",
+        help="of --clips, for metrics that explain again; default: 50",
     )  # fmt: skip
-    explain.add_argument("--workers", type=int, default=1, help="processes that explain")
+    explain.add_argument("--workers", type=int, help="processes that explain; default: 1")
     explain.add_argument(
-        "--metric-steps", type=int, default=8, metavar="N",
-        help="of deletion and insertion, with 4 N parts of infidelity; below 8 ROAD takes one "
-        "share of the clip, below 4 none; for slow models",
+        "--metric-steps", type=int, metavar="N",
+        help="of deletion and insertion, 8 by default, with 4 N parts of infidelity; below 8 ROAD "
+        "takes one share of the clip, below 4 none; for slow models",
     )  # fmt: skip
     explain.add_argument(
-        "--bf16", action="store_true", help="explain with the backbone in bf16: faster, rounded"
-    )
+        "--bf16", action="store_true", default=None,
+        help="explain with the backbone in bf16: faster, rounded",
+    )  # fmt: skip
 
 
 def run_evaluate(args: argparse.Namespace, config: Config) -> int:
@@ -97,12 +99,16 @@ def run_evaluate(args: argparse.Namespace, config: Config) -> int:
     data = load_config(args.config, args.flags, base=trained)
     if not args.localise:
         refuse(args, OF_LOCALISATION, "belongs to --localise; add it")
+    if not args.explain:
+        refuse(args, OF_EXPLANATIONS, "belongs to --explain; add it")
+    if args.localise or args.named or args.explain:
+        refuse(args, ("class_map",), "is for scores alone; this measures something else")
     if args.localise or args.named:
         return _measure(args, target, data)
     if args.explain:
         return _measure_explanations(args, target, data)
     scores = evaluate(
-        target, splits=args.splits, data=data, output=args.output, class_map=args.class_map,
+        target, splits=args.splits, data=data, output=args.output, class_map=args.class_map or "",
         device=args.device,
     )  # fmt: skip
     print_scores(scores, target)
@@ -117,11 +123,13 @@ def _measure_explanations(args: argparse.Namespace, target: str, data: Config) -
     from whyact.report.explanation_table import markdown
     from whyact.tasks.explanations import measure_explanations
 
+    if args.device != "cpu":
+        raise WhyactError(f"--device {args.device}: --explain measures on the CPU; leave it out.")
+    steps = in_steps(8 if args.metric_steps is None else args.metric_steps)
     for split, folder in _places(args, args.splits or [""]):
         table = measure_explanations(
-            target, args.explain.split(","), split=split, rerun=args.rerun, data=data,
-            output=folder, workers=args.workers, settings=in_steps(args.metric_steps),
-            bf16=args.bf16, **given(args, ("clips",)),
+            target, args.explain.split(","), split=split, data=data, output=folder, settings=steps,
+            **given(args, ("clips", "rerun", "workers", "bf16")),
         )  # fmt: skip
         print(markdown(table))
     return 0

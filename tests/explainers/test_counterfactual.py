@@ -91,3 +91,10 @@ def test_masks_of_regions_add_up() -> None:
     assert torch.allclose(masks.sum(0), torch.ones(4, 8, 8), atol=1e-5)
     with pytest.raises(WhyactError, match=r"Expected regions \(K, 2, 4, 4\)"):
         counterfactual(votes([1], 0), white(4), masks)
+
+
+def test_a_greedy_search_gives_up_in_time() -> None:
+    model = votes([1.0] * 12, -1)  # nothing changes it
+    found = counterfactual(model, white(12), strips(12), fill="mean", budget=20)
+    assert found.regions is None and not found.exact
+    assert found.passes == 1 + 12 + 11 + 10  # a further round would make more than 40

@@ -141,6 +141,9 @@ def test_errors_of_layers() -> None:
         GradCam(model=tokens, layer=tokens.embed)(clips())
     with pytest.raises(WhyactError, match=r"Cannot read a map .* \(2, 3\) for 2 clips"):
         GradCam(model=model, layer=model.classify)(clips())
+    pair = nn.GRU(2, 2)
+    with pytest.raises(WhyactError, match="GRU gives a tuple, not a tensor; name a layer inside"):
+        GradCam(model=lambda x: pair(x[:, 0, 0, :, :2])[0].sum(1), layer=pair)(clips())
     with pytest.raises(WhyactError, match="choose grad_cam, hires_cam or layer_cam"):
         GradCam(model=model, layer=model.features, variant="gradcam")  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.video import r3d_18
 
@@ -68,7 +69,12 @@ def test_torchvision_video(tmp_path):
     loaded = open_foreign(
         "torchvision:r3d_18", Wanted(classes=9, size=32, weights=str(tmp_path / "w.pth"))
     )
-    # The file says how many classes there are.
+    # The file says how many classes there are, in whatever order its tensors lie.
+    torch.testing.assert_close(loaded.call(clips()), own)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    loaded = open_foreign(
+        "torchvision:r3d_18", Wanted(classes=9, size=32, weights=str(tmp_path / "w.safetensors"))
+    )
     torch.testing.assert_close(loaded.call(clips()), own)
 
 

@@ -142,3 +142,13 @@ def test_what_is_wrong_with_boxes_is_said() -> None:
         made(clips(), boxes=boxes([0.5, 0.1, 0.2, 0.4, 0.0]))
     with pytest.raises(WhyactError, match=r"class 2, but model\.spatial_graph\.kinds is 2"):
         made(clips(), boxes=boxes([0.1, 0.1, 0.2, 0.4, 2.0]))
+
+
+def test_boxes_are_not_rounded_with_the_tokens() -> None:
+    """In bf16 both sides of this box, 7 pixels wide in 1920, would be the same number."""
+    thin = boxes([0.9043, 0.1, 0.9080, 0.9, 0.0])
+    made = model()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = made(clips(), boxes=thin)
+    exact = made(clips(), boxes=thin)
+    torch.testing.assert_close(rounded.assignment.float(), exact.assignment, atol=0.005, rtol=0.01)

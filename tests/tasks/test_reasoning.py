@@ -8,8 +8,9 @@ from tests.tasks.test_explanations import clips, masks, model
 from torch import Tensor
 
 from whyact.explainers.paths import clip_graph, random_chain, without_chains
-from whyact.models.interventions import Intervention, intervened, prompt_bank
+from whyact.models.interventions import Intervention, intervened, prompt_bank, wishing
 from whyact.models.recognizer import ActionRecognizer
+from whyact.models.vocabulary import Vocabulary
 from whyact.nn.dynamic_prompts import NoPrompts
 from whyact.tasks.counterfactual import add_counterfactual, in_words
 from whyact.tasks.explain import explain_classes
@@ -141,3 +142,20 @@ def test_the_share_of_constants_is_of_their_size_and_undefined_where_nothing_is_
     found = _constant_share([one(1.0, 4.0), one(-1.0, 2.0), one(0.0, 2.0), one(0.0, 0.0)])
     assert found[:3].tolist() == pytest.approx([1 / 4, 1 / 4, 0])
     assert bool(found[3].isnan())
+
+
+def test_changes_compose_in_either_order() -> None:
+    made = model()
+    x = clips(2)
+    cut = Intervention(without={0, 1})
+    wish = "wave"
+    made.vocabulary = Vocabulary(names=("jump", "wave", "bow"))
+    inside, outside = intervened(wishing(made, wish), cut), wishing(intervened(made, cut), wish)
+    expected = intervened(made, cut)(x, wanted=wish)
+    for one in (inside, outside):
+        output = one(x)
+        assert output.prompts.shape[2] == expected.prompts.shape[2] == made(x).prompts.shape[2] - 2
+        torch.testing.assert_close(output.logits, expected.logits)
+    assert not torch.equal(expected.logits, intervened(made, cut)(x).logits)
+    twice = intervened(intervened(made, Intervention(without={0})), Intervention(without={0}))
+    assert twice(x).prompts.shape[2] == expected.prompts.shape[2]

@@ -18,6 +18,7 @@ from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
 from whyact.data.protocol import label_map_hash
 from whyact.tasks.evaluate import evaluate, read_predictions
+from whyact.tasks.folds import summarise
 from whyact.tasks.train import RunResult, finished, train
 from whyact.training.checkpoint import load_model
 from whyact.training.predictions import predict_dataset
@@ -293,6 +294,12 @@ def test_the_mean_over_folds_by_hand(crossed):
     assert result.scores["pooled"]["top1"] == pytest.approx(right / 21)
     assert json.loads((result.folder / "result.json").read_text()) == result.scores
     assert load_config([result.folder / "config.yaml"]).data.fold == -1
+
+
+def test_a_single_fold_has_no_deviation_yet(crossed):
+    _, _, result = crossed
+    one = summarise([result.scores["fold 0"]], [result.folder / "fold_0" / "evaluation" / "test"])
+    assert one["mean"]["top1_std"] is None and one["mean"]["folds"] == 1
 
 
 def test_finished_folds_are_not_trained_again(crossed, monkeypatch):

@@ -103,21 +103,24 @@ def test_a_model_starts_from_what_fits_and_with_its_own_classifier_for_other_cla
     saved = load_model(tmp_path).model.state_dict()
     config = toy_config().model
     config.spatial_graph.regions += 1
-    for classes in (CLASSES, ("cyan", "pink", "grey")):
+    others = (("cyan", "pink", "grey"), ("p", "q"))
+    for classes, scenes in ((CLASSES, ("x", "y")), others):
         model = build_model(config, classes=3, scenes=2, seed=7)
         fresh = {k: v.clone() for k, v in model.state_dict().items()}
-        start_from(model, tmp_path, classes)
+        start_from(model, tmp_path, classes, scenes)
         made = model.state_dict()
         assert torch.equal(made["head.attend.0.weight"], saved["head.attend.0.weight"])
         assert torch.equal(made["spatial_graph.queries"], fresh["spatial_graph.queries"])
         source = saved if classes == CLASSES else fresh
-        assert torch.equal(made["head.classify.weight"], source["head.classify.weight"])
+        for name in made:
+            if name.startswith(("head.classify", "dynamic_prompts.specify", "nuisance_head")):
+                assert torch.equal(made[name], source[name]), name
 
 
 def test_a_start_without_anything_that_fits_is_refused(tmp_path):
     write(tmp_path)
     with pytest.raises(WhyactError, match="no weight has the name and size"):
-        start_from(torch.nn.Linear(2, 2), tmp_path, CLASSES)
+        start_from(torch.nn.Linear(2, 2), tmp_path, CLASSES, ())
 
 
 def test_a_setting_without_tensors_is_refused_too(tmp_path):

@@ -59,13 +59,14 @@ def counterfactual(
     Sets of one region are tried first, then of two, and so on; of the smallest that change the
     prediction, the one with the largest drop of the logit is taken. Beyond the budget the search is
     greedy: the best set so far grows by the region with the largest drop, and the result is marked
-    as not exact.
+    as not exact. It gives up where it took as many passes again.
 
     Args:
         model: see `whyact.explainers.base.Model`.
         clip: (3, T, H, W), RGB in [0, 1]. regions: (K, T, H, W) in [0, 1], see `region_masks`.
         fill: what goes in place of a region. budget: forward passes of the exact search; 256 are
-            enough for all sets of eight regions. batch_size: clips a forward pass.
+            enough for all sets of eight regions. A greedy one may take as many more.
+        batch_size: clips a forward pass.
 
     Raises:
         WhyactError: regions of another size than the clip's.
@@ -90,6 +91,8 @@ def counterfactual(
     exact = len(best) == len(regions)
     while len(best) < len(regions):
         sets = [tuple(sorted((*best, k))) for k in range(len(regions)) if k not in best]
+        if search.passes + len(sets) > 2 * budget and best:
+            break
         best, changed = search.best(sets)
         if changed:
             return search.result(best, exact=False)

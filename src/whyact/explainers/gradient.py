@@ -119,7 +119,12 @@ class GradCam:
         check_clips(clips)
         outputs: list[Tensor] = []
 
-        def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+            if not isinstance(output, Tensor):
+                raise WhyactError(
+                    f"{type(module).__name__} gives a {type(output).__name__}, not a tensor; name "
+                    "a layer inside it, or the one behind it."
+                )
             outputs.append(output)
             # Later layers may work in place; they must not change what is kept.
             return output.clone()

@@ -31,7 +31,7 @@ def clip_graph(output: ActionOutput) -> Tensor:
     frames, regions = output.assignment.shape[1:3]
     prompts = output.prompts.shape[2]
     width = regions + prompts
-    matrix = torch.zeros(frames, width, frames, width)
+    matrix = gates["temporal"].new_zeros(frames, width, frames, width)
     window = gates["temporal"].shape[1] // 2
     offsets = [o for o in range(-window, window + 1) if o]
     for t in range(frames):
@@ -106,7 +106,7 @@ def without_chains(output: ActionOutput, chains: Sequence[Sequence[int]]) -> dic
     Returns:
         By edge type, (len(chains), ...) of ones and zeros, shaped like the gates.
     """
-    keep = {k: torch.ones(len(chains), *v.shape[1:]) for k, v in output.edge_gates.items()}
+    keep = {k: v.new_ones(len(chains), *v.shape[1:]) for k, v in output.edge_gates.items()}
     regions = output.assignment.shape[2]
     width = regions + output.prompts.shape[2]
     window = output.edge_gates["temporal"].shape[2] // 2

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 
 from whyact.models.recognizer import VideoModel
+from whyact.nn.recurrent import with_gradients
 from whyact.types import ActionOutput
 
 
@@ -119,9 +118,7 @@ class CnnLstm(VideoModel):
         boxes: Tensor | None = None,
     ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`; a specification has no effect."""
-        # cuDNN has no gradients of an LSTM in evaluation mode, which explanations ask for.
-        explained = torch.is_grad_enabled() and not self.training
-        with torch.backends.cudnn.flags(enabled=False) if explained else nullcontext():
+        with with_gradients(self.lstm):
             hidden, _ = self.lstm(tokens.mean(2))
         code = hidden.unsqueeze(2)
         evidence = self.dropout(code) @ self.classify.weight.T

@@ -151,8 +151,17 @@ def _built(build: Callable[[int], nn.Module], wanted: Wanted) -> tuple[nn.Module
         return network, _tensor_hash(network)
     file = Path(wanted.weights)
     state = _state_dict(file)
-    last = list(state.values())[-1]
-    network = build(len(last) if last.ndim else wanted.outputs)
+    network = build(wanted.outputs)
+    # The file says how many classes there are, by the weights that have another first size.
+    own = network.state_dict()
+    counts = {
+        len(v)
+        for name, v in state.items()
+        if name in own and v.ndim == own[name].ndim > 0
+        and v.shape[1:] == own[name].shape[1:] and len(v) != len(own[name])
+    }  # fmt: skip
+    if len(counts) == 1:
+        network = build(counts.pop())
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

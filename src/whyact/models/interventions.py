@@ -6,7 +6,8 @@ import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from types import MethodType
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,16 +44,19 @@ def intervened(model: ActionRecognizer, change: Intervention) -> ActionRecognize
     ``model`` itself stays as it is, so several threads can change it at once.
     """
     changed = _shallow(model)
-    prompts, graph = model.dynamic_prompts, model.graph_prompt_gnn
-    changed.dynamic_prompts = _calling(prompts, partial(_edited, prompts.forward, change))
+    changed.dynamic_prompts = _calling(
+        model.dynamic_prompts, lambda make: partial(_edited, make, change)
+    )
     if change.keep:
-        changed.graph_prompt_gnn = _calling(graph, partial(graph.forward, keep=change.keep))
+        changed.graph_prompt_gnn = _calling(
+            model.graph_prompt_gnn, lambda refine: partial(refine, keep=change.keep)
+        )
     return changed
 
 
 def wishing(model: VideoModel, wanted: Wanted) -> VideoModel:
     """A model with the same weights that is asked for this in every forward pass."""
-    return _calling(model, partial(model.forward, wanted=wanted))
+    return _calling(model, lambda forward: partial(forward, wanted=wanted))
 
 
 def with_boxes(model: VideoModel, boxes: Tensor | None) -> VideoModel:
@@ -98,13 +102,21 @@ def _shallow(module: _Module) -> _Module:
     """A copy that shares parameters and submodules, but whose submodules can be exchanged."""
     made = copy.copy(module)
     made.__dict__["_modules"] = dict(module._modules)
+    changed = module.__dict__.get("forward")
+    if isinstance(changed, MethodType):  # of the copy, not of what it was copied from
+        made.__dict__["forward"] = MethodType(changed.__func__, made)
     return made
 
 
-def _calling(module: _Module, forward: Callable[..., Any]) -> _Module:
-    """A shallow copy of a module with another forward pass."""
+def _calling(module: _Module, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> _Module:
+    """A shallow copy of a module with its forward pass wrapped, over what wraps it already."""
     made = _shallow(module)
-    made.__dict__["forward"] = forward
+    inner = cast(MethodType, made.forward)
+
+    def forward(self: nn.Module, *args: Any, **how: Any) -> Any:
+        return wrap(MethodType(inner.__func__, self))(*args, **how)
+
+    made.__dict__["forward"] = MethodType(forward, made)
     return made
 
 

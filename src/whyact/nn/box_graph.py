@@ -155,14 +155,15 @@ class BoxSpatialGraph(nn.Module):
             )
         steps = tokens.shape[1]
         middle = (torch.arange(steps, device=boxes.device) * 2 + 1) * boxes.shape[1] // (2 * steps)
-        boxes = boxes.to(tokens)[:, middle]
+        # Not in the tokens' precision: bf16 has 8 bits for where a side lies.
+        boxes = boxes.to(tokens.device, torch.float32)[:, middle]
         real = check_boxes(boxes, len(tokens))
         kind = boxes[..., 4].nan_to_num(0.0).long()
         if bool((kind >= self.kinds).any()):
             raise WhyactError(
                 f"A box has class {int(kind.max())}, but model.spatial_graph.kinds is {self.kinds}."
             )
-        assignment = box_assignment(boxes, real, grid)
+        assignment = box_assignment(boxes, real, grid).to(tokens)
         mask = torch.cat([torch.ones_like(real[..., :1]), real], -1)
         rest = torch.full_like(kind[..., :1], self.kinds)
         nodes = self.embed(pool(assignment, self.norm(tokens)))

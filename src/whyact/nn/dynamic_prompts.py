@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyact.nn.contracts import Guides, Prompts, Regions
+from whyact.nn.recurrent import with_gradients
 from whyact.types import WhyactError
 
 INJECTIONS = ("regions", "fusion", "classifier")
@@ -127,7 +128,8 @@ class DynamicPrompts(nn.Module):
         if mask is not None:
             fit = fit.masked_fill(~mask.unsqueeze(-2), -math.inf)
         read = (fit.softmax(-1) @ codes).transpose(1, 2)
-        state, _ = self.evolve(read.flatten(0, 1))
+        with with_gradients(self.evolve):
+            state, _ = self.evolve(read.flatten(0, 1))
         return state.view(read.shape).transpose(1, 2)
 
     def _bounded(self, name: str, raw: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import logits_of
 from whyact.models.clip_callable import ClipCallable, OpenedModel
 from whyact.models.foreign import FORMS, Wanted, file_hash, is_foreign, open_foreign
-from whyact.training.checkpoint import find_checkpoint, load_model, read_metadata
+from whyact.training.checkpoint import check_device, find_checkpoint, load_model, read_metadata
 from whyact.types import Failure, WhyactError
 
 
@@ -32,6 +32,7 @@ def open_model(spec: str, wanted: Wanted, device: str = "cpu") -> OpenedModel:
     Raises:
         WhyactError: nothing there, or nothing that can be opened.
     """
+    check_device(device)
     if is_foreign(spec):
         opened = open_foreign(spec, wanted)
         if isinstance(opened.call, nn.Module):

@@ -90,7 +90,8 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = [row[name] for row in rows if row.get(name) is not None]
         if len(values) == len(rows):
             made[name] = statistics.mean(values)
-            made[f"{name}_std"] = statistics.stdev(values)
+            # A run whose other folds are still to come has no deviation yet.
+            made[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
     return made
 
 

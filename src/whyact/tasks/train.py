@@ -223,10 +223,11 @@ def _model(config: Config, dataset: ClipDataset) -> VideoModel:
         config.model, classes=len(dataset.classes), scenes=len(dataset.scenes), seed=config.seed,
         motion=config.data.motion.source,
     )  # fmt: skip
+    if config.training.start:
+        start = find_checkpoint(config.training.start)
+        start_from(model, start, dataset.classes, dataset.scenes)
     if config.data.transform.normalize == "measured":
         model.normalize_by(*channel_statistics(dataset))
-    if config.training.start:
-        start_from(model, find_checkpoint(config.training.start), dataset.classes)
     return model
 
 

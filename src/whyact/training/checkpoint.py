@@ -165,21 +165,30 @@ def load_weights(model: VideoModel, folder: Path, config: ModelConfig) -> None:
     model.load_state_dict(tensors)
 
 
-def start_from(model: VideoModel, folder: Path, classes: Sequence[str]) -> None:
+OF_CLASSES = ("head.classify.", "classify.", "dynamic_prompts.specify.")
+OF_SCENES = ("nuisance_head.",)
+"""How the names of weights begin that mean nothing for other classes, or other scenes."""
+
+
+def start_from(
+    model: VideoModel, folder: Path, classes: Sequence[str], scenes: Sequence[str]
+) -> None:
     """Give a model the weights of a checkpoint where both have one of that name and shape.
 
-    The classifier is left as it is where the checkpoint knows other classes.
+    What belongs to classes or scenes is left as it is where the checkpoint knows others.
 
     Raises:
         WhyactError: none fits.
     """
-    _, known, _ = read_metadata(folder)
+    _, known, seen = read_metadata(folder)
+    others: tuple[str, ...] = () if known == tuple(classes) else OF_CLASSES
+    others += () if seen == tuple(scenes) else OF_SCENES
     own = model.state_dict()
     fitting = {
         name: tensor
         for name, tensor in load_file(folder / "model.safetensors").items()
         if name in own and own[name].shape == tensor.shape
-        and (known == tuple(classes) or not name.startswith("head.classify."))
+        and not name.startswith(others)
     }  # fmt: skip
     if not fitting:
         raise WhyactError(f"training.start {folder}: no weight has the name and size of a model's.")
@@ -238,6 +247,16 @@ def check_label_map(folder: Path, saved: Sequence[str], here: Sequence[str]) -> 
     )
 
 
+def check_device(device: str | torch.device) -> None:
+    """Fail where torch does not know a device, or sees no GPU."""
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise WhyactError(f"There is no device '{device}'; take cpu, cuda or cuda:1.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise WhyactError(f"Asked for device '{device}', but torch sees no GPU; take cpu.")
+
+
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Load a trained model.
 
@@ -245,6 +264,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
         path: of a run or a checkpoint.
         device: to put it on.
     """
+    check_device(device)
     folder = find_checkpoint(path)
     config, classes, scenes = read_metadata(folder)
     # The checkpoint holds the backbone's weights; the file they came from may be gone.

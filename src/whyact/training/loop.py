@@ -225,8 +225,9 @@ class Loop:
         Gradients are averaged over the processes, so the shares of all add up to their number.
         """
         processes = self.accelerator.num_processes
-        counts = torch.tensor([len(b) for b in group], device=self.accelerator.device)
-        everywhere = self.accelerator.gather(counts) if processes > 1 else counts
+        everywhere = torch.tensor([len(b) for b in group])  # on a CPU, so that no GPU is waited for
+        if processes > 1:
+            everywhere = self.accelerator.gather(everywhere.to(self.accelerator.device))
         # Processes take part in every micro-step together, so none can leave one out alone.
         if not everywhere.any() or (processes > 1 and not everywhere.all()):
             first = [f"{f.id}: {f.reason}" for b in group for f in b.failures][:3]

@@ -216,6 +216,16 @@ class ActionRecognizer(VideoModel):
         self.head = head
         self.nuisance_head = nuisance_head
         self.specification = specification
+        for name in ("kept_action", "kept_nuisance"):
+            self.register_buffer(name, torch.eye(head.classify.in_features))
+
+    kept_action: Tensor
+    kept_nuisance: Tensor
+
+    def erase(self, action: Tensor | None = None, nuisance: Tensor | None = None) -> None:
+        """Map every action code and nuisance code by these (C, C) from now on; None for nothing."""
+        for kept, given in ((self.kept_action, action), (self.kept_nuisance, nuisance)):
+            kept.copy_(torch.eye(len(kept)) if given is None else given)
 
     @property
     def can_be_asked(self) -> bool:
@@ -300,6 +310,8 @@ class ActionRecognizer(VideoModel):
     ) -> _Read:
         """Everything before a split: regions, prompts, graph and scores of the whole graph."""
         regions = self.spatial_graph(tokens, grid, boxes)
+        nuisance = _exactly(regions.nuisance_code, self.kept_nuisance)
+        regions = replace(regions, nuisance_code=nuisance)
         codes, share = regions.action_code, regions.action_share.unsqueeze(-1)
         prompts = self.dynamic_prompts(regions, heard)
         guides = self._heard(regions, self.dynamic_prompts.guide(codes, prompts.prompts))
@@ -308,7 +320,8 @@ class ActionRecognizer(VideoModel):
         refined = self.graph_prompt_gnn(
             guided, prompts.prompts, regions.adjacency, mask=regions.mask, acts=regions.acts
         )
-        refined = replace(refined, action_code=guided + share * (refined.action_code - guided))
+        action = guided + share * (refined.action_code - guided)
+        refined = replace(refined, action_code=_exactly(action, self.kept_action))
         # The refined prompts guide the refined nodes; fusion has happened already.
         last = self.dynamic_prompts.guide(refined.action_code, refined.prompts)
         last = self._heard(regions, last)
@@ -332,6 +345,12 @@ class ActionRecognizer(VideoModel):
             "dynamic_prompts": guided.logits,
             "graph_prompt_gnn": made.scores.logits,
         }
+
+
+def _exactly(codes: Tensor, kept: Tensor) -> Tensor:
+    """``codes @ kept``, not in the precision of a training."""
+    with torch.autocast(codes.device.type, enabled=False):
+        return codes.to(kept) @ kept
 
 
 @dataclass(frozen=True)

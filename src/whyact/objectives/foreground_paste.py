@@ -20,6 +20,24 @@ GAP_WIDTH = 0.05, 0.15
 """Width of a gap, as a share of the frame's."""
 
 
+def usable_rows(mask: Tensor) -> Tensor:
+    """Rows (n,) of masks (B, T, H, W) that are neither nearly empty nor most of the frame."""
+    area = mask.mean((1, 2, 3))
+    return ((area > MIN_AREA) & (area < MAX_AREA)).nonzero().flatten()
+
+
+def backgrounds(batch: Batch, mask: Tensor, *, known: bool = True) -> Tensor:
+    """What is behind the actors of clips, (B, 3, T, H, W).
+
+    Args:
+        mask: (B, T, H, W) of the actors. known: take the batch's own backgrounds where it has any.
+    """
+    if batch.background is not None and known:
+        return batch.background
+    rim = max(1, round(min(batch.video.shape[-2:]) / 32))
+    return remove_actor(batch.video, mask, dilation=rim)
+
+
 class ForegroundPaste(Objective):
     """Cross-entropy on clips whose actor stands in front of another clip's background.
 
@@ -71,8 +89,7 @@ class ForegroundPaste(Objective):
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """``pasted``: label and masks of the actor's clip, scene of the background's clip."""
         mask = self._masks(batch)
-        area = mask.mean((1, 2, 3)).cpu()
-        usable = ((area > MIN_AREA) & (area < MAX_AREA)).nonzero().flatten()
+        usable = usable_rows(mask).cpu()
         wanted = len(draw_rows(len(batch), self.share, generator))
         order = torch.randperm(len(usable), generator=generator)
         rows = usable[order[:wanted]] if len(usable) > 1 else usable[:0]
@@ -81,11 +98,7 @@ class ForegroundPaste(Objective):
         kept = batch.rows(rows)
         if len(rows) == 0:
             return {"pasted": View(kept, rows, partners)}
-        rim = max(1, round(min(batch.video.shape[-2:]) / 32))
-        if batch.background is not None and self.mask == "motion":
-            behind = batch.background[partners]
-        else:
-            behind = remove_actor(batch.video[partners], mask[partners], dilation=rim)
+        behind = backgrounds(batch.rows(partners), mask[partners], known=self.mask == "motion")
         kept, actor = self._disturbed(kept, mask[rows], generator)
         video = paste_foreground(kept.video, actor, behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])

@@ -171,7 +171,8 @@ def _write_json(file: Path, value: object) -> None:
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed_everything(config.seed)
     objectives = _objectives(config)
-    moving, device = objectives.needs_foreground, accelerator.device
+    moving = objectives.needs_foreground or _erases(config)
+    device = accelerator.device
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():
         dataset = _dataset(config, config.data.train, True, moving)
@@ -193,12 +194,23 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     )  # fmt: skip
 
 
+def _erases(config: Config) -> bool:
+    return config.training.erase_above < 1 and config.model.type == "whyact"
+
+
 def _objectives(config: Config) -> ObjectiveSet:
     """The objectives of a config, if everything that they need is there."""
     objectives = build_objectives(config.objectives, config.objective_settings)
+    source = config.data.motion.source
     if config.training.cache_tokens:
         objectives.refuse_views(
             "training.cache_tokens trains on stored tokens", "training.cache_tokens to 0"
+        )
+    boxes = config.model.spatial_graph.type == "boxes"
+    if _erases(config) and (config.training.cache_tokens or source != "none" or boxes):
+        raise WhyactError(
+            "training.erase_above makes new pixels, so it goes with neither training.cache_tokens "
+            "nor data.motion.source nor boxes; set it to 1."
         )
     if config.objectives.bottleneck and not (
         config.model.code_noise and config.model.type == "whyact"
@@ -208,7 +220,6 @@ def _objectives(config: Config) -> ObjectiveSet:
             "model.code_noise a value above 0, such as 1.0, with model.type whyact, or set "
             "objectives.bottleneck to 0."
         )
-    source = config.data.motion.source
     if source not in ("none", "difference"):
         objectives.refuse_views(
             f"data.motion.source '{source}' has no flow for new pixels",

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -23,9 +23,10 @@ from whyact.config import Config
 from whyact.data.balance import balance_weights
 from whyact.data.loader import Loader, epoch_batches
 from whyact.data.protocol import ClipDataset
-from whyact.models.recognizer import VideoModel
+from whyact.models.recognizer import ActionRecognizer, VideoModel
 from whyact.objectives.set import ObjectiveSet
 from whyact.training.checkpoint import load_state, save_checkpoint
+from whyact.training.erasure import CLIPS, erase_swaps
 from whyact.training.seeding import derive, seed_everything
 from whyact.training.setup import (
     attach_networks,
@@ -301,6 +302,7 @@ class Loop:
         if p.epoch == s.epochs or (s.eval_every and p.epoch % s.eval_every == 0):
             # Batch statistics are the first process' own, so the others take its word.
             main = self.accelerator.is_main_process
+            self._erase()
             scores = self.validate(self.wrap(self.evaluated)) if main else {}
             scores = broadcast_object_list([scores])[0]
             values.update({f"val/{k}": v for k, v in scores.items()})
@@ -322,6 +324,19 @@ class Loop:
         if improved:
             self.save("best")
         self.save("last")
+
+    def _erase(self) -> None:
+        """Erase from the codes of what is evaluated what swaps change in them."""
+        model, above = self.evaluated, self.settings.erase_above
+        if above >= 1 or not isinstance(model, ActionRecognizer):
+            return
+        device = self.accelerator.device
+        generator = torch.Generator().manual_seed(derive(self.config.seed, "erase"))
+        rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
+        batches = [[(i, 0) for i in part.tolist()] for part in rows.split(self.batch_size)]
+        erase_swaps(model, (batch.to(device) for batch in self.loader(batches)), above)
+        for kept in (model.kept_action, model.kept_nuisance):  # alike to the last digit
+            kept.copy_(broadcast(kept))
 
     def _count_time(self) -> None:
         now = time.monotonic()

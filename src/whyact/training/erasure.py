@@ -1,0 +1,72 @@
+"""Erase from the codes what swapped actors and backgrounds change in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from whyact.models.recognizer import ActionRecognizer
+from whyact.objectives.foreground_paste import backgrounds, usable_rows
+from whyact.ops.erasure import erasing
+from whyact.ops.paste import paste_foreground
+from whyact.types import Batch, WhyactError
+
+CLIPS = 1200
+"""Of the training split, each of which is seen before two other backgrounds."""
+
+
+@torch.no_grad()
+def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float) -> None:
+    """Set what a model erases from its codes (`whyact.ops.erasure.erasing`).
+
+    Every actor is pasted before the backgrounds of two other clips. What differs between the two
+    action codes is nuisance, as the actor is the same; what differs between the nuisance codes of
+    two actors before one background is action. No labels are read, and no true masks.
+
+    Args:
+        model: whose former erasure is forgotten; its mode is kept. batches: clips on its device,
+            with foreground. above: of `erasing`.
+
+    Raises:
+        WhyactError: too few clips with an actor that moves.
+    """
+    training = model.training
+    model.eval().erase()
+    codes: list[list[Tensor]] = [[], [], [], []]
+    for batch in batches:
+        pairs = _swapped(model, batch)
+        for kept, made in zip(codes, pairs, strict=True):
+            kept.append(made)
+    model.train(training)
+    found = [torch.cat(c) if c else torch.zeros(0, 1) for c in codes]
+    width = found[0].shape[1]
+    if len(found[0]) < 2 * width:
+        raise WhyactError(
+            f"training.erase_above compares codes of {width} features before swapped backgrounds "
+            f"and needs {2 * width} clips with an actor that moves, but {len(found[0])} of the "
+            "training split have one; set it to 1."
+        )
+    model.erase(erasing(found[0], found[1], above=above), erasing(found[2], found[3], above=above))
+
+
+def _swapped(model: ActionRecognizer, batch: Batch) -> list[Tensor]:
+    """Action codes of each actor before two backgrounds, nuisance codes of two actors before each.
+
+    Two of each, (n, C), for the n clips whose actor can be pasted; none where that is fewer than 3.
+    """
+    assert batch.foreground is not None
+    rows = usable_rows(batch.foreground)
+    if len(rows) < 3:
+        return []
+    clips = batch.rows(rows)
+    assert clips.foreground is not None
+    behind = backgrounds(clips, clips.foreground)
+    action, nuisance = [], []
+    for turn in (1, 2):
+        output = model(paste_foreground(clips.video, clips.foreground, behind.roll(-turn, 0)))
+        action.append(output.mean_code(output.action_code))
+        nuisance.append(output.mean_code(output.nuisance_code))
+    # Background i is behind actor i - 1 at the first turn, and behind i - 2 at the second.
+    return [*action, nuisance[0].roll(1, 0), nuisance[1].roll(2, 0)]

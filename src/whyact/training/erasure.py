@@ -36,8 +36,7 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
     model.eval().erase()
     codes: list[list[Tensor]] = [[], [], [], []]
     for batch in batches:
-        pairs = _swapped(model, batch)
-        for kept, made in zip(codes, pairs, strict=True):
+        for kept, made in zip(codes, _swapped(model, batch), strict=False):  # or there are none
             kept.append(made)
     model.train(training)
     found = [torch.cat(c) if c else torch.zeros(0, 1) for c in codes]

@@ -120,7 +120,8 @@ def test_help_of_a_command_names_defaults_once(capsys):
         main(["evaluate", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "of each split, at most; default: 200, and all with --localise" in shown
-    assert "of --clips, for metrics that explain again (default: 50)" in shown
+    assert "of --clips, for metrics that explain again; default: 50 --workers" in shown
+    assert "torch device, e.g. cuda (default: cpu)" in shown
     assert "default: data.test of the config --output" in shown
 
 

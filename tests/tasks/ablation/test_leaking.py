@@ -35,7 +35,7 @@ def test_hits_of_held_out_clips_less_the_floor(tmp_path):
     assert set(rows) == {
         f"{q}_{probe}" for q in found["floors"] for probe in ("linear", "mlp")
     }  # fmt: skip
-    assert len(found["ids"]) == 30 and set(found["floors"]) == {
+    assert len(found["ids"]) == 225 and set(found["floors"]) == {
         "scene_in_action", "action_in_nuisance", "scene_in_nuisance"
     }  # fmt: skip
     for name, values in rows.items():

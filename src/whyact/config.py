@@ -148,9 +148,9 @@ class TrainingConfig:
         threads: torch threads; 0 leaves the default.
         cache_tokens: compute a frozen backbone's tokens once for this many augmented views of
             each training clip, and train the modules on them; 0 is off.
-        erase_above: at each validation, directions of the codes are erased of whose variance more
-            than this share comes from what does not belong there, as swapped backgrounds and actors
-            show (`whyact.training.erasure.erase_swaps`); 1 is off, and baselines have no codes.
+        erase_above: in what is validated and saved, directions of the codes are erased of whose
+            variance more than this share comes from what does not belong there, as swapped
+            backgrounds and actors show (`whyact.training.erasure.erase_swaps`); 1 is off, and baselines have no codes.
         start: a run, or a checkpoint, whose weights the model starts from, where it has any of the
             same name and size; from random ones if empty.
     """

@@ -51,7 +51,7 @@ def tiny(root: Path) -> list[str]:
         "--data.transform.short_side", "32", "--data.backdrop.clips", "16",
         "--data.backdrop.eval_clips", str(CLIPS), "--model.backbone.width", "16",
         "--model.spatial_graph.regions", "3", "--training.epochs", "1",
-        "--training.batch_size", "8", "--training.device", "cpu", "--training.erase_above", "1",
+        "--training.batch_size", "8", "--training.device", "cpu",
     ]  # fmt: skip
 
 

@@ -194,6 +194,8 @@ class Loop:
         p, s = self.progress, self.settings
         batches = self._batches(p.epoch)[p.micro :]
         self.network.train()
+        if s.erase_above < 1 and isinstance(self.model, ActionRecognizer):
+            self.model.erase()  # what was evaluated was erased; training goes on with all of it
         done = p.micro // self.steps_per_update
         sums = {k: torch.tensor(v * done) for k, v in p.terms.items()}
 

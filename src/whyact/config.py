@@ -150,7 +150,8 @@ class TrainingConfig:
             each training clip, and train the modules on them; 0 is off.
         erase_above: in what is validated and saved, directions of the codes are erased of whose
             variance more than this share comes from what does not belong there, as swapped
-            backgrounds and actors show (`whyact.training.erasure.erase_swaps`); 1 is off, and baselines have no codes.
+            backgrounds and actors show (`whyact.training.erasure.erase_swaps`); 1 is off, and
+            baselines have no codes.
         start: a run, or a checkpoint, whose weights the model starts from, where it has any of the
             same name and size; from random ones if empty.
     """

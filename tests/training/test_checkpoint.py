@@ -117,6 +117,20 @@ def test_a_model_starts_from_what_fits_and_with_its_own_classifier_for_other_cla
                 assert torch.equal(made[name], source[name]), name
 
 
+def test_a_start_from_a_model_with_an_erasure_has_none(tmp_path):
+    config = toy_config()
+    model = build_model(config.model, classes=3, scenes=2, seed=0)
+    model.erase(torch.zeros(64, 64), torch.zeros(64, 64))
+    save_checkpoint(
+        tmp_path / "last", weights=model.state_dict(), config=config, classes=CLASSES,
+        scenes=("x", "y"), state={},
+    )  # fmt: skip
+    fresh = build_model(config.model, classes=3, scenes=2, seed=7)
+    start_from(fresh, tmp_path / "last", CLASSES, ("x", "y"))
+    assert torch.equal(fresh.kept_action, torch.eye(64))
+    assert torch.equal(fresh.head.classify.weight, model.head.classify.weight)
+
+
 def test_a_start_without_anything_that_fits_is_refused(tmp_path):
     write(tmp_path)
     with pytest.raises(WhyactError, match="no weight has the name and size"):

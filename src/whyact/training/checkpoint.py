@@ -175,13 +175,15 @@ def start_from(
 ) -> None:
     """Give a model the weights of a checkpoint where both have one of that name and shape.
 
-    What belongs to classes or scenes is left as it is where the checkpoint knows others.
+    What belongs to classes or scenes is left as it is where the checkpoint knows others, and
+    nothing is erased from the codes (`whyact.training.erasure`), as they are to be learnt anew.
 
     Raises:
         WhyactError: none fits.
     """
     _, known, seen = read_metadata(folder)
-    others: tuple[str, ...] = () if known == tuple(classes) else OF_CLASSES
+    others: tuple[str, ...] = ("kept_",)
+    others += () if known == tuple(classes) else OF_CLASSES
     others += () if seen == tuple(scenes) else OF_SCENES
     own = model.state_dict()
     fitting = {

@@ -117,6 +117,12 @@ def test_some_variants_now_and_the_others_later(tmp_path, ran):
     found = ablate(config, grid=path, output=out, only=["good"])
     assert ran == ["good/seed_1", "good/seed_2", "latency"]
     assert "| good |" in found.text and "| late |" in found.text
+    ran.clear()
+    config.data.test = ["test", "train"]  # another split is scored, and nothing trained again
+    log = (out / "good/seed_1/metrics.jsonl").read_text()
+    found = ablate(config, grid=path, output=out, only=["good"])
+    assert "good/seed_1" in ran and (out / "good/seed_1/metrics.jsonl").read_text() == log
+    assert "| train |" in found.text.splitlines()[2]
     with pytest.raises(WhyactError, match="Did you mean 'late'"):
         ablate(config, grid=path, output=out, only=["lat"])
 

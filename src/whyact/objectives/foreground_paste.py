@@ -26,16 +26,16 @@ def usable_rows(mask: Tensor) -> Tensor:
     return ((area > MIN_AREA) & (area < MAX_AREA)).nonzero().flatten()
 
 
-def backgrounds(batch: Batch, mask: Tensor, *, known: bool = True) -> Tensor:
-    """What is behind the actors of clips, (B, 3, T, H, W).
+def backgrounds(batch: Batch, mask: Tensor, rows: Tensor, *, known: bool = True) -> Tensor:
+    """What is behind the actors of the clips in rows (n,), (n, 3, T, H, W).
 
     Args:
         mask: (B, T, H, W) of the actors. known: take the batch's own backgrounds where it has any.
     """
     if batch.background is not None and known:
-        return batch.background
+        return batch.background[rows]
     rim = max(1, round(min(batch.video.shape[-2:]) / 32))
-    return remove_actor(batch.video, mask, dilation=rim)
+    return remove_actor(batch.video[rows], mask[rows], dilation=rim)
 
 
 class ForegroundPaste(Objective):
@@ -98,7 +98,7 @@ class ForegroundPaste(Objective):
         kept = batch.rows(rows)
         if len(rows) == 0:
             return {"pasted": View(kept, rows, partners)}
-        behind = backgrounds(batch.rows(partners), mask[partners], known=self.mask == "motion")
+        behind = backgrounds(batch, mask, partners, known=self.mask == "motion")
         kept, actor = self._disturbed(kept, mask[rows], generator)
         video = paste_foreground(kept.video, actor, behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])

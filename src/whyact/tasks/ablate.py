@@ -30,7 +30,7 @@ from whyact.tasks.ablation.matching import (
     shadow_model,
 )
 from whyact.tasks.ablation.table import Variant, matched_name, tabulate
-from whyact.tasks.ablation.worker import COSTS, LATENCY, SCORED, explained, probed
+from whyact.tasks.ablation.worker import COSTS, LATENCY, explained, probed, scored
 from whyact.tasks.train import finished
 from whyact.training.record import environment
 from whyact.types import WhyactError
@@ -228,7 +228,8 @@ def _measured(run: _Run, plan: Grid) -> bool:
     explain = _explain(run, plan)
     return (
         bool(finished(run.config))
-        and all((run.folder / name).is_file() for name in (COSTS, SCORED))
+        and (run.folder / COSTS).is_file()
+        and scored(run.folder, run.config.data.test)
         and (explain is None or bool(explained(run.folder, explain)))
         and (not plan.probe or probed(run.folder, plan.probe))
     )

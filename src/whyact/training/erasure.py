@@ -59,12 +59,11 @@ def _swapped(model: ActionRecognizer, batch: Batch) -> list[Tensor]:
     rows = usable_rows(batch.foreground)
     if len(rows) < 3:
         return []
-    clips = batch.rows(rows)
-    assert clips.foreground is not None
-    behind = backgrounds(clips, clips.foreground)
+    video, mask = batch.video[rows], batch.foreground[rows]
+    behind = backgrounds(batch, batch.foreground, rows)
     action, nuisance = [], []
     for turn in (1, 2):
-        output = model(paste_foreground(clips.video, clips.foreground, behind.roll(-turn, 0)))
+        output = model(paste_foreground(video, mask, behind.roll(-turn, 0)))
         action.append(output.mean_code(output.action_code))
         nuisance.append(output.mean_code(output.nuisance_code))
     # Background i is behind actor i - 1 at the first turn, and behind i - 2 at the second.

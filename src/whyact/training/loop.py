@@ -194,8 +194,8 @@ class Loop:
         p, s = self.progress, self.settings
         batches = self._batches(p.epoch)[p.micro :]
         self.network.train()
-        if s.erase_above < 1 and isinstance(self.model, ActionRecognizer):
-            self.model.erase()  # what was evaluated was erased; training goes on with all of it
+        if (model := self._erased()) is not None:
+            model.erase()  # what was evaluated was erased; training goes on with all of it
         done = p.micro // self.steps_per_update
         sums = {k: torch.tensor(v * done) for k, v in p.terms.items()}
 
@@ -327,16 +327,23 @@ class Loop:
             self.save("best")
         self.save("last")
 
+    def _erased(self) -> ActionRecognizer | None:
+        """What is evaluated, if its codes are to be erased; baselines have none."""
+        model = self.evaluated
+        wanted = self.settings.erase_above < 1 and isinstance(model, ActionRecognizer)
+        return cast(ActionRecognizer, model) if wanted else None
+
     def _erase(self) -> None:
         """Erase from the codes of what is evaluated what swaps change in them."""
-        model, above = self.evaluated, self.settings.erase_above
-        if above >= 1 or not isinstance(model, ActionRecognizer):
+        if (model := self._erased()) is None:
             return
         device = self.accelerator.device
         generator = torch.Generator().manual_seed(derive(self.config.seed, "erase"))
         rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
         batches = [[(i, 0) for i in part.tolist()] for part in rows.split(self.batch_size)]
-        erase_swaps(model, (batch.to(device) for batch in self.loader(batches)), above)
+        erase_swaps(
+            model, (batch.to(device) for batch in self.loader(batches)), self.settings.erase_above
+        )
         for kept in (model.kept_action, model.kept_nuisance):  # alike to the last digit
             kept.copy_(broadcast(kept))
 

@@ -64,12 +64,18 @@ def run(
         # A run that was trained before has no peak of its own in this process.
         costs["training_bytes"] = peak_memory(device) if trained else None
         write_json(folder / COSTS, costs)
-    if not (folder / SCORED).is_file():
+    if not scored(folder, settings.data.test):
         write_json(folder / SCORED, score_run(folder, settings.data.test))
     if explain is not None and not explained(folder, explain):
         write_json(folder / EXPLAINED, explain_run(folder, **explain))
     if probe and not probed(folder, probe):
         write_json(folder / LEAKS, leak_run(folder, split=probe))
+
+
+def scored(folder: Path, splits: Sequence[str]) -> bool:
+    """Whether it is kept what the clips of these splits got."""
+    file = folder / SCORED
+    return file.is_file() and set(splits) <= set(json.loads(file.read_text(encoding="utf-8")))
 
 
 def probed(folder: Path, split: str) -> bool:

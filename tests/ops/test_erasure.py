@@ -34,6 +34,15 @@ def test_mixed_features_are_parted() -> None:
     torch.testing.assert_close(erase @ erase, erase, atol=1e-4, rtol=0)  # erased is erased
 
 
+def test_codes_are_rows() -> None:
+    """What is kept leans on the feature that is not: the map is oblique, and its sides differ."""
+    kept, changing = torch.tensor([[2.0, 2.0], [0.0, 1.0]])
+    first, second = (x @ torch.stack([kept, changing]) for x in pairs())
+    erase = erasing(first, second, above=0.5)
+    assert (changing @ erase).abs().max() < 0.05
+    assert ((kept @ erase) / kept - 1).abs().max() < 0.05
+
+
 def test_the_share_decides() -> None:
     g = torch.Generator().manual_seed(1)
     kept, one, other = torch.randn(3, 4000, 1, generator=g)

@@ -79,6 +79,7 @@ def test_resuming_gives_the_weights_of_a_run_never_stopped(tmp_path, stop):
 
     def start(name: str) -> Loop:
         networks = ("club", "gradient_reversal", "reconstruction", "prompt_alignment")
+        networks += ("whitened_consistency",)
         on = {"hsic": 0.5, "background_mix": 1.0, "swap_contrast": 1.0, "foreground_paste": 1.0}
         on |= dict.fromkeys((*networks, "bottleneck"), 0.1)
         config = toy_config(on, average=0.9, checkpoint_steps=1, device_batch_size=2, frozen=False)

@@ -102,12 +102,13 @@ class SwapConsistency(Objective):
         return (action + nuisance) / 2
 
 
-def relative_change(codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:
+def relative_change(codes: Tensor, origins: Tensor, wanted: Tensor, least: float = 0.0) -> Tensor:
     """Mean squared difference of codes (n, C) from rows ``wanted`` (n,) of ``origins`` (B, C).
 
-    Each feature's is over twice its variance among all of them.
+    Each feature's is over twice its variance among all of them, and ``least`` of the mean variance.
     """
     spread = torch.cat([origins, codes]).var(0, unbiased=False)
+    spread = spread + least * spread.mean()
     return ((codes - origins[wanted]).square().mean(0) / (2 * spread + 1e-6)).mean()
 
 

@@ -1,0 +1,96 @@
+"""No direction of a code may change when actors and backgrounds are swapped, however small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from whyact.objectives.base import Objective, View
+from whyact.objectives.codes import gather_rows
+from whyact.objectives.contrast import relative_change
+from whyact.types import ActionOutput, Batch, WhyactError
+
+DECAY = 0.98
+"""Of the running covariances, a step."""
+LEAST = 1e-4
+"""Variance of a direction, as a share of the mean one, below which it counts for less."""
+
+
+class WhitenedConsistency(Objective):
+    """`SwapConsistency`, along the principal directions of the codes in place of their features.
+
+    Features share their variance among them, and what leaks is a few percent of it: so a change
+    relative to features hardly sees it, and a linear probe, for which every direction counts alike,
+    reads it nearly as well. Here every direction counts alike too: the term is the mean over the
+    directions of the whitened code of the share of their variance that is between the two clips of
+    a pair, which is what `whyact.ops.erasure.erasing` erases, where it is above a half. Directions
+    come from running covariances of the codes, since a batch has fewer clips than a code features;
+    variances along them are the batch's, so that a code can't lower the term by shrinking.
+
+    It is worth less before the actor is found, as it wants all directions to keep still at once.
+
+    Args:
+        ramp: share of the training over which the term comes in; 0 has all of it from the start.
+    """
+
+    name = "whitened_consistency"
+    reads = ("foreground_paste",)
+
+    def __init__(self, *, ramp: float = 0.0) -> None:
+        if not 0 <= ramp <= 1:
+            raise WhyactError(f"whitened_consistency_ramp must be in [0, 1], got {ramp}.")
+        self.ramp = ramp
+        self.running: Covariances | None = None
+
+    def attach(self, example: ActionOutput) -> nn.Module:
+        """The running covariances of both codes, which no gradient trains."""
+        if example.nuisance_code.shape[-1] == 0:
+            raise WhyactError(
+                "objectives.whitened_consistency compares nuisance codes too, but the model has "
+                "none; take model.type: whyact, or set objectives.whitened_consistency to 0."
+            )
+        self.running = Covariances(example.action_code.shape[-1], example.nuisance_code.shape[-1])
+        return self.running
+
+    def loss(
+        self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
+    ) -> Tensor:
+        """Mean over pasted clips, directions and the two codes; 0 where there are none."""
+        assert self.running is not None, "attach comes first"
+        clip, pasted = outputs["clip"], outputs["foreground_paste.pasted"]
+        view = views["foreground_paste.pasted"]
+        action, nuisance = (
+            self._change(running, pasted.mean_code(of(pasted)), clip.mean_code(of(clip)), wanted)
+            for running, of, wanted in (
+                (self.running.action, lambda o: o.action_code, view.rows),
+                (self.running.nuisance, lambda o: o.nuisance_code, view.background),
+            )
+        )  # fmt: skip
+        share = min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
+        return share * (action + nuisance) / 2
+
+    @staticmethod
+    def _change(running: Tensor, codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:
+        """Update what is known of a code, and compare codes (n, C) with rows of origins (B, C)."""
+        with torch.autocast(codes.device.type, enabled=False):
+            both = gather_rows(torch.cat([origins, codes]).detach())
+            both = both - both.mean(0)
+            running.lerp_(both.T @ both / len(both), 1 - DECAY)
+            if len(wanted) == 0:
+                return codes.sum()
+            _, directions = torch.linalg.eigh(running)
+            return relative_change(codes @ directions, origins @ directions, wanted, least=LEAST)
+
+
+class Covariances(nn.Module):
+    """Running covariances (C, C) of both codes; their scale says nothing, as they begin at 0."""
+
+    action: Tensor
+    nuisance: Tensor
+
+    def __init__(self, action: int, nuisance: int) -> None:
+        super().__init__()
+        self.register_buffer("action", torch.zeros(action, action))
+        self.register_buffer("nuisance", torch.zeros(nuisance, nuisance))

@@ -1,0 +1,77 @@
+"""Changes along directions, by hand: actors along (1, 1) by 10, what leaks along (1, -1) by 1."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.objectives.test_contrast import output
+from tests.toys import toy_batch, toy_output
+
+from whyact.objectives.base import View
+from whyact.objectives.contrast import SwapConsistency
+from whyact.objectives.whitened_consistency import WhitenedConsistency
+from whyact.types import Batch, WhyactError
+
+SIGNS = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+TURN = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+ROWS = torch.arange(4)
+
+
+def codes(leak: float, scale: float = 1.0) -> list[list[float]]:
+    """Actions ±10 and leaks ±``leak``, each with each; times ``scale``."""
+    return (scale * (SIGNS * torch.tensor([10.0, leak])) @ TURN).tolist()
+
+
+def loss(objective, pasted, clip=None, batch: Batch | None = None, rows=ROWS):
+    clip, batch = clip or output(codes(1), codes(1)), batch or toy_batch(4)
+    if isinstance(objective, WhitenedConsistency) and objective.running is None:
+        objective.attach(clip)
+    return objective.loss(
+        {"clip": clip, "foreground_paste.pasted": pasted}, batch,
+        {"foreground_paste.pasted": View(batch.rows(rows), rows, rows)},
+    )  # fmt: skip
+
+
+def test_a_small_leak_counts_as_much_as_the_action():
+    """The leak turns round in every pair: its change of 2 squared over twice its variance is 2, and
+    that of the action is 0; so the mean of the two directions is 1, and the nuisance code has 0."""
+    pasted = output(codes(-1), codes(1))
+    change = loss(WhitenedConsistency(), pasted)
+    assert change.item() == pytest.approx(0.5, rel=0.01)
+    # To features it is 2 of twice 50.5.
+    assert loss(SwapConsistency(), pasted).item() == pytest.approx(2 / 101 / 2, rel=1e-4)
+    change.backward()
+    assert pasted.action_code.grad.abs().sum() > 0
+
+
+def test_the_nuisance_code_has_the_other_half_and_scale_does_not_count():
+    small = output(codes(1, 0.1), codes(1, 0.1))
+    there = output(codes(1, 0.1), codes(-1, 0.1))
+    assert loss(WhitenedConsistency(), there, small).item() == pytest.approx(0.5, rel=0.01)
+    assert loss(WhitenedConsistency(), output(codes(1), codes(1))).item() == pytest.approx(0)
+
+
+def test_directions_are_those_of_all_steps():
+    """One batch that varies along one line only does not make it the only direction."""
+    objective = WhitenedConsistency()
+    loss(objective, output(codes(1), codes(1)))
+    line = output([[1.0, 0.0], [2.0, 0.0]], [[1.0, 0.0], [2.0, 0.0]])
+    loss(objective, line, line, toy_batch(2), rows=torch.arange(2))
+    _, directions = torch.linalg.eigh(objective.running.action)
+    assert directions[:, -1].abs().tolist() == pytest.approx([0.5**0.5] * 2, abs=0.01)
+
+
+def test_ramp_and_nothing_pasted():
+    half = replace(toy_batch(4), progress=0.25)
+    pasted = output(codes(-1), codes(1))
+    assert loss(WhitenedConsistency(ramp=0.5), pasted, batch=half).item() == pytest.approx(
+        0.25, rel=0.01
+    )
+    none = torch.zeros(0, dtype=torch.int64)
+    nothing = loss(WhitenedConsistency(), pasted.rows(0, 0), rows=none)
+    assert nothing.item() == 0
+    nothing.backward()
+    with pytest.raises(WhyactError, match=r"whitened_consistency_ramp must be in \[0, 1\], got 2"):
+        WhitenedConsistency(ramp=2)
+    with pytest.raises(WhyactError, match="compares nuisance codes too, but the model has none"):
+        WhitenedConsistency().attach(replace(toy_output(2), nuisance_code=torch.zeros(2, 1, 1, 0)))

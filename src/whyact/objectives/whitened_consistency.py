@@ -29,6 +29,9 @@ class WhitenedConsistency(Objective):
     come from running covariances of the codes, since a batch has fewer clips than a code features;
     variances along them are the batch's, so that a code can't lower the term by shrinking.
 
+    Source: the whitened distance of positive pairs of W-MSE (Ermolov et al., ICML 2021).
+    Deviations: pasted clips in place of augmented ones, running directions, and labels beside it.
+
     It is worth less before the actor is found, as it wants all directions to keep still at once.
 
     Args:

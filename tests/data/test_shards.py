@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import shutil
+import tarfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,8 +17,9 @@ from tests.data import miniatures
 from whyact.cli import main
 from whyact.config import Config
 from whyact.data.builders import build_dataset
+from whyact.data.errors import VideoError
 from whyact.data.loader import epoch_batches, view_batches
-from whyact.data.shards import INDEX, ShardStore
+from whyact.data.shards import INDEX, ShardStore, read_shards
 from whyact.tasks.data import shard_data
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.train import train
@@ -160,3 +164,33 @@ def test_wrong_uses_are_named(root: Path, shards: Path, tmp_path: Path, capsys) 
     assert main(["data", "shard", f"--out={tmp_path / 'cli'}", *flags]) == 1
     said = capsys.readouterr().out
     assert "train: 12 clips in 1 shards, 0 unreadable" in said and "test/2, 0.mp4" in said
+
+
+def test_shards_written_anew_are_unpacked_anew(shards: Path, tmp_path: Path) -> None:
+    away, scratch = tmp_path / "away", tmp_path / "scratch"
+    shutil.copytree(shards, away)
+    before = read_shards(root=str(away), annotations=str(scratch), split="val")
+    before.store.fetch(before.records[0].path)
+    index = json.loads((away / "val" / INDEX).read_text())
+    index["records"][0]["content"] = "another"
+    (away / "val" / INDEX).write_text(json.dumps(index))
+    after = read_shards(root=str(away), annotations=str(scratch), split="val")
+    assert before.records[0].path.exists() and not after.records[0].path.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.mp4", "/tmp/evil.mp4", "a/../../evil.mp4", ".hidden"])
+def test_shards_cannot_write_outside_their_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "set").mkdir()
+    with tarfile.open(tmp_path / "set" / "000000.tar", "w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"evil"))
+    store = ShardStore(base=str(tmp_path / "set"), scratch=tmp_path / "scratch", kept=2)
+    with pytest.raises(VideoError, match="which is no plain one"):
+        store.fetch(store.path(0, "evil.mp4"))
+    assert not (tmp_path / "evil.mp4").exists() and not list(tmp_path.rglob("evil*"))
+    tree = {"classes": ["a"], "multi_label": False, "flip_pairs": [], "shards": 1}
+    tree["records"] = [{"shard": 0, "path": name, "id": "x", "label": 0, "group": "x"}]
+    (tmp_path / "set" / INDEX).write_text(json.dumps(tree))
+    with pytest.raises(WhyactError, match="which is no plain one"):
+        read_shards(root=str(tmp_path), split="set")

@@ -193,3 +193,20 @@ def test_attention_comes_from_a_pass_of_its_own_in_evaluation_mode() -> None:
     assert modes == [(False, False), (True, True)] and model.calls == [6, 6 + 3]
     assert model.training
     total.backward()
+
+
+def test_pixels_are_made_in_full_precision_under_autocast(monkeypatch) -> None:
+    """GPUs refuse to solve with operands of two precisions, which autocast would give."""
+    kinds, solve = [], torch.linalg.solve
+
+    def spy(a, b):
+        kinds.append((a.dtype, b.dtype))
+        return solve(a, b)
+
+    monkeypatch.setattr(torch.linalg, "solve", spy)
+    objectives = build_objectives(ObjectivesConfig(foreground_paste=1.0), ObjectiveSettings())
+    batch = replace(batch_of(), foreground=None, background=None)
+    with torch.autocast("cpu", torch.bfloat16):
+        ready = objectives.prepare(batch)
+        objectives.views(ready, torch.Generator().manual_seed(0))
+    assert kinds and set(kinds) == {(torch.float32, torch.float32)}

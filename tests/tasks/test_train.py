@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tests.tasks.tiny import CLASSES, same_weights, tiny_config, write_clip, write_folder
 
+from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
 from whyact.data.protocol import label_map_hash
@@ -322,3 +323,24 @@ def test_sets_with_fewer_sequences_are_pooled_or_refused_at_once(tmp_path):
         assert train(config).scores["pooled"]["clips"] == 4
     except WhyactError:
         assert not (tmp_path / "runs").exists()
+
+
+def test_a_fold_is_scored_by_its_own_model_or_not_at_all(crossed, tmp_path):
+    """Models of folds 0 and 2 are not those of folds 0 and 1, whose clips they were trained on."""
+    root, _, result = crossed
+    part = tmp_path / "part"
+    shutil.copytree(result.folder, part)
+    shutil.rmtree(part / "fold_1" / "checkpoints")
+    with pytest.raises(WhyactError, match="part has no model of fold 1: train the rest"):
+        evaluate(part, data=tiny_config(root, tmp_path, **CROSS))
+
+
+def test_clips_that_are_trained_on_neither_select_nor_test(clips, tmp_path):
+    def tiny(**changes: object) -> Config:
+        return tiny_config(clips, tmp_path, **changes)
+
+    with pytest.raises(WhyactError, match="top1' would choose by clips that are trained on: 6 of"):
+        train(tiny(data__train="val"))
+    with pytest.raises(WhyactError, match=r"6 clips of data\.test 'test' are in data\.train"):
+        train(tiny(data__train="test"))
+    assert train(tiny(data__train="val", training__select="last")).scores

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
 from whyact.config import BalanceConfig, TrainingConfig
+from whyact.data.loader import collate_items
 from whyact.training.checkpoint import load_state
 from whyact.training.loop import Loop
 from whyact.training.setup import cosine_with_warmup, make_accelerator
@@ -122,6 +124,32 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     whole = toy_loop(tmp_path / "whole", config)
     whole.run()
     assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_process_without_a_readable_clip_stands_in(tmp_path):
+    """Clips one at a time: what one process cannot read, the other two thirds of a step make up."""
+    loop = toy_loop(tmp_path, toy_config(device_batch_size=1), ToyClips(broken=(0, 1)))
+    batches = [collate_items([(i, loop.dataset[i, 0])]) for i in range(4)]
+
+    class Two:  # of two processes, the first
+        num_processes, process_index, device = 2, 0, torch.device("cpu")
+
+        def gather(self, mine):
+            return torch.cat([mine, torch.tensor([1, 1])])
+
+        def __getattr__(self, name):
+            return getattr(loop_accelerator, name)
+
+    loop_accelerator, loop.accelerator = loop.accelerator, Two()
+    assert loop._weights([batches[0], batches[3]]) == [0, 2 / 3]
+    loop._backward = lambda batch, weight: seen.append((batch.ids, weight)) or {}
+    seen = []
+    loop.optimizer = SimpleNamespace(param_groups=[], step=lambda: None, zero_grad=lambda: None)
+    monkey = "whyact.training.loop.average_gradients"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monkey, lambda *_: None)
+        loop._update([batches[0], batches[3]])
+    assert seen == [(("toy/2",), 0), (("toy/3",), 2 / 3)]
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path):

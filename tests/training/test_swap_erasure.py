@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,15 @@ def test_nothing_erased_changes_no_digit_and_zero_stays_zero() -> None:
     nothing = model(x)
     assert not nothing.action_code.any() and not nothing.nuisance_code.any()
     torch.testing.assert_close(nothing.logits, nothing.bias.expand(2, -1))
+
+
+def test_clips_without_a_foreground_get_one_and_unreadable_batches_are_left_out() -> None:
+    """As those of video files, in which an actor moves before a background that stands."""
+    g = torch.Generator().manual_seed(1)
+    behind = torch.rand(24, 3, 1, 32, 32, generator=g).expand(-1, -1, 4, -1, -1).clone()
+    for t in range(4):
+        behind[:, :, t, 8:20, 4 + 5 * t : 12 + 5 * t] = torch.rand(24, 3, 1, 1, generator=g)
+    made = replace(batch(24), video=behind, foreground=None, background=None)
+    model = _Greys()
+    erase_swaps(model, [made, made.rows(torch.arange(0))], above=0.5)  # type: ignore[arg-type]
+    assert model.kept[0].shape == (2, 2)

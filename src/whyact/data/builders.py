@@ -37,6 +37,18 @@ def _backdrop(
             "data.boxes.table works on sets of video files; Backdrop's own boxes come with "
             "data.backdrop.boxes: true."
         )
+    unused = {
+        "transform.stretch": config.transform.stretch,
+        "transform.flip_pairs": config.transform.flip_pairs,
+        "transform.other_scene": config.transform.other_scene,
+        "clip.tempo_jitter": config.clip.tempo_jitter, "fold": max(0, config.fold),
+    }  # fmt: skip
+    for name, value in unused.items():
+        if value:
+            raise WhyactError(
+                f"data.{name} is {value}, which has no effect on Backdrop's clips: they are made "
+                "as they are seen. Leave it at its default."
+            )
     if split not in SPLITS:
         raise WhyactError(f"Backdrop has no split '{split}'; choose from {list(SPLITS)}.")
     return load_backdrop(
@@ -57,13 +69,15 @@ def transforms(
         pairs: classes that a flip swaps by the set's own account, besides the config's.
     """
     t = config.transform
+    # Backdrop's clips are made at that size and seen whole, so files are too.
+    short_side = t.size if config.type == "backdrop" else t.short_side
     train = TrainTransform(
-        short_side=t.short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
+        short_side=short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
         min_area=t.min_area, flip=t.flip, classes=classes, color_jitter=t.color_jitter,
         flip_pairs=[*pairs, *((a, b) for a, b in t.flip_pairs)], other_scene=t.other_scene,
     )  # fmt: skip
     return train, TestTransform(
-        short_side=t.short_side,
+        short_side=short_side,
         stretch=t.stretch,
         size=t.size,
         crops=views_of(config.protocol).crops,
@@ -136,6 +150,6 @@ def build_dataset(
     if config.join < 1:
         raise WhyactError(f"data.join must be at least 1, got {config.join}.")
     return JoinedDataset(
-        source=made, count=config.join, train=train, seed=seed, axis=config.join_axis,
-        within=config.join_within,
+        source=made, count=config.join, train=train, seed=seed if train else 0,
+        axis=config.join_axis, within=config.join_within,
     )  # fmt: skip

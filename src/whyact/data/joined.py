@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -70,12 +71,12 @@ class JoinedDataset:
         """Name of those that clip ``index`` may be joined with."""
         return f"group '{self.groups[index]}'" if self.within else "the split"
 
-    @property
+    @cached_property
     def ids(self) -> Sequence[str]:
         """Those of the joined clips, with a plus between them."""
         return ["+".join(self.names[i] for i in self.members(n)) for n in range(len(self))]
 
-    @property
+    @cached_property
     def labels(self) -> Sequence[int | tuple[int, ...]]:
         """Actions in the order of their appearance."""
         return [tuple(self.single[i] for i in self.members(n)) for n in range(len(self))]

@@ -117,6 +117,13 @@ def _files(path: Path) -> tuple[dict[str, Path], str]:
         return {}, str(error)
 
 
+def _plain(name: str) -> str:
+    """A name that cannot lead out of its folder, as all that `write_shards` writes are."""
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise WhyactError(f"a shard or its index has the name {name!r}, which is no plain one.")
+    return name
+
+
 class ShardStore:
     """Unpacks shards into a local folder when a clip of them is asked for.
 
@@ -155,7 +162,7 @@ class ShardStore:
         try:
             with _library("fsspec").open(url, "rb") as opened:
                 for file in tar_file_iterator(opened):
-                    key, _, name = file["fname"].partition(".")
+                    key, _, name = _plain(file["fname"]).partition(".")
                     frames = name.count(".") > 0  # img_00001.jpg: one of a folder
                     target = part / key / name if frames else part / f"{key}.{name}"
                     target.parent.mkdir(exist_ok=True)
@@ -194,18 +201,19 @@ def read_shards(
     base = f"{root.rstrip('/')}/{split}"
     try:
         with _library("fsspec").open(f"{base}/{INDEX}", "rb") as opened:
-            tree = json.loads(opened.read())
+            index = opened.read()
+        tree = json.loads(index)
     except (OSError, ValueError) as error:
         raise WhyactError(
             f"{base}/{INDEX}: no index of shards there ({error}); write it with whyact data shard."
         ) from error
-    name = "whyact-shards-" + hashlib.sha256(base.encode()).hexdigest()[:12]
+    name = "whyact-shards-" + hashlib.sha256(base.encode() + index).hexdigest()[:12]
     local = Path(annotations or tempfile.gettempdir())
     store = ShardStore(base=base, scratch=local / name, kept=kept)
     records = []
     for row in tree["records"]:
         label = tuple(row["label"]) if isinstance(row["label"], list) else row["label"]
-        path = store.path(row["shard"], row["path"])
+        path = store.path(row["shard"], _plain(row["path"]))
         records.append(Record(path, row["id"], label, row["group"], row["content"]))
     pairs = tuple((a, b) for a, b in tree["flip_pairs"])
     return Listing(

@@ -94,7 +94,8 @@ class ObjectiveSet:
         if len(batch) == 0:
             return batch
         if self.needs_foreground and batch.foreground is None:
-            batch = replace(batch, foreground=foreground(batch.video))
+            with _exactly(batch):
+                batch = replace(batch, foreground=foreground(batch.video))
         if model is not None and any(o.needs_attention for o, _ in self.terms):
             training = model.training
             output = model.eval()(batch.streams)
@@ -104,7 +105,7 @@ class ObjectiveSet:
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
         """All objectives' views, named ``<objective>.<view>``."""
-        with torch.no_grad():
+        with torch.no_grad(), _exactly(batch):
             return {
                 f"{objective.name}.{name}": view
                 for objective, _ in self.terms
@@ -182,3 +183,8 @@ class ObjectiveSet:
             total = total + weight * values[objective.name]
             values.update(objective.measures(seen, batch, made, generator))
         return total, values, outputs["clip"]
+
+
+def _exactly(batch: Batch) -> torch.autocast:
+    """Pixels are made in full precision; linear algebra refuses a mixture on GPUs."""
+    return torch.autocast(batch.video.device.type, enabled=False)

@@ -13,6 +13,7 @@ import torch
 
 from whyact.config import Config
 from whyact.data.builders import build_dataset
+from whyact.data.catalog import folds
 from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
@@ -20,8 +21,15 @@ from whyact.metrics.background import background_robustness
 from whyact.tasks.asked import evaluate_asked
 from whyact.tasks.evaluation_record import read_predictions, write_record
 from whyact.tasks.folds import fold_runs, summarise
-from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
+from whyact.training.checkpoint import (
+    LoadedModel,
+    check_label_map,
+    find_checkpoint,
+    load_model,
+    read_metadata,
+)
 from whyact.training.predictions import Predictions, predict_dataset
+from whyact.types import WhyactError
 
 __all__ = ["evaluate", "read_predictions"]
 
@@ -60,7 +68,8 @@ def evaluate(
         clips; ``asked`` holds the scores by protocol where there are any.
 
     Raises:
-        WhyactError: no such checkpoint or split, or other classes than it was trained with.
+        WhyactError: no such checkpoint or split, other classes than it was trained with, or a fold
+            without a model.
     """
     if runs := fold_runs(checkpoint):
         return _evaluate_folds(
@@ -114,6 +123,13 @@ def _evaluate_folds(
     """Evaluate every fold's own model on its own part, and sum up each split."""
     rows: list[dict[str, dict[str, Any]]] = []
     places: list[Path] = []
+    trained, _, _ = read_metadata(find_checkpoint(runs[0]))
+    numbers = {int(run.name.removeprefix("fold_")) for run in runs}
+    if missing := sorted(set(range(folds((data or trained).data))) - numbers):
+        raise WhyactError(
+            f"{runs[0].parent} has no model of fold {', '.join(map(str, missing))}: train the rest "
+            f"with --resume, or evaluate the folds that are there one by one, as {runs[0]}."
+        )
     for fold, run in enumerate(runs):
         one = copy.deepcopy(data)
         if one is not None:

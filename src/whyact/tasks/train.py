@@ -263,14 +263,34 @@ def _dataset(config: Config, split: str, train: bool, foreground: bool = False) 
 def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -> None:
     """Find out before training, not after it, what is wrong with the other splits."""
     check_label_map(Path(f"data.val '{config.data.val}'"), dataset.classes, val.classes)
+    trained = _places(dataset)
+    if config.training.select != "last" and (shared := trained & _places(val)):
+        raise WhyactError(
+            f"training.select '{config.training.select}' would choose by clips that are trained "
+            f"on: {len(shared)} of data.val '{config.data.val}' are in data.train "
+            f"'{config.data.train}', e.g. {min(shared)}. Set data.train to fit where the set has "
+            "that split (the training list without val), or training.select to last."
+        )
     for split in config.data.test:
         test = _dataset(config, split, False)
         check_label_map(Path(f"data.test '{split}'"), dataset.classes, test.classes)
+        if shared := trained & _places(test):
+            raise WhyactError(
+                f"{len(shared)} clips of data.test '{split}' are in data.train "
+                f"'{config.data.train}' too, e.g. {min(shared)}; test on others."
+            )
         if list(test.ids) == list(val.ids) and test.fingerprint == val.fingerprint:
             raise WhyactError(
                 f"data.test '{split}' and data.val '{config.data.val}' are the same clips; a test "
                 "split never selects anything. Select on others, e.g. a part of the training set."
             )
+
+
+def _places(dataset: ClipDataset) -> set[str]:
+    """Files of a set of videos, which tell its clips apart across splits; else the clips' names."""
+    single = getattr(dataset, "source", dataset)  # of joined clips
+    listing = getattr(single, "listing", None)
+    return {str(r.path) for r in listing.records} if listing else set(single.ids)
 
 
 def _tokens(

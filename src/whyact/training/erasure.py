@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from whyact.models.recognizer import ActionRecognizer
 from whyact.objectives.foreground_paste import backgrounds, usable_rows
 from whyact.ops.erasure import erasing
+from whyact.ops.motion import foreground
 from whyact.ops.paste import paste_foreground
 from whyact.types import Batch, WhyactError
 
@@ -26,8 +28,8 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
     two actors before one background is action. No labels are read, and no true masks.
 
     Args:
-        model: whose former erasure is forgotten; its mode is kept. batches: clips on its device,
-            with foreground. above: of `erasing`.
+        model: whose former erasure is forgotten; its mode is kept. batches: clips on its device;
+            their foreground is found where they have none. above: of `erasing`.
 
     Raises:
         WhyactError: too few clips with an actor that moves.
@@ -36,6 +38,10 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
     model.eval().erase()
     codes: list[list[Tensor]] = [[], [], [], []]
     for batch in batches:
+        if len(batch) == 0:
+            continue
+        if batch.foreground is None:
+            batch = replace(batch, foreground=foreground(batch.video))
         for kept, made in zip(codes, _swapped(model, batch), strict=False):  # or there are none
             kept.append(made)
     model.train(training)

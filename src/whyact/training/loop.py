@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from whyact.training.setup import (
     cosine_with_warmup,
     make_optimizer,
 )
-from whyact.types import Batch, WhyactError
+from whyact.types import Batch, Clip, WhyactError, collate
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -124,6 +125,10 @@ class Loop:
             )
         size = min(s.batch_size, len(self.dataset) // unit * unit)
         return size, (max(1, size // unit) if s.device_batch_size else 1)
+
+    def _at_once(self) -> int:
+        """Clips that one process evaluates together."""
+        return min(32, self.settings.device_batch_size or self.batch_size)
 
     def _unit(self) -> int:
         """Clips that all processes read together in one micro-step, at least."""
@@ -231,22 +236,30 @@ class Loop:
         everywhere = torch.tensor([len(b) for b in group])  # on a CPU, so that no GPU is waited for
         if processes > 1:
             everywhere = self.accelerator.gather(everywhere.to(self.accelerator.device))
-        # Processes take part in every micro-step together, so none can leave one out alone.
-        if not everywhere.any() or (processes > 1 and not everywhere.all()):
+        if not everywhere.any():
             first = [f"{f.id}: {f.reason}" for b in group for f in b.failures][:3]
             raise WhyactError(
-                "No clip of a training batch could be read: "
-                f"{'; '.join(first) or 'see the other process'}. Mend or drop these files."
+                f"No clip of a training batch could be read: {'; '.join(first)}. Mend or drop "
+                "these files."
             )
         total = int(everywhere.sum())
         return [len(b) * processes / total for b in group]
 
+    @cached_property
+    def _stand_in(self) -> Batch:
+        """The first clip that can be read, alike before and after a resume."""
+        items = (self.dataset[i, 0] for i in range(len(self.dataset)))
+        return collate([next(c for c in items if isinstance(c, Clip))])
+
     def _update(self, group: Sequence[Batch]) -> dict[str, Tensor]:
         """One optimiser step; gives the means of the terms over its clips."""
         p, s, sums = self.progress, self.settings, dict[str, Tensor]()
+        together = self.accelerator.num_processes > 1
         for batch, weight in zip(group, self._weights(group), strict=True):
             p.micro += 1
-            if weight:
+            if together and not len(batch):
+                batch = self._stand_in  # counts for nothing, but objectives gather codes of all
+            if weight or together:
                 for name, value in self._backward(batch, weight).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + weight * value
         scale = cosine_with_warmup(p.step, warmup=s.warmup_steps, total=self.total)
@@ -340,7 +353,7 @@ class Loop:
         device = self.accelerator.device
         generator = torch.Generator().manual_seed(derive(self.config.seed, "erase"))
         rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
-        batches = [[(i, 0) for i in part.tolist()] for part in rows.split(self.batch_size)]
+        batches = [[(i, 0) for i in part.tolist()] for part in rows.split(self._at_once())]
         erase_swaps(
             model, (batch.to(device) for batch in self.loader(batches)), self.settings.erase_above
         )

@@ -68,6 +68,7 @@ def predict_dataset(
         blocks=getattr(dataset, "blocks", ()),
     )  # fmt: skip
     scores: dict[int, list[Tensor]] = {}
+    pooled: dict[int, Tensor] = {}
     labels: dict[int, Tensor] = {}
     failures: dict[str, Failure] = {}
     steps = load(dataset, batches, workers=workers)
@@ -82,14 +83,16 @@ def predict_dataset(
         assert batch.index is not None
         for row, i in enumerate(batch.index.tolist()):
             scores.setdefault(i, []).append(logits[row])
-            labels[i] = batch.label[row]
+            if len(scores[i]) == dataset.views:  # at once, as all views of all clips take much room
+                pooled[i], labels[i] = pool(torch.stack(scores.pop(i))), batch.label[row]
     model.train(was_training)
-    done = sorted(i for i, found in scores.items() if len(found) == dataset.views)
-    pooled = [pool(torch.stack(scores[i])) for i in done]
+    done, ids = sorted(pooled), dataset.ids
     return Predictions(
-        ids=tuple(dataset.ids[i] for i in done),
+        ids=tuple(ids[i] for i in done),
         index=torch.tensor(done, dtype=torch.int64),
-        logits=torch.stack(pooled) if done else torch.zeros(0, len(dataset.classes)),
+        logits=torch.stack([pooled[i] for i in done])
+        if done
+        else torch.zeros(0, len(dataset.classes)),
         labels=torch.stack([labels[i] for i in done]) if done else torch.zeros(0).long(),
         expected=len(dataset),
         failures=tuple(failures.values()),

@@ -29,7 +29,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     cpu = config.device == "cpu" or not torch.cuda.is_available()
     precision = config.mixed_precision
     if precision == "auto":
-        bf16 = computes_bf16() if cpu else torch.cuda.is_bf16_supported()
+        bf16 = computes_bf16() if cpu else torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else ("no" if cpu else "fp16")
     # Runs of one process may differ in precision, which accelerate keeps for the process.
     AcceleratorState._reset_state()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from whyact.config import Config
+from whyact.data.loader import load
 from whyact.data.protocol import ClipDataset
 from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
 from whyact.ops.motion import foreground
-from whyact.types import ActionOutput, Clip, Failure, WhyactError, collate
+from whyact.types import ActionOutput, Batch, Clip, Failure, WhyactError
 
 
 class TokenDecoder(nn.Module):
@@ -47,8 +48,8 @@ class TokenDataset:
 
     Args:
         source: the clips that the tokens were made from.
-        tokens: (views, n, T', N, D) float16; training takes a view drawn from (seed, epoch, index),
-            evaluation the view asked for.
+        file: of the tokens (views, n, T', N, D) float16; training takes a view drawn from (seed,
+            epoch, index), evaluation the view asked for.
         labels: (views, n), or (views, n, Y) multi-hot, of every view (a flip may swap them); -1
             marks unreadable clips.
         orders: (views, Y), `Clip.class_order` of every test view.
@@ -60,17 +61,29 @@ class TokenDataset:
     """
 
     def __init__(
-        self, *, source: ClipDataset, tokens: Tensor, labels: Tensor, orders: Tensor,
+        self, *, source: ClipDataset, file: Path, labels: Tensor, orders: Tensor,
         nuisance: Tensor, train: bool, seed: int, foreground: Tensor | None = None,
         rows: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
-        self.source, self.tokens, self.view_labels = source, tokens, labels
+        self.source, self.file, self.view_labels = source, file, labels
+        self._open()
         self.orders, self.row_nuisance, self.foreground = orders, nuisance, foreground
         self.rows = range(len(source)) if rows is None else rows
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
         self.labels, self.groups, self.ids = source.labels, source.groups, source.ids
-        self.views = 1 if train else len(tokens)
+        self.views = 1 if train else len(self.tokens)
+
+    def _open(self) -> None:
+        self.tokens = torch.from_numpy(np.load(self.file, mmap_mode="c"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the tokens: pickled for a loader's process, all would go to shared memory."""
+        return {k: v for k, v in vars(self).items() if k != "tokens"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open()
 
     @property
     def fingerprint(self) -> str:
@@ -108,7 +121,7 @@ class TokenDataset:
         """The tokens of another split of the same files; clips are found by their ids."""
         place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
         return TokenDataset(
-            source=source, tokens=self.tokens, labels=self.view_labels, orders=self.orders,
+            source=source, file=self.file, labels=self.view_labels, orders=self.orders,
             nuisance=self.row_nuisance, train=self.train, seed=self.seed,
             foreground=self.foreground, rows=[place[name] for name in source.ids],
         )  # fmt: skip
@@ -166,12 +179,19 @@ def cache_tokens(
     views = config.training.cache_tokens if train else source.views
     folder = root / "tokens" / _key(config, source, views, model, train, moving)
     if not folder.is_dir():
-        _fill(folder, source, model.eval(), views, device, moving, batch_size)
+        requests = [
+            [(i, view) for i in range(start, min(start + batch_size, len(source)))]
+            for view in range(views)
+            for start in range(0, len(source), batch_size)
+        ]
+        batches = load(source, requests, workers=config.data.workers)
+        read = track(batches, "Backbone tokens", total=len(requests), transient=True)
+        views_read = ((rows[0][1], batch) for rows, batch in zip(requests, read, strict=True))
+        _fill(folder, source, model.eval(), views, device, moving, views_read)
     grid = json.loads((folder / "grid.json").read_text())
-    tokens = torch.from_numpy(np.load(folder / "tokens.npy", mmap_mode="c"))
     labels = torch.from_numpy(np.load(folder / "labels.npy"))
     made = TokenDataset(
-        source=source, tokens=tokens, labels=labels, train=train, seed=config.seed,
+        source=source, file=folder / "tokens.npy", labels=labels, train=train, seed=config.seed,
         orders=torch.from_numpy(np.load(folder / "orders.npy")),
         nuisance=torch.from_numpy(np.load(folder / "nuisance.npy")),
         foreground=torch.from_numpy(np.load(folder / "foreground.npy")) if moving else None,
@@ -186,11 +206,11 @@ def _fill(
     views: int,
     device: torch.device,
     moving: bool,
-    size: int,
+    batches: Iterable[tuple[int, Batch]],
 ) -> None:
+    """Write the tokens of batches, each of one view, and what belongs to them."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    jobs = [(v, i) for v in range(views) for i in range(len(source))]
     orders = np.tile(np.arange(len(source.classes)), (views, 1))
     nuisance = np.full(len(source), -1, np.int64)
     array: Any = None
@@ -198,13 +218,11 @@ def _fill(
     actors: Any = None
     grid = (0, 0)
     try:
-        for start in track(range(0, len(jobs), size), "Backbone tokens", transient=True):
-            part = jobs[start : start + size]
-            clips = [(v, i, source[(i, v)]) for v, i in part]
-            good = [(v, i, c) for v, i, c in clips if isinstance(c, Clip)]
-            if not good:
+        for view, read in batches:
+            if not len(read):
                 continue
-            batch = collate([c for _, _, c in good]).to(device)
+            assert read.index is not None
+            batch, rows = read.to(device), read.index.numpy()
             tokens, grid = model.to(device).encode(batch.streams)
             if array is None:
                 shape = (views, len(source), *tokens.shape[1:])
@@ -214,13 +232,11 @@ def _fill(
             if moving:
                 found = foreground(batch.video)[:, None]
                 cells = F.adaptive_avg_pool3d(found, actors.shape[2:])[:, 0]
-                for (v, i, _), row in zip(good, cells, strict=True):
-                    actors[v, i] = (row * 255).round().byte().cpu().numpy()
-            for (v, i, c), row in zip(good, tokens, strict=True):
-                array[v, i], labels[v, i] = row.half().cpu().numpy(), np.asarray(c.label)
-                nuisance[i] = c.nuisance
-                if c.class_order is not None:
-                    orders[v] = c.class_order.numpy()
+                actors[view, rows] = (cells * 255).round().byte().cpu().numpy()
+            array[view, rows], labels[view, rows] = tokens.half().cpu().numpy(), read.label.numpy()
+            nuisance[rows] = read.nuisance.numpy()
+            if read.class_order is not None:
+                orders[view] = read.class_order[0].numpy()
         if array is None:
             raise WhyactError("training.cache_tokens: no clip could be read.")
         array.flush()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -21,7 +22,7 @@ from whyact.data.backdrop.generation import add_foreground, describe, generate_s
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.backdrop.scenes import SCENES
 from whyact.data.backdrop.watermark import stamp
-from whyact.data.builders import build_dataset
+from whyact.data.builders import build_dataset, transforms
 from whyact.types import Clip, WhyactError
 
 SETTINGS = {"split": "train", "seed": 0, "frames": 8, "size": 32, "correlation": 0.9}
@@ -427,3 +428,30 @@ def test_boxes_are_the_actors_and_turn_with_the_clip(tmp_path, one_process) -> N
         assert torch.allclose(mirrored[..., 0], 1 - boxes[..., 2], equal_nan=True)
         assert torch.allclose(mirrored[..., 1], boxes[..., 1], equal_nan=True)
     assert clip(BackdropDataset(folder=folder), 0).boxes is None
+
+
+def test_a_copy_for_another_process_holds_no_pixels(separated: Path) -> None:
+    made = BackdropDataset(folder=separated, separated=True)
+    packed = pickle.dumps(made)
+    assert len(packed) < made.video.nbytes / 10
+    there, here = clip(pickle.loads(packed), 3), clip(made, 3)
+    assert torch.equal(there.video, here.video)
+    assert torch.equal(there.background, here.background)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"transform": TransformConfig(other_scene=0.5)}, {"fold": 2},
+              {"clip": ClipConfig(tempo_jitter=0.2)}],
+)  # fmt: skip
+def test_settings_without_effect_are_refused(wrong: dict) -> None:
+    with pytest.raises(WhyactError, match="has no effect on Backdrop's clips"):
+        build_dataset(DataConfig(type="backdrop", **wrong), "train", train=True, seed=0)
+
+
+def test_films_are_seen_whole_as_the_clips_are() -> None:
+    """At a short side of 256, which is the default, a crop of 32 would be an eighth of a film."""
+    config = DataConfig(type="backdrop", transform=TransformConfig(size=32))
+    film = torch.zeros(3, 4, 64, 64, dtype=torch.uint8)
+    film[:, :, :8], film[..., :8] = 200, 200
+    seen = transforms(config, ACTIONS)[1](film, None)[0]
+    assert (seen[:, :, 0] > 150).all() and (seen[..., 0] > 150).all()

@@ -48,12 +48,8 @@ class BackdropDataset:
         check_watermark(watermark)
         self.boxes = boxes
         self.folder, self.flip, self.seed, self.watermark = folder, flip, seed, watermark
-        self.video: NDArray[np.uint8] = np.load(folder / "video.npy", mmap_mode="r")
-        self.mask: NDArray[np.uint8] = np.load(folder / "mask.npy", mmap_mode="r")
-        extra = ("foreground", "background")
-        self.extra: dict[str, NDArray[np.uint8]] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in extra if separated
-        }
+        self.separated = separated
+        self._open()
         lines = (folder / "factors.jsonl").read_text().splitlines()
         self.factors: list[dict[str, Any]] = [json.loads(line) for line in lines]
         swap = {ACTIONS.index(a): ACTIONS.index(b) for a, b in FLIP_PAIRS}
@@ -62,6 +58,23 @@ class BackdropDataset:
         self.several = kind_of(self.split) in SEVERAL
         self.ids: Sequence[str] = [f"{self.split}/{i:06d}" for i in range(len(self))]
         self.groups = self.ids
+
+    def _open(self) -> None:
+        self.video: NDArray[np.uint8] = self._array("video")
+        self.mask: NDArray[np.uint8] = self._array("mask")
+        extra = ("foreground", "background") if self.separated else ()
+        self.extra: dict[str, NDArray[np.uint8]] = {name: self._array(name) for name in extra}
+
+    def _array(self, name: str) -> NDArray[np.uint8]:
+        return np.load(self.folder / f"{name}.npy", mmap_mode="r")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the arrays: pickled for a loader's process, they would be copied whole."""
+        return {k: v for k, v in vars(self).items() if k not in ("video", "mask", "extra")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open()
 
     @cached_property
     def labels(self) -> Sequence[int | tuple[int, ...]]:

@@ -32,19 +32,19 @@ class WhitenedConsistency(Objective):
     Source: the whitened distance of positive pairs of W-MSE (Ermolov et al., ICML 2021).
     Deviations: pasted clips in place of augmented ones, running directions, and labels beside it.
 
-    It is worth less before the actor is found, as it wants all directions to keep still at once.
+    While the actor is not found yet, the term hinders it: all directions are to keep still at once.
 
     Args:
-        ramp: share of the training over which the term comes in; 0 has all of it from the start.
+        start: share of the training before which the term is 0.
     """
 
     name = "whitened_consistency"
     reads = ("foreground_paste",)
 
-    def __init__(self, *, ramp: float = 0.0) -> None:
-        if not 0 <= ramp <= 1:
-            raise WhyactError(f"whitened_consistency_ramp must be in [0, 1], got {ramp}.")
-        self.ramp = ramp
+    def __init__(self, *, start: float = 0.0) -> None:
+        if not 0 <= start <= 1:
+            raise WhyactError(f"whitened_consistency_start must be in [0, 1], got {start}.")
+        self.start = start
         self.running: Covariances | None = None
 
     def attach(self, example: ActionOutput) -> nn.Module:
@@ -71,8 +71,7 @@ class WhitenedConsistency(Objective):
                 (self.running.nuisance, lambda o: o.nuisance_code, view.background),
             )
         )  # fmt: skip
-        share = min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
-        return share * (action + nuisance) / 2
+        return (batch.progress >= self.start) * (action + nuisance) / 2
 
     @staticmethod
     def _change(running: Tensor, codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tests.audits.toys import ActorReader, BackgroundReader, ToyClips
+from torch import nn
 
 from whyact.audits.attribution import background_heat, build_explainer, deletion, disagreement
 from whyact.audits.changes import CHANGES
@@ -117,6 +118,24 @@ def test_layers_that_cannot_be_read(clips):
     few = collect(ToyClips(10))
     model = BackgroundReader()
     assert scene_leakage(model, model.colour, few) == "10 clips can be swapped, and probes need 40"
+
+
+class TimeFirst(nn.Module):
+    """A layer whose output is (T, B, C), of 20 frames for any number of clips."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, clips):
+        return self.layer(clips.mean((3, 4)).permute(2, 0, 1)).mean(0)[:, :2]
+
+
+def test_layers_with_other_axes_are_told(clips):
+    model = TimeFirst()
+    assert scene_leakage(model, model.layer, clips).endswith("perhaps time comes first")
+    with pytest.raises(WhyactError, match="channels seem to be the last axis"):
+        pooled(torch.zeros(2, 4, 7, 7, 96), 2)
 
 
 def test_codes_of_all_layouts():

@@ -1,9 +1,10 @@
 """The rules of a verdict, on summaries made by hand; bounds."""
 
 import pytest
+import torch
 
 from whyact.audits.bounds import failed_bounds, parse_bounds
-from whyact.audits.verdict import verdict
+from whyact.audits.verdict import comparable, verdict
 from whyact.metrics.intervals import Summary
 from whyact.types import WhyactError
 
@@ -12,10 +13,10 @@ def summary(mean, half=0.05, clips=100):
     return Summary(mean, mean - half, mean + half, clips, 0)
 
 
-def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, follows=0.5, clips=100):
+def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, follows=0.5, clips=100, half=0.05):
     return {
         "original": summary(original, clips=clips), "own_background": summary(own, clips=clips),
-        "background_reliance": summary(reliance, clips=clips),
+        "background_reliance": summary(reliance, half, clips),
         "background_only": summary(alone, clips=clips),
         "follows_background": summary(follows, clips=clips),
     }  # fmt: skip
@@ -38,6 +39,8 @@ def found(original=0.9, own=0.8, reliance=0.0, alone=0.1, follows=0.5, clips=100
         ({"own": 0.12, "alone": 0.8, "follows": 0.1}, "unclear"),
         ({"own": 0.12, "alone": 0.8}, "leans"),
         ({"clips": 7}, "unknown"),
+        ({"reliance": 0.25, "half": 0.3}, "undecided"),
+        ({"reliance": 0.02, "half": 0.3}, "none_found"),  # up to 0.32 of a skill of 0.7
     ],
 )
 def test_the_rules(given, level):
@@ -83,3 +86,12 @@ def test_bounds_that_hold_and_that_do_not():
 def test_bounds_that_are_none(text, message):
     with pytest.raises(WhyactError, match=message):
         parse_bounds([text], below=True)
+
+
+def test_clips_without_a_change_count_for_no_verdict():
+    nan = float("nan")
+    values = {"background_reliance": torch.tensor([0.0, nan, 1.0]),
+              "background_only": torch.tensor([1.0, 1.0, nan])}  # fmt: skip
+    assert comparable(values).tolist() == [True, False, False]
+    nothing = {k: torch.full((3,), nan) for k in values}
+    assert comparable(nothing).all()

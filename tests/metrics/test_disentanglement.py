@@ -129,3 +129,15 @@ def test_dependence() -> None:
     few = dependence(action[:3], nuisance[:3])
     assert (few.hsic, few.p_value, few.clips) == (None, None, 3)
     assert dependence(action, nuisance[:, :0]).hsic is None
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_odd_pairs_leave_every_scene_in_both_halves(each: int) -> None:
+    """Taken in turn, ten scenes once with each of eight actions would train on every other one."""
+    action = torch.arange(8).repeat_interleave(10).repeat(each)
+    scene = torch.arange(10).repeat(8 * each)
+    train, test = halves(action, scene)
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(80 * each))
+    for factor, values in ((action, 8), (scene, 10)):
+        counts = [factor[half].bincount(minlength=values) for half in (train, test)]
+        assert (counts[0] - counts[1]).abs().max() <= 1

@@ -60,7 +60,7 @@ def test_curve_and_fractions() -> None:
 def test_a_constant_map_deletes_in_random_order() -> None:
     """In raster order it would delete the white tube first and look like a perfect map."""
     flat = torch.ones(1, 4, 8, 8)
-    places = [int(tube_ranks(flat, TUBE, seed)[0, 0, 0, 0]) for seed in range(200)]
+    places = [int(tube_ranks(flat, TUBE, clip(), seed)[0, 0, 0, 0]) for seed in range(200)]
     assert set(places) == set(range(8))
     assert sum(places) / 200 == pytest.approx(3.5, abs=0.5)
     means = torch.cat([curves(flat, seed=seed) for seed in range(40)])
@@ -70,7 +70,7 @@ def test_a_constant_map_deletes_in_random_order() -> None:
 
 def test_ranks_are_a_permutation_and_follow_the_heat() -> None:
     heat = torch.rand(3, 5, 9, 10, generator=torch.Generator().manual_seed(0))
-    ranks = tube_ranks(heat, TUBE)
+    ranks = tube_ranks(heat, TUBE, heat[:, None])
     assert ranks.shape == (3, 3, 3, 3)  # cut tubes at the far ends
     for r in ranks:
         assert sorted(r.flatten().tolist()) == list(range(27))
@@ -78,7 +78,7 @@ def test_ranks_are_a_permutation_and_follow_the_heat() -> None:
     heat = torch.zeros(1, 5, 8, 8)
     heat[:, 4, :4, :4] = 1.0
     heat[:, :2, :4, :4] = 0.6
-    ranks = tube_ranks(heat, TUBE)
+    ranks = tube_ranks(heat, TUBE, heat[:, None])
     assert ranks[0, 2, 0, 0] == 0 and ranks[0, 0, 0, 0] == 1
 
 
@@ -162,3 +162,17 @@ def test_maps_of_the_same_clips_share_the_whole_and_the_empty_clip() -> None:
             torch.testing.assert_close(one.deletion, other.deletion)
             torch.testing.assert_close(one.insertion, other.insertion)
     assert sum(seen) == 2 * 2 * (3 - 1) * 2  # clips, fill-ins, steps between the ends, curves
+
+
+def test_ties_of_each_clip_are_broken_by_itself() -> None:
+    """One order for all would be luck that no interval over clips knows of."""
+    clips = torch.rand(12, 3, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    ranks = tube_ranks(torch.ones(12, 4, 8, 8), TUBE, clips)
+    assert len({tuple(r.flatten().tolist()) for r in ranks}) > 9
+    assert torch.equal(ranks[5:6], tube_ranks(torch.ones(1, 4, 8, 8), TUBE, clips[5:6]))
+
+
+def test_tubes_longer_than_the_clip_are_cut_to_it() -> None:
+    x = torch.rand(1, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = deletion_insertion(white, x, x[:, 0], torch.tensor([0]), tube=(2, 4, 4), steps=4)
+    assert found[0].deletion.shape == (1, 5)

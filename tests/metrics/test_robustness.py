@@ -91,3 +91,15 @@ def test_randomisation_goes_from_the_output_down_and_leaves_the_model_as_it_was(
     assert torch.equal(shuffled.flatten().sort().values, before["first.weight"].flatten().sort()[0])
     with pytest.raises(WhyactError, match="needs a model with weights"):
         top_down(nn.Sequential(nn.ReLU()))
+
+
+def test_children_without_a_part_in_the_score_are_no_stage() -> None:
+    model = Two()
+    model.other = nn.Linear(8, 3)
+    model.none = nn.Linear(8, 0)
+    for p in model.parameters():
+        p.requires_grad_(False)
+    x = torch.ones(1, 8)
+    stages = top_down(model, lambda: model.last(model.act(model.first(x))))
+    assert [s[0].shape for s in stages] == [(4, 8), (8, 8)]
+    assert not any(p.requires_grad for p in model.parameters())

@@ -32,7 +32,7 @@ def test_what_it_says() -> None:
     assert "| native | method | N/A (5) |" in told
     assert "| native | method | 0.250 [0.150, 0.350], 1 N/A |" in told
     assert "| random | control |" in told and "| native_blurred | blurred copy |" in told
-    assert "| ceiling of native's grid | ceiling | 0.600 [0.500, 0.700] |" in told
+    assert "| the mask on native's grid | ceiling | 0.600 [0.500, 0.700] |" in told
     assert "**native** (1 metrics): deletion AUC, blur: random, its blurred copy (better)" in told
     assert "| native | 1.0 | 1 | 1.00 |" in told
     assert "effective rank of the 16 prompts" in told and "15.4" in told

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,8 @@ from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method, pass_size
 from whyact.tasks.explanation_bench import Bench, Measured, measure_batch
-from whyact.tasks.explanations import measure_explanations, tabulate
+from whyact.tasks.explanations import _Fold, _key, measure_explanations, tabulate
+from whyact.tasks.reasoning import Reasons, summarise_reasons
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import ActionOutput, WhyactError
 
@@ -325,3 +327,32 @@ def test_large_clips_go_through_the_model_a_few_at_once() -> None:
         method = build_method(name, model=model(), run=counted, size=(8, 224, 224), grid=(8, 4, 4))  # type: ignore[arg-type]
         method.explainer(torch.rand(1, 3, 8, 224, 224), torch.tensor([0]))
     assert max(seen) == 4
+
+
+def test_parts_of_clips_that_are_read_otherwise_are_not_taken(tmp_path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    dataset, job = SimpleNamespace(fingerprint="clips"), partial(print)
+    job.keywords.update({"methods": ("native",), "settings": {}, "bf16": False})
+
+    def key(change: str, value: object) -> str:
+        config = Config()
+        setattr(config.data.clip if change == "stride" else config.data, change, value)
+        loaded = SimpleNamespace(folder=tmp_path, config=config)
+        return _key(_Fold(loaded, None, "test", dataset), job)
+
+    assert key("root", "here") == key("workers", 3) != key("stride", 7)
+
+
+def test_reasons_of_several_models_are_compared_within_each() -> None:
+    """Ten models whose prompts tell nothing of a clip: their own names would tell which fold."""
+    made = [Reasons(), Reasons()]
+    noise = torch.randn(2, 6, 4, 1, 5, generator=torch.Generator().manual_seed(0))
+    for i, one in enumerate(made):
+        one.mixtures = [torch.full((6, 3), float(i))]
+        one.content = [torch.full((6, 4), float(i))]
+        one.codes = {"action": [noise[i] + 99 * i]}
+        one.values = {"region_fit": [torch.ones(6)]}
+    table = summarise_reasons(model(), made)
+    assert "prompt_alignment" not in table and "prompt_bank" not in table
+    # Within a model frames differ as clips do; between the two everything is far away.
+    assert table["action_code_stability"]["mean"] > 1

@@ -104,7 +104,7 @@ def test_all_reasons_are_measured_and_counted() -> None:
         part = Reasons()
         measure_reasons(made, clips(8)[start : start + 4], masks(), 2, part)
         found.add(part)
-    table = summarise_reasons(made, found)
+    table = summarise_reasons(made, [found])
     for name in (
         "path", "path_minus_path_same_end", "frames_minus_random_frames", "region_fit",
         "prompt_swap_similarity", "prompt_redundancy", "action_code_stability",

@@ -58,15 +58,17 @@ def background_heat(
 ) -> Tensor:  # fmt: skip
     """(n,) share of each map's energy on the background minus the background's area share.
 
-    0 is what a constant map gets. The first ``count`` clips with a mask are explained; the others,
-    and clips without a map, are NaN.
+    0 is what a constant map gets. ``count`` clips with a mask, drawn at random, are explained; the
+    others, and clips without a map, are NaN.
 
     Args:
         explainer: of the model. clips: that are audited. targets: (n,) classes to explain.
         count: clips. batch_size: clips an explainer sees at once. device: of the model.
     """
     found = torch.full((len(clips),), NAN, dtype=torch.float64)
-    parts = clips.masked.nonzero()[:count, 0].split(batch_size)
+    masked = clips.masked.nonzero()[:, 0]
+    drawn = torch.randperm(len(masked), generator=torch.Generator().manual_seed(0))[:count]
+    parts = masked[drawn].split(batch_size)
     for rows in track(parts, f"Explain by {explainer.name}", transient=True):
         video, mask = clips.floats(rows)
         maps = explainer(video.to(device), targets[rows].to(device))

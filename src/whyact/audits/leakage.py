@@ -50,7 +50,8 @@ def pooled(output: Any, clips: int) -> Tensor:
         clips: B.
 
     Raises:
-        WhyactError: no tensor, or a first axis that is no multiple of B.
+        WhyactError: no tensor, a first axis that is no multiple of B, or a last axis that is longer
+            than the second one, so that channels may be last.
     """
     if isinstance(output, (tuple, list)) and output:
         output = output[0]
@@ -60,6 +61,11 @@ def pooled(output: Any, clips: int) -> Tensor:
     if output.ndim == 3:
         output = output.mean(1)
     elif output.ndim > 3:
+        if output.shape[-1] > output.shape[1]:
+            raise WhyactError(
+                f"The layer gives {tuple(output.shape)}, whose channels seem to be the last axis; "
+                "choose one that gives channels second, tokens (B, N, C) or codes (B, C)."
+            )
         output = output.flatten(2).mean(2)
     return output.float().unflatten(0, (clips, -1)).mean(1)
 
@@ -73,6 +79,25 @@ def _caught(layer: nn.Module) -> Iterator[list[Any]]:
         yield found
     finally:
         handle.remove()
+
+
+def _unreadable(model: Model, layer: nn.Module, three: Tensor) -> str:
+    """Why a layer's output for three clips is no code of each, found by leaving one of them out."""
+    lengths = []
+    for clips in (three[:2], three):
+        with _caught(layer) as outputs:
+            model(clips)
+        if len(outputs) != 1:
+            return f"the layer ran {len(outputs)} times in a forward pass and must run once"
+        output = outputs[0][0] if isinstance(outputs[0], (tuple, list)) else outputs[0]
+        try:
+            pooled(output, 1)
+        except WhyactError as error:
+            return str(error)
+        lengths.append(len(output))
+    if lengths[0] * 3 != lengths[1] * 2:
+        return "the layer's first axis does not hold the clips; perhaps time comes first"
+    return ""
 
 
 @torch.no_grad()
@@ -95,14 +120,14 @@ def scene_leakage(
     rows = (usable & (clips.nuisance[clips.donor] >= 0)).nonzero()[:, 0]
     if len(rows) < LEAST:
         return f"{len(rows)} clips can be swapped, and probes need {LEAST}"
+    if reason := _unreadable(model, layer, clips.floats(rows[:3])[0].to(device)):
+        return reason
     codes = []
     for part in track(rows.split(batch_size), "Read the layer", transient=True):
         own, donors = clips.floats(part), clips.floats(clips.donor[part])
         swapped = CHANGES["swapped"].make(Scene(*own, *donors, seeds=part))
         with _caught(layer) as outputs:
             model(swapped.to(device))
-        if len(outputs) != 1:
-            return f"the layer ran {len(outputs)} times in a forward pass and must run once"
         codes.append(pooled(outputs[0], len(part)).cpu())
     every, scenes = torch.cat(codes), clips.nuisance[clips.donor[rows]]
     actions = clips.labels[rows]

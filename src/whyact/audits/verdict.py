@@ -9,10 +9,15 @@
   latter counts only where swapped clips are named after the clip that lent the background more
   often than by chance: else traces of the filled-in actor may have told the class.
 - ``partly``: either of the two is above 0, but below half.
-- ``none_found``: neither is.
+- ``none_found``: neither is, and neither interval reaches half.
+- ``undecided``: neither is above 0, but an interval reaches half: too few clips to say.
 - ``unclear``: cutting and pasting alone brings the model to chance, and the background alone does
   not tell it the class.
 - ``unknown``: there are no masks, or fewer than `LEAST` clips.
+
+All of it is read on the clips that have every change, with the chance among those. It presumes
+masks that hold the whole actor: what they leave travels with the background, and a model that sees
+no background at all may then seem to lean on it. So look at the changed clips beside the verdict.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from whyact.metrics.intervals import Summary, summarise
@@ -32,6 +38,7 @@ LEVELS = {
     "leans": "leans on the background",
     "partly": "uses the background in part",
     "none_found": "shows no use of the background",
+    "undecided": "cannot be told from so few clips",
     "unclear": "cannot be told: cutting and pasting alone stops the model",
     "unknown": "cannot be told: too few clips with masks",
     "no_skill": "does not recognise the actions, so there is nothing to audit",
@@ -78,8 +85,11 @@ def verdict(found: Mapping[str, Summary], chance: float) -> Verdict:
     part_lost = _share(swapped.mean, 0.0, own.mean, chance)
     counted = ((part_lost, _above(swapped, 0.0)), (part_alone, followed))
     parts = [part for part, counts in counted if counts]
-    level = "none_found" if not parts else "leans" if max(parts) >= HALF else "partly"
-    return Verdict(level, part_lost, part_alone)
+    if parts:
+        return Verdict("leans" if max(parts) >= HALF else "partly", part_lost, part_alone)
+    # What the background alone gives counts only where it is followed, which it is not.
+    most = _share(swapped.high, 0.0, own.mean, chance)
+    return Verdict("undecided" if most >= HALF else "none_found", part_lost, part_alone)
 
 
 def _above(found: Summary, bound: float) -> bool:
@@ -92,6 +102,12 @@ def _share(value: float | None, low: float, whole: float | None, chance: float) 
     return min(1.0, max(0.0, (value - low) / max(whole - chance, 1e-9)))
 
 
+def comparable(values: Mapping[str, Tensor]) -> Tensor:
+    """(n,) bool, the clips that have every change that a verdict reads; all where there is none."""
+    kept = ~(values["background_reliance"].isnan() | values["background_only"].isnan())
+    return kept if bool(kept.any()) else torch.ones_like(kept)
+
+
 def by_class(
     values: Mapping[str, Tensor], labels: Tensor, classes: int, chance: float, *, seed: int = 0
 ) -> list[tuple[dict[str, Summary], Verdict]]:
@@ -101,10 +117,14 @@ def by_class(
         values: (n,) by measure. labels: (n,). classes: Y. chance: of the whole set: a class's own
             clips have no other one. seed: of the bootstrap.
     """
-    rows = []
+    kept, rows = comparable(values), []
     for label in range(classes):
+        chosen = {
+            name: summarise(one[kept & (labels == label)], seed=seed)
+            for name, one in values.items()
+        }
         own = {name: summarise(one[labels == label], seed=seed) for name, one in values.items()}
-        rows.append((own, verdict(own, chance)))
+        rows.append((own, verdict(chosen, chance)))
     return rows
 
 

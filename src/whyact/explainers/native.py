@@ -13,6 +13,8 @@ from whyact.explainers.base import check_clips, choose_targets, picked
 from whyact.explainers.paths import strongest_path
 from whyact.types import ActionOutput, Explanation, WhyactError
 
+LEAST_DROP = 0.05
+"""Of a logit: odds that change by a twentieth."""
 TOLERANCE = 1e-4
 
 
@@ -209,10 +211,9 @@ def action_share(scores: Sequence[float]) -> float | None:
             in.
 
     Returns:
-        Drop without the actor over the sum of both drops, in [0, 1]; None where neither drops by
-        more than rounding does.
+        Drop without the actor over the sum of both drops, in [0, 1]; None where they add up to less
+        than `LEAST_DROP`, of which no share means anything.
     """
     original, without_actor, without_background = scores
     actor, background = max(0.0, original - without_actor), max(0.0, original - without_background)
-    least = TOLERANCE * max(1.0, abs(original))
-    return actor / (actor + background) if actor + background > least else None
+    return actor / (actor + background) if actor + background > LEAST_DROP else None

@@ -188,6 +188,9 @@ def leakage(
 def halves(first: Tensor, second: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Rows for training and for scoring a probe: of every pair of factors as many in both.
 
+    Of pairs with an odd number of rows one is left, which goes in turn to either half along both
+    factors, so that every value of either is in both halves where it is in two such pairs.
+
     Random halves would not do: a pair that is drawn more often into one is rarer in the other, so
     that what tells one factor would be misled about the other, below chance.
 
@@ -197,7 +200,17 @@ def halves(first: Tensor, second: Tensor, seed: int = 0) -> tuple[Tensor, Tensor
     order = torch.randperm(len(first), generator=torch.Generator().manual_seed(seed))
     pairs = first.cpu() * (int(second.max()) + 1) + second.cpu()
     order = order[pairs[order].argsort(stable=True)]
-    return order[::2], order[1::2]
+    _, size = pairs[order].unique_consecutive(return_counts=True)
+    place = torch.cat([torch.arange(n) for n in size.tolist()])
+    trains = place % 2 == 0
+    # The last row of a pair with an odd number of them goes to the halves as on a chessboard.
+    left = ((place == (size - 1).repeat_interleave(size)) & trains).nonzero().flatten()
+    scene = second.cpu()[order[left]]
+    left = left[scene.argsort(stable=True)]
+    _, count = scene.unique(return_counts=True)
+    fields = [i + rank for i, n in enumerate(count.tolist()) for rank in range(n)]
+    trains[left[torch.tensor(fields, dtype=torch.int64) % 2 == 1]] = False
+    return order[trains], order[~trains]
 
 
 def _correlation_floor(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyact.metrics.maps import check_heat
+from whyact.ops.draw import clip_generators
 from whyact.ops.fill import Fill, filling
 from whyact.types import WhyactError
 
@@ -43,29 +44,38 @@ class Curves:
         return torch.trapezoid(self.insertion, self.fractions)
 
 
-def tube_ranks(heat: Tensor, tube: tuple[int, int, int], seed: int = 0) -> Tensor:
+def tube_ranks(heat: Tensor, tube: tuple[int, int, int], clips: Tensor, seed: int = 0) -> Tensor:
     """Rank of every space-time tube by its mean heat, 0 for the hottest.
 
-    Ties are broken at random, by a permutation that is the same for every clip; in raster order a
-    constant map would delete the clip from the top, which is an order like any other and no chance.
+    Ties are broken at random, by a permutation of each clip's own; in raster order a constant map
+    would delete the clip from the top, and one order for all clips would be good or bad luck that
+    no interval over clips knows of.
 
     Args:
         heat: (B, T, H, W). tube: (frames, height, width); tubes at the far ends may be cut.
-        seed: of the permutation.
+        clips: (B, 3, T, H, W), whose pixels draw the permutations. seed: of them.
 
     Returns:
         (B, T', H', W') int64.
     """
     means = F.avg_pool3d(
-        check_heat(heat)[:, None], tube, ceil_mode=True, count_include_pad=False
+        check_heat(heat)[:, None], fitting(tube, heat.shape[1:]), ceil_mode=True,
+        count_include_pad=False,
     )[:, 0]  # fmt: skip
     flat = means.flatten(1)
-    order = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed))
-    order = order.to(flat.device)
-    best = flat[:, order].argsort(dim=1, descending=True, stable=True)
+    draws = [torch.randperm(flat.shape[1], generator=g) for g in clip_generators(clips, seed)]
+    order = torch.stack(draws).to(flat.device)
+    best = flat.gather(1, order).argsort(dim=1, descending=True, stable=True)
     ranks = torch.empty_like(best)
-    ranks.scatter_(1, order[best], torch.arange(flat.shape[1]).to(best).expand_as(best))
+    places = torch.arange(flat.shape[1]).to(best).expand_as(best)
+    ranks.scatter_(1, order.gather(1, best), places)
     return ranks.view(means.shape)
+
+
+def fitting(tube: tuple[int, int, int], size: Sequence[int]) -> tuple[int, int, int]:
+    """A tube that is no longer than clips (T, H, W) in any direction."""
+    t, h, w = (min(a, b) for a, b in zip(tube, size, strict=True))
+    return t, h, w
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ def deletion_insertion(
             "artefacts cannot be told from evidence."
         )
     check_clips_and_heat(clips, heat, targets)
-    ranks = tube_ranks(heat.to(clips.device), tube, seed)
+    ranks = tube_ranks(heat.to(clips.device), tube, clips, seed)
     tubes, ends = ranks[0].numel(), {} if ends is None else ends
     if not 1 <= steps <= tubes:
         raise WhyactError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from whyact.metrics.faithfulness import enlarge
+from whyact.metrics.faithfulness import enlarge, fitting
 from whyact.metrics.maps import check_heat
 from whyact.ops.fill import Fill, filling
 from whyact.types import WhyactError
@@ -94,10 +94,10 @@ def infidelity(heat: Tensor, perturbations: Perturbations) -> Tensor:
     """
     heat = check_heat(heat)
     tubes, drops = perturbations.tubes, perturbations.drops
+    fits = fitting(perturbations.tube, heat.shape[1:])
     sums = F.avg_pool3d(
-        heat[:, None], perturbations.tube, ceil_mode=True, count_include_pad=False,
-        divisor_override=1,
-    )[:, 0]  # fmt: skip
+        heat[:, None], fits, ceil_mode=True, count_include_pad=False, divisor_override=1
+    )[:, 0]
     if len(heat) != len(drops) or sums.shape[1:] != tubes.shape[1:]:
         raise WhyactError(
             f"The perturbations are of {len(drops)} clips with {tuple(tubes.shape[1:])} tubes, the "

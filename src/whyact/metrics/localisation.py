@@ -106,10 +106,10 @@ def rank_accuracy(heat: Tensor, mask: Tensor) -> Tensor:
 
 
 def grid_ceiling(mask: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """The map of a perfect explainer whose cells are (T', h, w): the mask's share of each cell.
+    """The map of an explainer with cells (T', h, w) that marks the mask: its share of each cell.
 
-    It is enlarged as all maps are (trilinear); score it with any metric of this module to learn
-    what that grid can reach.
+    It is enlarged as most maps are (trilinear); score it with any metric of this module to learn
+    what a map of all of the mask gets on that grid. One that marks only a part may get more energy.
 
     Args:
         mask: (B, T, H, W). grid: (T', h, w).

@@ -65,6 +65,8 @@ METRICS: Mapping[str, Metric] = {
     "score": Metric("explainability score", "higher", "composite"),
 }
 CONTROLS = ("random", "constant", "centre_prior", "motion_magnitude")
+LEAST = 8
+"""Clips below which intervals over them are too narrow to be believed."""
 TRUTH = "actor_mask"
 """The row of the true actor as a map: what a method that marks all of the actor would get."""
 THRESHOLDS = tuple(i / 10 for i in range(1, 10))
@@ -200,7 +202,7 @@ class Verdict:
     Attributes:
         not_beaten: controls that it does not beat: the interval of the difference over the same
             clips is not above 0. worse_than_blurred: its own blurred copy is better beyond the
-            interval. undefined: there was nothing to compare.
+            interval. undefined: there were fewer than `LEAST` clips to compare.
     """
 
     not_beaten: tuple[str, ...]
@@ -225,11 +227,12 @@ def judge(rows: Mapping[str, Mapping[str, Tensor]], method: str) -> dict[str, Ve
             return summarise_difference(sign * rows[method][name], sign * rows[other][name])
 
         gaps = {c: ahead(c) for c in CONTROLS}
+        few = all(g.clips < LEAST for g in gaps.values())
         blurred = ahead(f"{method}_blurred")
         made[name] = Verdict(
-            tuple(c for c, g in gaps.items() if g.low is not None and g.low <= 0),
-            blurred.high is not None and blurred.high < 0,
-            all(g.mean is None for g in gaps.values()),
+            tuple(c for c, g in gaps.items() if g.low is not None and g.low <= 0 and not few),
+            blurred.high is not None and blurred.high < 0 and not few,
+            few,
         )
     return made
 

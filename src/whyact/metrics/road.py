@@ -69,7 +69,7 @@ def road(
     check_clips_and_heat(clips, heat, targets)
     if not fractions or not all(0 < f < 1 for f in fractions):
         raise WhyactError(f"ROAD needs fractions between 0 and 1, got {list(fractions)}.")
-    order = tube_ranks(heat.to(clips.device), tube, seed)
+    order = tube_ranks(heat.to(clips.device), tube, clips, seed)
     tubes = order[0].numel()
     counts = [round(f * tubes) for f in fractions]
     bounds = [(0, c) for c in counts] + [(tubes - c, tubes) for c in counts]

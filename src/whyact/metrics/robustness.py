@@ -80,17 +80,41 @@ def other_classes(targets: Tensor, clips: Tensor, classes: int, seed: int = 0) -
     return (targets.to(step.device) + step) % classes
 
 
-def top_down(model: nn.Module) -> list[list[nn.Parameter]]:
+def top_down(
+    model: nn.Module, score: Callable[[], Tensor] | None = None
+) -> list[list[nn.Parameter]]:
     """The parameters of a model's children, the last child first; those without any are left out.
+
+    Args:
+        model: whose children are in the order of the forward pass.
+        score: gives what is explained, with gradient; children without a part in it (a head for
+            something else) are left out too, as their weights could be anything.
 
     Raises:
         WhyactError: a model without parameters.
     """
-    stages = [list(child.parameters()) for child in reversed(list(model.children()))]
-    stages = [s for s in stages if s] or [list(model.parameters())]
-    if not stages[0]:
+    acting = None if score is None else _acting(model, score)
+    stages: list[list[nn.Parameter]] = []
+    for part in [*reversed(list(model.children())), model]:
+        stage = [p for p in part.parameters() if p.numel() and (acting is None or id(p) in acting)]
+        if stage and (part is not model or not stages):
+            stages.append(stage)
+    if not stages:
         raise WhyactError("Parameter randomisation needs a model with weights.")
     return stages
+
+
+def _acting(model: nn.Module, score: Callable[[], Tensor]) -> set[int]:
+    """Ids of the parameters that a score depends on."""
+    parameters = list(model.parameters())
+    learn = [p.requires_grad for p in parameters]
+    with torch.enable_grad():
+        for p in parameters:
+            p.requires_grad_(True)
+        found = torch.autograd.grad(score().sum(), parameters, allow_unused=True)
+    for p, before in zip(parameters, learn, strict=True):
+        p.requires_grad_(before)
+    return {id(p) for p, g in zip(parameters, found, strict=True) if g is not None}
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _part(table: Mapping[str, Any], group: str, title: str) -> list[str]:
     if group == "localisation":
         for method, values in table["ceilings"].items():
             cells = [_cell(values.get(n)) for n in names]
-            lines.append(f"| ceiling of {method}'s grid | ceiling | " + " | ".join(cells) + " |")
+            lines.append(f"| the mask on {method}'s grid | ceiling | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 

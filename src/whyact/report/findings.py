@@ -51,9 +51,10 @@ def verdict(values: Mapping[str, Any]) -> Finding:
         )
     if own[0].state == "unknown":
         return Finding("verdict", "unknown", own[0].title, own[0].text)
+    left = [f.title for f in own if f.state == "unknown"]
     return Finding(
         "verdict", "good", "It holds up in its tests",
-        "It adds up, and it beats maps that know nothing of the model.",
+        " ".join(["It beats maps that know nothing of the model.", *(f"{t}." for t in left)]),
     )  # fmt: skip
 
 
@@ -103,8 +104,8 @@ def _faithful(values: Mapping[str, Any]) -> Finding:
     if gaps[method] - gaps[rival] > TIE:
         return Finding(
             "faithful", "good", "It points at what the model uses",
-            f"Taking away what it marks hurts the prediction more than any control does; the best "
-            f"of them is {NAMES[rival]} {numbers}.",
+            f"Taking away what it marks hurts, and keeping it helps, by more together than for any "
+            f"control; the best of them is {NAMES[rival]} {numbers}.",
         )  # fmt: skip
     how = "better" if gaps[rival] - gaps[method] > TIE else "as well"
     return Finding(

@@ -27,7 +27,7 @@ from whyact.audits.record import (
     masks_row,
     rows,
 )
-from whyact.audits.verdict import by_class, chance_of, verdict
+from whyact.audits.verdict import by_class, chance_of, comparable, verdict
 from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import Model, logits_of
 from whyact.metrics.disentanglement import Leakage
@@ -222,8 +222,9 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
     means = summaries(found, seed=asked.seed)
-    chance = chance_of(clips.labels)
-    said = verdict(means, chance)
+    kept = comparable(found)
+    chance = chance_of(clips.labels[kept])
+    said = verdict(summaries({k: v[kept] for k, v in found.items()}, seed=asked.seed), chance)
     classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
     return {
         "chance": chance,

@@ -44,7 +44,7 @@ class Measured:
     Attributes:
         ids: of the clips. hits: 1 where the explained (predicted) class is the true one.
         rows: values by row and metric. curves: IoU curves by row.
-        ceilings: localisation of a perfect map on each method's grid.
+        ceilings: localisation of the mask itself on each method's grid, by limbs of the limbs'.
         passes: counted by method: forward and backward passes of one clip. needs: asked for.
         judging: counted passes of a clip for one map, and needed ones.
     """
@@ -71,7 +71,14 @@ class Measured:
         for row, counts in other.passes.items():
             self.passes.setdefault(row, []).extend(counts)
         self.needs |= other.needs
-        self.judging = other.judging
+        if other.ids:  # a part in which no clip could be read counted nothing
+            self.judging = other.judging
+
+
+def controls(model: VideoModel, size: tuple[int, int, int]) -> list[Control]:
+    """All controls; random maps are as coarse as a token grid's for clips of that (T, H, W)."""
+    random = RandomMap(model=model, cell=max(8, max(size[1:]) // 14))
+    return [random if kind is RandomMap else kind(model=model) for kind in CONTROLS]
 
 
 class Bench:
@@ -100,7 +107,7 @@ class Bench:
             )
             for name in methods
         }
-        self.controls = [kind(model=model) for kind in CONTROLS]
+        self.controls = controls(model, sizes)
 
     def logits(self, clips: Tensor) -> Tensor:
         """Counted logits (B, Y)."""
@@ -137,7 +144,11 @@ def measure_batch(
         made.passes[name] = [bench.run.passes / len(clips)]
         made.needs[name] = method.needs
         if mask is not None and method.grid is not None:
-            made.ceilings[name] = _lists(referee.localisation(grid_ceiling(mask, method.grid)))
+            best = referee.localisation(grid_ceiling(mask, method.grid))
+            if limbs is not None:
+                perfect = referee.localisation(grid_ceiling(limbs, method.grid))
+                best |= {k: v for k, v in perfect.items() if k.endswith("_limbs")}
+            made.ceilings[name] = _lists(best)
     if mask is not None:
         maps[TRUTH] = mask.float()
     found = {}
@@ -168,7 +179,7 @@ def _rerun(
     """Max-sensitivity, parameter randomisation and the random logit of every row."""
     near = neighbours(clips, radius=0.02, samples=2)
     others = other_classes(targets, clips, classes)
-    stages = top_down(bench.model)
+    stages = top_down(bench.model, lambda: bench.model(clips[:1]).logits)
     made: dict[str, dict[str, Tensor]] = {}
 
     def compare(rows: dict[str, list[dict[str, Tensor]]]) -> None:

@@ -36,7 +36,7 @@ from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
-VERSION = 4
+VERSION = 5
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; it does not change results."""
@@ -53,7 +53,8 @@ def _job(
     if bf16:
         loaded.model.backbone.forward = _in_bf16(loaded.model.backbone.forward)
     dataset = _dataset(data or loaded.config, split, loaded.config.seed)
-    requests = [(i, 0) for i in range(start, min(start + batch, clips))]
+    chosen = _order(len(dataset))[start : min(start + batch, clips)]
+    requests = [(i, 0) for i in chosen]
     (loads,) = load(dataset, [requests])
     if not len(loads):
         return Measured(), Reasons()
@@ -83,6 +84,11 @@ def _job(
             probabilities=loaded.probabilities,
         )  # fmt: skip
     return made, reasons
+
+
+def _order(count: int) -> list[int]:
+    """Clips in a fixed random order: lists are mostly sorted by class."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
 
 
 def _in_bf16(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -126,8 +132,8 @@ def measure_explanations(
         checkpoint: of a run; of a cross-validated one all folds, each on its own clips.
         methods: names of `whyact.tasks.explainer_table.EXPLAINERS`.
         split: of the data; the first of ``data.test`` if empty.
-        clips: how many, the first of the split. rerun: on how many of them the metrics that run
-            explainers again are measured; they cost seven more explanations a clip.
+        clips: how many, in an order that is drawn once and for all. rerun: on how many of them the
+            metrics that run explainers again are measured, seven more explanations a clip.
         data: a config whose ``data`` part replaces the checkpoint's; every fold keeps its own part.
         output: folder; ``explanations/<split>`` in the run's folder if empty.
         workers: processes, with one thread each. settings: of `whyact.metrics.quality.Judge`.
@@ -141,6 +147,7 @@ def measure_explanations(
         raise WhyactError(f"Expected at least one clip and one worker, got {clips} and {workers}.")
     run, settings = Path(checkpoint), dict(settings or {})
     jobs: list[Job] = []
+    models: list[int] = []  # of each job
     about: dict[str, Any] = {"checkpoints": [], "data": [], "expected": 0}
     for source in fold_runs(run) or [run]:
         done = about["expected"]
@@ -155,14 +162,21 @@ def measure_explanations(
             batch=_batch(one), rerun=rerun - done, settings=settings, bf16=bf16,
         )  # fmt: skip
         jobs += _jobs(folder / "parts", job, _key(one, job))
+        models += [len(about["checkpoints"])] * (len(jobs) - len(models))
         about["checkpoints"].append(str(one.loaded.folder))
         about["data"].append(one.dataset.fingerprint)
         about["expected"] += job.keywords["clips"]
-    made, reasons = Measured(), Reasons()
-    for part, why in _run(jobs, workers):
+    made, reasons = Measured(), [Reasons() for _ in about["checkpoints"]]
+    for model, (part, why) in zip(models, _run(jobs, workers), strict=True):
         made.add(part)
-        reasons.add(why)
-    about |= {"split": one.split, "rerun": rerun, "settings": settings, "bf16": bf16}
+        reasons[model].add(why)
+    about |= {
+        "read": _reading(one),
+        "split": one.split,
+        "rerun": rerun,
+        "settings": settings,
+        "bf16": bf16,
+    }
     table = tabulate(made, methods) | {"about": about | environment(torch.device("cpu"), [])}
     if isinstance(one.loaded.model, ActionRecognizer):
         table["reasons"] = summarise_reasons(one.loaded.model, reasons)
@@ -242,9 +256,18 @@ def _key(one: _Fold, job: partial[Any]) -> str:
     """Hash of everything that the values of a part depend on."""
     digest = hashlib.sha256((one.loaded.folder / "model.safetensors").read_bytes())
     asked = job.keywords
-    settings = VERSION, one.dataset.fingerprint, asked["methods"], sorted(asked["settings"].items())
+    settings = (
+        VERSION, one.dataset.fingerprint, asked["methods"], sorted(asked["settings"].items()),
+        sorted(_reading(one).items()),
+    )  # fmt: skip
     digest.update(repr((*settings, "bf16") if asked["bf16"] else settings).encode())
     return digest.hexdigest()[:12]
+
+
+def _reading(one: _Fold) -> dict[str, Any]:
+    """How clips are read; where from and how fast is all the same."""
+    data = asdict((one.data or one.loaded.config).data)
+    return {k: v for k, v in data.items() if k not in ("root", "annotations", "workers")}
 
 
 def tabulate(made: Measured, methods: Sequence[str]) -> dict[str, Any]:

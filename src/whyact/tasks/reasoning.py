@@ -93,8 +93,8 @@ def measure_reasons(
     heat = torch.stack([e.heat for e in explanations])
     gaps = [e.extra["completeness_gap"] for e in explanations]
     made.note(completeness_gap=torch.tensor(gaps), constant_share=_constant_share(explanations))
-    made.codes.setdefault("action", []).append(output.action_code)
-    made.codes.setdefault("nuisance", []).append(output.nuisance_code)
+    for name, code in (("action", output.action_code), ("nuisance", output.nuisance_code)):
+        made.codes.setdefault(name, []).append(_steps(output, code))
     if rounds:
         generators = clip_generators(clips)
         effects = [
@@ -110,6 +110,14 @@ def measure_reasons(
         agreement, fit = region_agreement(cells, mask)
         made.note(region_agreement=agreement, region_fit=fit)
     _frames(model, clips, output, targets, made, steps, probabilities)
+
+
+def _steps(output: ActionOutput, code: Tensor) -> Tensor:
+    """(B, T', 1, C), the mean of a code over the real regions of each step."""
+    if not output.node_mask.numel():
+        return code.mean(2, keepdim=True)
+    real = output.node_mask.unsqueeze(-1)
+    return (code * real).sum(2, keepdim=True) / real.sum(2, keepdim=True).clamp_min(1)
 
 
 def _constant_share(explanations: Sequence[Explanation]) -> Tensor:
@@ -186,13 +194,21 @@ def _frames(
         made.note(**{name: gap})
 
 
-def summarise_reasons(model: ActionRecognizer, made: Reasons) -> dict[str, Any]:
-    """The numbers with intervals and counts, as JSON values."""
+def summarise_reasons(model: ActionRecognizer, found_by: Sequence[Reasons]) -> dict[str, Any]:
+    """The numbers with intervals and counts, as JSON values.
+
+    Args:
+        model: one of those that were measured. found_by: what each model gave; codes and prompts
+            of different models have nothing in common, so they are compared within one.
+    """
+    made = Reasons()
+    for each in found_by:
+        made.add(each)
     values = {name: torch.cat(parts) for name, parts in made.values.items()}
-    for name, parts in made.codes.items():
-        code = torch.cat(parts)
-        if code.shape[-1]:
-            values[f"{name}_code_stability"] = factor_stability(code)
+    for name in made.codes:
+        codes = [torch.cat(each.codes[name]) for each in found_by if name in each.codes]
+        if codes[0].shape[-1]:
+            values[f"{name}_code_stability"] = torch.cat([factor_stability(c) for c in codes])
     found: dict[str, Any] = {name: asdict(summarise(v)) for name, v in values.items()}
     for a, b in (
         ("path", "path_same_end"), ("path", "path_anywhere"), ("frames", "random_frames"),
@@ -200,9 +216,9 @@ def summarise_reasons(model: ActionRecognizer, made: Reasons) -> dict[str, Any]:
         if a in values:
             found[f"{a}_minus_{b}"] = asdict(summarise_difference(values[a], values[b]))
     bank = prompt_bank(model)
-    if bank is not None:
+    if bank is not None and len(found_by) == 1:
         found["prompt_bank"] = {"effective_rank": effective_rank(bank), "prompts": len(bank)}
-    if sum(len(m) for m in made.mixtures) >= 8:
+    if len(found_by) == 1 and sum(len(m) for m in made.mixtures) >= 8:
         aligned = prompt_alignment(torch.cat(made.mixtures), torch.cat(made.content))
         found["prompt_alignment"] = {
             "rank": asdict(summarise(aligned.rank)), "found": asdict(summarise(aligned.found)),

@@ -274,7 +274,8 @@ def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -
     for split in config.data.test:
         test = _dataset(config, split, False)
         check_label_map(Path(f"data.test '{split}'"), dataset.classes, test.classes)
-        if shared := trained & _places(test):
+        # The training split by its own name is asked for on purpose, to see how well it was learnt.
+        if split != config.data.train and (shared := trained & _places(test)):
             raise WhyactError(
                 f"{len(shared)} clips of data.test '{split}' are in data.train "
                 f"'{config.data.train}' too, e.g. {min(shared)}; test on others."

@@ -19,7 +19,7 @@ from whyact.metrics.focus import spatial_spread
 from whyact.metrics.localisation import energy_pointing, iou_equal_area
 from whyact.metrics.prompts import prompt_alignment
 from whyact.metrics.stability import backward_flow, temporal_stability
-from whyact.tasks.explanation_bench import CONTROLS
+from whyact.tasks.explanation_bench import controls as controls_of
 from whyact.tasks.folds import fold_runs
 from whyact.training.checkpoint import LoadedModel, load_model
 from whyact.types import Batch
@@ -99,7 +99,7 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     maps = {NATIVE: heat}
     if controls:
         maps[f"{NATIVE}_blurred"] = blurred(heat)
-        maps |= {c.name: c.heat(batch.video) for c in (kind(model=model) for kind in CONTROLS)}
+        maps |= {c.name: c.heat(batch.video) for c in controls_of(model, size)}
     flow = backward_flow(batch.video)
     for row, one in maps.items():
         parts.note(row, _of_map(loaded, batch, one, targets, flow))

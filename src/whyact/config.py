@@ -99,7 +99,7 @@ class ObjectiveSettings:
         foreground_coverage: weight of covering the foreground evenly beside staying inside it.
         hsic_permutations: of the p-value that is logged; 0 skips it.
         swap_contrast_temperature: what cosines are divided by.
-        whitened_consistency_start: share of the training before which it does not count.
+        whitened_consistency_ramp: share of the training over which it comes in, by its square.
         gradient_reversal_target: what the adversary reads: the background's nuisance ``code``
             (label-free), or its ``scene`` (needs scene labels).
         reconstruction_swap: weight of the part with recombined codes.
@@ -121,7 +121,7 @@ class ObjectiveSettings:
     foreground_coverage: float = 0.3
     hsic_permutations: int = 0
     swap_contrast_temperature: float = 0.1
-    whitened_consistency_start: float = 0.0
+    whitened_consistency_ramp: float = 0.0
     gradient_reversal_target: Literal["code", "scene"] = "code"
     reconstruction_swap: float = 1.0
 

@@ -61,16 +61,17 @@ def test_directions_are_those_of_all_steps():
     assert directions[:, -1].abs().tolist() == pytest.approx([0.5**0.5] * 2, abs=0.01)
 
 
-def test_the_start_and_nothing_pasted():
+def test_the_ramp_and_nothing_pasted():
     early, pasted = replace(toy_batch(4), progress=0.25), output(codes(-1), codes(1))
-    objective = WhitenedConsistency(start=0.5)
-    assert loss(objective, pasted, batch=early).item() == 0 < objective.running.action.trace()
-    assert loss(objective, pasted, batch=replace(early, progress=0.5)).item() > 0.4
+    objective = WhitenedConsistency(ramp=0.5)
+    quarter = loss(objective, pasted, batch=early).item()
+    assert quarter == pytest.approx(0.125, rel=0.01)  # a quarter of 0.5 at half of the ramp
+    assert loss(objective, pasted, batch=replace(early, progress=0.6)).item() > 0.4
     none = torch.zeros(0, dtype=torch.int64)
     nothing = loss(WhitenedConsistency(), pasted.rows(0, 0), rows=none)
     assert nothing.item() == 0
     nothing.backward()
-    with pytest.raises(WhyactError, match=r"whitened_consistency_start must be in \[0, 1\], got 2"):
-        WhitenedConsistency(start=2)
+    with pytest.raises(WhyactError, match=r"whitened_consistency_ramp must be in \[0, 1\], got 2"):
+        WhitenedConsistency(ramp=2)
     with pytest.raises(WhyactError, match="compares nuisance codes too, but the model has none"):
         WhitenedConsistency().attach(replace(toy_output(2), nuisance_code=torch.zeros(2, 1, 1, 0)))

@@ -61,7 +61,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "foreground": lambda s: Foreground(coverage=s.foreground_coverage),
     "swap_contrast": lambda s: SwapContrast(temperature=s.swap_contrast_temperature),
     "swap_consistency": lambda s: SwapConsistency(),
-    "whitened_consistency": lambda s: WhitenedConsistency(start=s.whitened_consistency_start),
+    "whitened_consistency": lambda s: WhitenedConsistency(ramp=s.whitened_consistency_ramp),
     "gradient_reversal": lambda s: GradientReversal(target=s.gradient_reversal_target),
     "club": lambda s: Club(),
     "bottleneck": lambda s: Bottleneck(),

@@ -32,19 +32,20 @@ class WhitenedConsistency(Objective):
     Source: the whitened distance of positive pairs of W-MSE (Ermolov et al., ICML 2021).
     Deviations: pasted clips in place of augmented ones, running directions, and labels beside it.
 
-    While the actor is not found yet, the term hinders it: all directions are to keep still at once.
+    While the actor is not found yet, the term can hinder it: all directions are to keep still.
 
     Args:
-        start: share of the training before which the term is 0.
+        ramp: share of the training over which the term comes in, by the square of what is done of
+            it, so that there is little of it at first; 0 has all of it from the start.
     """
 
     name = "whitened_consistency"
     reads = ("foreground_paste",)
 
-    def __init__(self, *, start: float = 0.0) -> None:
-        if not 0 <= start <= 1:
-            raise WhyactError(f"whitened_consistency_start must be in [0, 1], got {start}.")
-        self.start = start
+    def __init__(self, *, ramp: float = 0.0) -> None:
+        if not 0 <= ramp <= 1:
+            raise WhyactError(f"whitened_consistency_ramp must be in [0, 1], got {ramp}.")
+        self.ramp = ramp
         self.running: Covariances | None = None
 
     def attach(self, example: ActionOutput) -> nn.Module:
@@ -71,7 +72,8 @@ class WhitenedConsistency(Objective):
                 (self.running.nuisance, lambda o: o.nuisance_code, view.background),
             )
         )  # fmt: skip
-        return (batch.progress >= self.start) * (action + nuisance) / 2
+        share = min(1.0, batch.progress / self.ramp) ** 2 if self.ramp else 1.0
+        return share * (action + nuisance) / 2
 
     @staticmethod
     def _change(running: Tensor, codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:

@@ -40,6 +40,8 @@ VERSION = 5
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; it does not change results."""
+UNRELATED = ("root", "annotations", "workers", "train", "val", "test", "balance")
+"""Settings of the data that change nothing about the clips that are measured."""
 Job = tuple[Path, Callable[[], tuple[Measured, Reasons]]]
 """Some clips' measurement, and the file that keeps its values."""
 
@@ -265,9 +267,9 @@ def _key(one: _Fold, job: partial[Any]) -> str:
 
 
 def _reading(one: _Fold) -> dict[str, Any]:
-    """How clips are read; where from and how fast is all the same."""
+    """How clips are read; where from, how fast and beside which splits is all the same."""
     data = asdict((one.data or one.loaded.config).data)
-    return {k: v for k, v in data.items() if k not in ("root", "annotations", "workers")}
+    return {k: v for k, v in data.items() if k not in UNRELATED}
 
 
 def tabulate(made: Measured, methods: Sequence[str]) -> dict[str, Any]:

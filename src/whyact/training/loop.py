@@ -33,9 +33,10 @@ from whyact.training.setup import (
     attach_networks,
     average_gradients,
     cosine_with_warmup,
+    first_clip,
     make_optimizer,
 )
-from whyact.types import Batch, Clip, WhyactError, collate
+from whyact.types import Batch, WhyactError
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -247,9 +248,8 @@ class Loop:
 
     @cached_property
     def _stand_in(self) -> Batch:
-        """The first clip that can be read, alike before and after a resume."""
-        items = (self.dataset[i, 0] for i in range(len(self.dataset)))
-        return collate([next(c for c in items if isinstance(c, Clip))])
+        """The same clip before and after a resume."""
+        return first_clip(self.dataset)
 
     def _update(self, group: Sequence[Batch]) -> dict[str, Tensor]:
         """One optimiser step; gives the means of the terms over its clips."""

@@ -15,7 +15,7 @@ from whyact.config import TrainingConfig
 from whyact.data.protocol import ClipDataset
 from whyact.objectives.set import ObjectiveSet
 from whyact.training.seeding import derive, seed_everything
-from whyact.types import Clip, WhyactError, collate
+from whyact.types import Batch, Clip, WhyactError, collate
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
@@ -58,16 +58,25 @@ def attach_networks(
     """
     if not objectives.have_networks:
         return nn.ModuleDict()
-    items = (dataset[i, 0] for i in range(len(dataset)))
-    clip = next((c for c in items if isinstance(c, Clip)), None)
-    if clip is None:
-        raise WhyactError("No training clip could be read.")
     training = model.training
-    batch = collate([clip]).to(device)
+    batch = first_clip(dataset).to(device)
     example = model.eval()(batch.streams, **batch.given)
     model.train(training)
     made = objectives.attach(example, lambda name: seed_everything(derive(seed, "objective", name)))
     return made.to(device)
+
+
+def first_clip(dataset: ClipDataset) -> Batch:
+    """The first clip of a data set that can be read.
+
+    Raises:
+        WhyactError: there is none.
+    """
+    items = (dataset[i, 0] for i in range(len(dataset)))
+    clip = next((c for c in items if isinstance(c, Clip)), None)
+    if clip is None:
+        raise WhyactError("No training clip could be read.")
+    return collate([clip])
 
 
 def make_optimizer(

@@ -16,9 +16,10 @@ from torch import nn
 from torchvision.models import video
 
 from whyact.config import BackboneConfig, ModelConfig
+from whyact.explainers.native import explain_output
 from whyact.models.builders import build_model
 from whyact.tasks.ablation.costs import interleaved, ratio
-from whyact.tasks.explain import explain_clips
+from whyact.tasks.explain import graph_rounds
 from whyact.training.record import environment
 
 CLASSES = 400
@@ -56,7 +57,11 @@ def main() -> None:
             "resnet18_backbone": without_gradients(lambda: pooled.encode(clip)),
             "resnet18_pooled": without_gradients(lambda: pooled(clip)),
             "resnet18_whyact": without_gradients(lambda: full(clip)),
-            "explain_native": lambda: explain_clips(full, clip, shares=False),
+            "explain_native": without_gradients(
+                lambda: explain_output(
+                    full(clip, traced=True), clip.shape[2:], path_length=graph_rounds(full)
+                )
+            ),
             "r3d18": without_gradients(lambda: network(clip)),
             "r3d18_captum_grad_cam": lambda: grad_cam.attribute(clip, target),
         },

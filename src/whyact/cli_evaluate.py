@@ -16,7 +16,13 @@ from whyact.config_io import load_config
 from whyact.types import WhyactError
 
 OF_LOCALISATION = ("window", "hop", "smooth", "threshold", "least_score")
-OF_EXPLANATIONS = ("rerun", "workers", "metric_steps", "bf16")
+OPTIONS = {
+    "explain": ("clips", "rerun", "workers", "metric_steps", "bf16"),
+    "localise": ("clips", *OF_LOCALISATION),
+    "named": ("clips",),
+    "": ("class_map",),
+}
+"""What each thing that is measured takes besides what all take; scores have no name."""
 
 
 def add_evaluate_options(one: argparse.ArgumentParser) -> None:
@@ -29,7 +35,8 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
         help="rows 'class of the data,class of the model', for a set with other classes",
     )  # fmt: skip
     one.add_argument("--device", default="cpu", help="torch device, e.g. cuda")
-    instead = one.add_argument_group("measured instead of scores")
+    group = one.add_argument_group("measured instead of scores")
+    instead = group.add_mutually_exclusive_group()
     instead.add_argument(
         "--explain", default="", metavar="METHOD[,METHOD…]",
         help="explanations by these methods: native, grad_cam, occlusion, …",
@@ -43,7 +50,7 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="explanations of named actions (multi, untrimmed)",
     )
-    instead.add_argument(
+    group.add_argument(
         "--clips", type=int, metavar="N",
         help="of each split, at most; default: 200, and all with --localise",
     )  # fmt: skip
@@ -97,16 +104,14 @@ def run_evaluate(args: argparse.Namespace, config: Config) -> int:
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
     data = load_config(args.config, args.flags, base=trained)
-    if not args.localise:
-        refuse(args, OF_LOCALISATION, "belongs to --localise; add it")
-    if not args.explain:
-        refuse(args, OF_EXPLANATIONS, "belongs to --explain; add it")
-    if args.localise or args.named or args.explain:
-        refuse(args, ("class_map",), "is for scores alone; this measures something else")
-    if args.localise or args.named:
-        return _measure(args, target, data)
-    if args.explain:
+    measured = next((m for m in ("explain", "localise", "named") if getattr(args, m)), "")
+    for mode, names in OPTIONS.items():
+        to = f"belongs to --{mode}; add it" if mode else "is for scores alone"
+        refuse(args, set(names) - set(OPTIONS[measured]), to)
+    if measured == "explain":
         return _measure_explanations(args, target, data)
+    if measured:
+        return _measure(args, target, data)
     scores = evaluate(
         target, splits=args.splits, data=data, output=args.output, class_map=args.class_map or "",
         device=args.device,

@@ -90,6 +90,8 @@ def run_explain(args: argparse.Namespace, config: Config) -> int:
     refuse(args, OF_TIMELINES, "belongs to --timeline; add --timeline and --action NAME")
     if not args.html:
         refuse(args, ("test_steps",), "is of the tests that pages show; add --html")
+    if args.action is None:
+        refuse(args, ("encoder",), "reads the text of --action; add it")
     from whyact.tasks.explain import explain
 
     found = explain(

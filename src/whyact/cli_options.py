@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from whyact.types import WhyactError
@@ -17,12 +17,12 @@ def add_threshold(group: Any) -> None:
     )  # fmt: skip
 
 
-def given(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     """The options that were given; the defaults of the others are the function's."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
-def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+def refuse(args: argparse.Namespace, names: Iterable[str], why: str) -> None:
     """Fail where one of these was given, which would do nothing."""
     for name in given(args, names):
         raise WhyactError(f"--{name.replace('_', '-')} {why}, or leave it out.")

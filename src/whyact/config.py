@@ -181,6 +181,11 @@ class TrainingConfig:
     erase_above: float = 1.0
     start: str = ""
 
+    @property
+    def eval_batch_size(self) -> int:
+        """Clips that one process evaluates together."""
+        return min(32, self.device_batch_size or self.batch_size)
+
 
 @dataclass
 class Config:
@@ -200,3 +205,8 @@ class Config:
     objectives: ObjectivesConfig = field(default_factory=ObjectivesConfig)
     objective_settings: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @property
+    def erases(self) -> bool:
+        """Whether codes are erased (``training.erase_above``); baselines have none."""
+        return self.training.erase_above < 1 and self.model.type == "whyact"

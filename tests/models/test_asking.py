@@ -76,6 +76,10 @@ def test_a_model_that_believes_its_wishes_scores_by_the_oracle_without_seeing() 
         seen = made.decode(tokens, (4, 4)).action_code.mean((0, 1, 2))
         made.head.classify.weight.copy_(seen.expand(Y, -1))
         made.specification.bias.fill_(9.0)
+        split = made.specification
+        split.scaling.weight.zero_()  # and nothing is heard inside the part
+        for edges in (split.spatial, *split.temporal):
+            edges.message.weight.zero_()
     blind = asked_logits(made, batch())[:, 1]
     leak = recognition_scores(blind[:, NAMES.index("oracle")], LABELS, intervals=False)
     chance = recognition_scores(blind[:, NAMES.index("label_free")], LABELS, intervals=False)

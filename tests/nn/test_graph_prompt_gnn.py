@@ -61,8 +61,9 @@ def test_information_travels_one_window_a_layer():
         adjacency = torch.full((1, 6, 2, 2), 0.5)
         changed = nodes.clone()
         changed[:, 0] = torch.randn(1, 2, 8)
-        delta = (graph(changed, prompts, adjacency).action_code
-                 - graph(nodes, prompts, adjacency).action_code)  # fmt: skip
+        share = torch.ones(1, 6, 2)
+        delta = (graph(changed, prompts, adjacency, share).action_code
+                 - graph(nodes, prompts, adjacency, share).action_code)  # fmt: skip
         moved = [bool(delta[0, t].abs().max() > 1e-6) for t in range(6)]
         assert moved == [t <= reach for t in range(6)]
 
@@ -74,14 +75,41 @@ def test_a_missing_spatial_edge_carries_nothing():
     adjacency = torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])
     changed = nodes.clone()
     changed[:, :, 1] += 1
-    delta = (graph(changed, prompts, adjacency).action_code
-             - graph(nodes, prompts, adjacency).action_code)  # fmt: skip
+    share = torch.ones(1, 1, 2)
+    delta = (graph(changed, prompts, adjacency, share).action_code
+             - graph(nodes, prompts, adjacency, share).action_code)  # fmt: skip
     assert delta[0, 0, 0].abs().max() == 0 and delta[0, 0, 1].abs().max() > 0
+
+
+def test_a_region_is_heard_as_far_as_it_is_action():
+    """Two regions alike in direction: what the second says falls with its share, down to nothing.
+
+    A normalised node of a share of 0.01 would say as much as one of a share of 1.
+    """
+    torch.manual_seed(0)
+    graph = GraphPromptGnn(code_width=8, layers=1, window=1)
+    first, second, other = torch.randn(3, 1, 1, 1, 8).unbind()
+    prompts, adjacency = torch.randn(1, 1, 1, 8), torch.full((1, 1, 2, 2), 0.5)
+
+    def moved(share):
+        """How the first region and the prompt change with what the second holds."""
+        made = [graph(torch.cat([first, share * held], 2), prompts, adjacency,
+                      torch.tensor([[[1.0, share]]])) for held in (second, other)]  # fmt: skip
+        return [(a - b)[0, 0, 0].norm() for a, b in (
+            (made[0].action_code, made[1].action_code), (made[0].prompts, made[1].prompts)
+        )]  # fmt: skip
+
+    whole, tenth, hundredth = moved(1.0), moved(0.1), moved(0.01)
+    assert all(a > 0.05 for a in whole)
+    for some, least in zip(tenth, hundredth, strict=True):
+        assert least < 0.2 * some  # about linear
+    assert all(a < 0.03 * b for a, b in zip(hundredth, whole, strict=True))
+    assert moved(0.0) == [0, 0]
 
 
 def test_the_null_twin_is_the_identity():
     nodes, prompts = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 1, 8)
-    refined = NoGraph()(nodes, prompts, torch.zeros(1, 2, 3, 3))
+    refined = NoGraph()(nodes, prompts, torch.zeros(1, 2, 3, 3), torch.ones(1, 2, 3))
     assert refined.action_code is nodes and refined.prompts is prompts and not refined.edge_gates
 
 
@@ -118,7 +146,8 @@ def test_a_masked_node_changes_nothing_whatever_it_holds():
         nodes = torch.full((1, 3, 3, 8), padding)
         nodes[:, :, :2] = torch.randn(1, 3, 2, 8, generator=torch.Generator().manual_seed(1))
         nodes.requires_grad_()
-        refined = graph(nodes, prompts, mask.unsqueeze(-2) / 2.0 * torch.ones(3, 1), mask=mask)
+        adjacency = mask.unsqueeze(-2) / 2.0 * torch.ones(3, 1)
+        refined = graph(nodes, prompts, adjacency, torch.ones(1, 3, 3), mask=mask)
         refined.action_code[:, :, :2].square().sum().backward()
         return refined.action_code[:, :, :2], nodes.grad
 
@@ -134,7 +163,9 @@ def test_boxes_hear_those_that_act_and_themselves_in_neighbouring_frames():
     acts = torch.tensor([True, False, False, False]).expand(1, 3, 4)  # a person, ball, net, nobody
     mask = torch.tensor([True, True, True, False]).expand(1, 3, 4)
     nodes, prompts = torch.randn(1, 3, 4, 8), torch.zeros(1, 3, 0, 8)
-    refined = graph(nodes, prompts, torch.zeros(1, 3, 4, 4), mask=mask, acts=acts)
+    refined = graph(
+        nodes, prompts, torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4), mask=mask, acts=acts
+    )
     gates = refined.edge_gates["temporal"][0]  # frames, offsets -1 and 1
     expected = torch.tensor([[0.25, 0.25, 0.25, 0], [1 / 3, 1 / 3, 0, 0], [1 / 3, 0, 1 / 3, 0]])
     for frame, offset in ((0, 1), (1, 0), (1, 1), (2, 0)):

@@ -44,7 +44,9 @@ def toy_split() -> GraphSplit:
 
 def parts_of(split: GraphSplit, x: Tensor, adjacency: Tensor, wishes: Tensor) -> Parts:
     """Of nodes whose channel y is their evidence for class y."""
-    return split(split.share(x, adjacency, x[..., :Y], torch.eye(C)[:Y]), wishes)
+    return split(
+        split.share(x, adjacency, torch.ones(x.shape[:3]), x[..., :Y], torch.eye(C)[:Y]), wishes
+    )
 
 
 def model(kind: str = "split", **changes: object) -> ActionRecognizer:
@@ -112,8 +114,11 @@ def test_padding_changes_nothing() -> None:
     adjacency = adjacency * mask.unsqueeze(-2)
     wish = torch.tensor([[[1.0, 0, 1]]])
     evidence, prompts = torch.randn(1, 2, 3, Y), torch.randn(Y, C)
-    padded = split(split.share(x, adjacency, evidence, prompts, mask), wish)
-    bare = split.share(x[:, :, :2], adjacency[:, :, :2, :2], evidence[:, :, :2], prompts)
+    action = torch.rand(1, 2, 3)
+    padded = split(split.share(x, adjacency, action, evidence, prompts, mask), wish)
+    bare = split.share(
+        x[:, :, :2], adjacency[:, :, :2, :2], action[:, :, :2], evidence[:, :, :2], prompts
+    )
     bare = split(bare, wish)
     torch.testing.assert_close(padded.membership[..., :2], bare.membership)
     torch.testing.assert_close(padded.code[..., :2, :], bare.code)
@@ -130,7 +135,7 @@ def test_a_masked_node_changes_nothing_whatever_it_holds() -> None:
 
     def found(padding: float) -> tuple[Tensor, Tensor]:
         x = torch.cat([real, torch.full((1, 2, 1, C), padding)], 2).requires_grad_()
-        shared = split.share(x, adjacency, evidence, prompts, mask)
+        shared = split.share(x, adjacency, torch.ones(1, 2, 3), evidence, prompts, mask)
         code = split(shared, torch.tensor([[[1.0, 0, 1], [0, 1, 0]]])).code[..., :2, :]
         code.square().sum().backward()
         return code, x.grad
@@ -146,7 +151,8 @@ def test_objects_hear_no_other_object_of_a_neighbouring_frame() -> None:
     evidence, prompts = torch.randn(1, 3, 3, Y), torch.randn(Y, C)
 
     def code(x: Tensor) -> Tensor:
-        shared = split.share(x, torch.eye(3).expand(1, 3, 3, 3), evidence, prompts, acts=acts)
+        adjacency, action = torch.eye(3).expand(1, 3, 3, 3), torch.ones(1, 3, 3)
+        shared = split.share(x, adjacency, action, evidence, prompts, acts=acts)
         return split(shared, torch.ones(1, 1, Y)).code[0, :, 0]
 
     x = torch.randn(1, 3, 3, C)
@@ -155,6 +161,22 @@ def test_objects_hear_no_other_object_of_a_neighbouring_frame() -> None:
     moved = (code(x) - code(net)).abs().amax(-1) > 0
     # The net of the first frame is heard by itself, there and one frame on, and by the person then.
     assert moved.tolist() == [[False, False, True], [True, False, True], [False, False, False]]
+
+
+def test_a_region_that_is_no_action_hears_and_says_nothing() -> None:
+    torch.manual_seed(0)
+    split = GraphSplit(code_width=C, gate_width=2)
+    x, action = torch.randn(1, 2, 3, C), torch.tensor([1.0, 1.0, 0.0]).expand(1, 2, 3)
+    evidence, prompts, wish = torch.randn(1, 2, 3, Y), torch.randn(Y, C), torch.ones(1, 1, Y)
+
+    def code(nodes: Tensor) -> Tensor:
+        adjacency = torch.full((1, 2, 3, 3), 1 / 3)
+        return split(split.share(nodes, adjacency, action, evidence, prompts), wish).code[:, :, 0]
+
+    other = x.clone()
+    other[:, :, 2] = torch.randn(1, 2, C)
+    assert torch.equal(code(x)[:, :, 2], x[:, :, 2])
+    assert torch.equal(code(x)[:, :, :2], code(other)[:, :, :2])
 
 
 def test_no_wish_gives_the_unprompted_scores() -> None:

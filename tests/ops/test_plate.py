@@ -1,6 +1,7 @@
 """The plate must be the background that was drawn."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -33,6 +34,18 @@ def test_median_of_what_is_seen() -> None:
         found = _median(layers, torch.tensor(seen).bool().view(1, 5, 1, 1, 1))
         assert found.item() == expected, seen
     assert not _median(layers, torch.zeros(1, 5, 1, 1, 1).bool()).isfinite().any()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 4, 5, 8])
+def test_median_against_sorting(frames: int) -> None:
+    """Of every choice of seen frames, an even number of frames too: the upper one of two."""
+    values = torch.randn(frames, generator=torch.Generator().manual_seed(frames))
+    for seen in itertools.product([False, True], repeat=frames):
+        kept = sorted(values[torch.tensor(seen)].tolist())
+        found = _median(
+            values.view(1, -1, 1, 1, 1), torch.tensor(seen).view(1, frames, 1, 1, 1)
+        ).item()
+        assert found == kept[len(kept) // 2] if kept else not math.isfinite(found), seen
 
 
 def test_plate_removes_a_moving_actor() -> None:

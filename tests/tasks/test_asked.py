@@ -92,7 +92,7 @@ def test_the_action_to_explain_is_asked_for_in_the_explanation_and_its_tests(
         html=True,
         test_steps=2,
     )
-    assert found[0].explanation is not None
+    assert found[0].error is None
     loaded = load_model(run)
     video = clips_of(
         replace(loaded.config.data, protocol="1x1"), [tmp_path / "clip.mp4"], loaded.classes
@@ -100,7 +100,7 @@ def test_the_action_to_explain_is_asked_for_in_the_explanation_and_its_tests(
     with torch.no_grad():
         asked, plain = loaded.model(video, wanted="punch"), loaded.model(video)
     number = loaded.classes.index("punch")
-    score = found[0].explanation.score
+    score = found[0].values()["logit"]
     assert score == pytest.approx(float(asked.logits[0, number]), abs=1e-4)
     assert abs(float(asked.logits[0, number] - plain.logits[0, number])) > 1e-3
 

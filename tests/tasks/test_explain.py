@@ -1,7 +1,9 @@
 """Prediction and explanation of files, with an untrained checkpoint."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -17,9 +19,9 @@ from whyact.report.schema import validate
 from whyact.tasks.explain import (
     explain,
     explain_classes,
-    explain_clips,
     graph_rounds,
 )
+from whyact.tasks.explanation_files import Explained, write_explanation
 from whyact.tasks.predict import predict
 from whyact.tasks.shares import measure_shares
 from whyact.training.checkpoint import load_model, save_checkpoint
@@ -76,8 +78,8 @@ def test_files_of_every_clip_and_the_error_of_a_bad_one(
     assert bad.error is not None and "broken.mp4" in bad.error and bad.video is None
     assert [one.picture.name for one in good if one.picture] == ["hand über.png", "hand über-2.png"]
     for one in good:
-        assert one.video and one.picture and one.data and one.explanation and one.error is None
-        values = json.loads(one.data.read_text(encoding="utf-8"))
+        assert one.video and one.picture and one.data and one.error is None
+        values = one.values()
         validate(values)
         assert values["source"] == "hand über.mp4" and values["heat_shape"] == [8, 32, 32]
         assert len(values["times"]) == 8 and values["times"] == sorted(values["times"])
@@ -93,9 +95,8 @@ def test_files_of_every_clip_and_the_error_of_a_bad_one(
 def test_a_class_can_be_asked_for(checkpoint: Path, videos: Path, tmp_path: Path) -> None:
     clip = str(videos / "a" / "*.mp4")
     (one,) = explain(checkpoint, [clip], action="push left", output=tmp_path, shares=False)
-    assert one.explanation and one.explanation.target == 1
-    assert one.explanation.action_share is None
-    assert json.loads(one.data.read_text())["class"] == "push left"  # type: ignore[union-attr]
+    assert one.values()["class"] == "push left" and one.values()["class_index"] == 1
+    assert one.values()["action_share"] is None and one.values()["drops"] is None
     with pytest.raises(WhyactError, match=r"no class 'push lift'. Did you mean 'push left'\?"):
         explain(checkpoint, [clip], action="push lift", output=tmp_path)
 
@@ -108,20 +109,22 @@ def test_prediction_and_explanation_see_the_same_clip(
     named = next(one for one in found if one.source.endswith("a/hand über.mp4"))
     assert len(named.classes) == 2 and named.classes[0][1] >= named.classes[1][1]
     (one,) = explain(checkpoint, [str(videos / "a")], output=tmp_path, shares=False)
-    told = json.loads(one.data.read_text())["predicted"]  # type: ignore[union-attr]
+    told = one.values()["predicted"]
     assert [p["class"] for p in told[:2]] == [name for name, _ in named.classes]
     assert told[0]["probability"] == pytest.approx(named.classes[0][1], abs=1e-5)
     assert len(predict(checkpoint, [str(videos / "a")], top_k=9)[0].classes) == 3
 
 
-def test_a_batch_with_masks(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_actor_is_there_or_not(checkpoint: Path) -> None:
     model = load_model(checkpoint).model
-    video = torch.rand(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
-    mask = torch.zeros(2, 8, 32, 32, dtype=torch.bool)
-    mask[0, :, 8:24, 8:24] = True
-    (first, second), chances = explain_clips(model, video, mask=mask)
-    assert first.extra["mask"] == second.extra["mask"] == "given" and chances.shape == (2, 3)
-    assert first.extra["drops"]["actor"] != 0 and second.action_share is None  # no actor there
+    video = torch.rand(3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(8, 32, 32, dtype=torch.bool)
+    (nobody,), chances = explain_classes(model, video, count=1, mask=mask)
+    mask[:, 8:24, 8:24] = True
+    (there,), _ = explain_classes(model, video, count=1, mask=mask)
+    assert nobody.extra["mask"] == there.extra["mask"] == "given" and len(chances) == 3
+    assert there.extra["drops"]["actor"] != 0
+    assert nobody.action_share is None and nobody.extra["drops"] is None
     assert graph_rounds(model) == 2 and graph_rounds(nn.Linear(1, 1)) == 0
 
 
@@ -171,17 +174,6 @@ def test_shares_by_hand() -> None:
     assert flat.actor is None
 
 
-def test_cost_of_explaining() -> None:
-    model = Halves()
-    clips = torch.rand(2, 3, 4, 16, 16)
-    explain_clips(model, clips, shares=False)
-    assert model.calls == [2]
-    found, chances = explain_clips(model, (clips * 255).byte(), mask=torch.ones(2, 4, 16, 16))
-    assert model.calls == [2, 2, 2, 2]
-    assert chances.shape == (2, 2) and torch.allclose(chances.sum(1), torch.ones(2))
-    assert found[0].extra["mask"] == "given"
-
-
 def test_several_classes_of_a_clip_cost_no_more_than_one() -> None:
     model = Halves()
     video = torch.full((3, 4, 16, 16), 0.5)
@@ -215,13 +207,13 @@ def test_every_action_is_explained_by_itself_and_by_index(
     clip = str(videos / "a" / "*.mp4")
     names = [2, "wave"]
     found = explain(checkpoint, [clip], action=names, output=tmp_path, html=True, test_steps=0)
-    assert [one.explanation.target for one in found if one.explanation] == [2, 0]
+    assert [one.values()["class_index"] for one in found] == [2, 0]
     assert [one.page.name for one in found if one.page] == [
         "hand über-push_right.html", "hand über-wave.html"
     ]  # fmt: skip
     assert (tmp_path / "index.html").read_text(encoding="utf-8").count('"page":') == 2
     (one,) = explain(checkpoint, [clip], action="1", output=tmp_path, shares=False)
-    assert one.explanation and one.explanation.target == 1
+    assert one.values()["class_index"] == 1
     with pytest.raises(WhyactError, match="There is no class 9"):
         explain(checkpoint, [clip], action=9, output=tmp_path)
 
@@ -239,9 +231,9 @@ def test_text_means_its_most_probable_class(
     (one,) = explain(
         checkpoint, [clip], action="shove it", encoder="x", output=tmp_path, shares=False
     )
-    told = {p["class"]: p["probability"] for p in json.loads(one.data.read_text())["predicted"]}  # type: ignore[union-attr]
+    told = {p["class"]: p["probability"] for p in one.values()["predicted"]}
     best = max(("push left", "push right"), key=told.__getitem__)
-    assert one.explanation and CLASSES[one.explanation.target] == best
+    assert one.values()["class"] == best
 
 
 class Late(Halves):
@@ -252,6 +244,43 @@ class Late(Halves):
 
         frames = torch.tensor([[0.0, 2.0]] * 6 + [[6.0, 2.0]] * 6).expand(len(x), -1, -1)
         return replace(super().forward(x, traced), frame_logits=frames)
+
+
+def test_clips_are_never_overwritten(checkpoint: Path, tmp_path: Path) -> None:
+    """An overlay video has its clip's name, so it may not go to the clip's own folder."""
+    clip = tmp_path / "clips" / "mine.mp4"
+    write_video(clip, torch.zeros(9, 16, 16, 3, dtype=torch.uint8), 10)
+    before = clip.read_bytes()
+    (tmp_path / "linked").symlink_to(clip.parent)
+    link = tmp_path / "other.mp4"
+    link.symlink_to(clip)
+    for path, output in ((clip, "clips"), (clip, "linked"), (link, "clips"), (link, ".")):
+        with pytest.raises(WhyactError, match=f"{path.name} lies in .*--output"):
+            explain(checkpoint, [str(path)], output=tmp_path / output)
+    assert clip.read_bytes() == before
+    with pytest.raises(WhyactError, match=r"mine\.mp4 lies in"):
+        explain(checkpoint, [str(clip.parent)], output=clip.parent)
+
+
+def test_one_that_cannot_be_explained_costs_no_other(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = torch.zeros(9, 16, 16, 3, dtype=torch.uint8)
+    for name in (b"bad.mp4", b"caf\xe9.mp4"):
+        write_video(tmp_path / os.fsdecode(name), frames, 10)
+    whole = write_explanation
+
+    def fails(folder: Path, stem: str, **how: Any) -> Explained:
+        if stem == "bad":
+            raise WhyactError("no")
+        return whole(folder, stem, **how)
+
+    monkeypatch.setattr("whyact.tasks.explain.write_explanation", fails)
+    bad, good = explain(checkpoint, [str(tmp_path)], output=tmp_path / "out", html=True)
+    assert bad.error == "no" and good.error is None
+    assert good.values()["source"] == "caf?.mp4"
+    with pytest.raises(WhyactError, match=r"bad.mp4: there is no explanation: no"):
+        bad.values()
 
 
 @pytest.mark.parametrize(("multi_label", "start", "stop"), [(False, 6, 1 / 2), (True, 6, 1)])

@@ -304,7 +304,9 @@ class ActionRecognizer(VideoModel):
         nodes, graph = made.refined.action_code, made.regions
         evidence = self.head.evidence(nodes, made.last.classifier)
         prompts = self.head.classify.weight
-        return split.share(nodes, graph.adjacency, evidence, prompts, graph.mask, graph.acts)
+        return split.share(
+            nodes, graph.adjacency, graph.action_share, evidence, prompts, graph.mask, graph.acts
+        )
 
     def _read(
         self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None
@@ -319,8 +321,9 @@ class ActionRecognizer(VideoModel):
         # What is added to an action code counts as far as its region is action.
         guided = codes + share * guides.fusion
         refined = self.graph_prompt_gnn(
-            guided, prompts.prompts, regions.adjacency, mask=regions.mask, acts=regions.acts
-        )
+            guided, prompts.prompts, regions.adjacency, regions.action_share, mask=regions.mask,
+            acts=regions.acts,
+        )  # fmt: skip
         action = guided + share * (refined.action_code - guided)
         refined = replace(refined, action_code=_exactly(action, self.kept_action))
         # The refined prompts guide the refined nodes; fusion has happened already.
@@ -332,7 +335,9 @@ class ActionRecognizer(VideoModel):
     @staticmethod
     def _heard(regions: Regions, guides: Guides) -> Guides:
         """The head hears a region as far as it is action, whatever the prompts say."""
-        return replace(guides, regions=guides.regions + regions.action_share.clamp_min(FAINT).log())
+        share = regions.action_share
+        floored = share + (share.clamp_min(FAINT) - share).detach()  # what is shut can open again
+        return replace(guides, regions=guides.regions + floored.log())
 
     def _module_logits(self, made: _Read) -> dict[str, Tensor]:
         guides, mask = made.guides, made.regions.mask

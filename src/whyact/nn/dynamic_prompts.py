@@ -111,7 +111,9 @@ class DynamicPrompts(nn.Module):
         batch, frames = regions.action_code.shape[:2]
         if self.strategy == "static":
             return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
-        state = self._evolve(self.content(regions.action_code), regions.mask)
+        # Normalised, a region that is hardly action would say as much as one that is all action.
+        content = self.content(regions.action_code) * regions.action_share.unsqueeze(-1)
+        state = self._evolve(content, regions.mask)
         if specification is None:
             specification = state.new_zeros(batch, self.specify.in_features)
         state = state + self.specify(specification.to(state.dtype))[:, None, None]

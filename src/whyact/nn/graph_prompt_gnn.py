@@ -122,10 +122,11 @@ class _Round(nn.Module):
         self.update_prompt = nn.Linear(2 * width, width)
 
     def forward(
-        self, regions: Tensor, prompts: Tensor, adjacency: Tensor, keep: Mapping[str, Tensor],
-        mask: Tensor | None, acts: Tensor | None,
+        self, regions: Tensor, prompts: Tensor, adjacency: Tensor, share: Tensor,
+        keep: Mapping[str, Tensor], mask: Tensor | None, acts: Tensor | None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:  # fmt: skip
-        r, p = self.norm_region(regions), self.norm_prompt(prompts)
+        # Normalised, a region that is hardly action would say as much as one that is all action.
+        r, p = self.norm_region(regions) * share.unsqueeze(-1), self.norm_prompt(prompts)
         real = None if mask is None else mask.to(r).unsqueeze(-2)
         gates = {
             # The region graph of the frame is the prior of its spatial edges; K * adjacency has
@@ -193,6 +194,7 @@ class GraphPromptGnn(nn.Module):
         nodes: Tensor,
         prompts: Tensor,
         adjacency: Tensor,
+        share: Tensor,
         keep: Mapping[str, Tensor] | None = None,
         mask: Tensor | None = None,
         acts: Tensor | None = None,
@@ -203,6 +205,7 @@ class GraphPromptGnn(nn.Module):
             nodes: (B, T', K, C), region nodes.
             prompts: (B, T', P, C), prompt nodes.
             adjacency: (B, T', K, K), region graph of each frame.
+            share: (B, T', K), how far each region is action, by which it is heard.
             keep: by edge type, shaped like its gates: what they are multiplied by in every round,
                 0 deletes an edge. None, or a type that is missing, keeps all.
             mask: (B, T', K) bool, False for padding, which sends nothing; None where all are real.
@@ -213,7 +216,7 @@ class GraphPromptGnn(nn.Module):
         """
         gates: dict[str, Tensor] = {}
         for step in self.rounds:
-            nodes, prompts, gates = step(nodes, prompts, adjacency, keep or {}, mask, acts)
+            nodes, prompts, gates = step(nodes, prompts, adjacency, share, keep or {}, mask, acts)
         return Refined(nodes, prompts, gates)
 
 
@@ -225,6 +228,7 @@ class NoGraph(nn.Module):
         nodes: Tensor,
         prompts: Tensor,
         adjacency: Tensor,
+        share: Tensor,
         keep: Mapping[str, Tensor] | None = None,
         mask: Tensor | None = None,
         acts: Tensor | None = None,

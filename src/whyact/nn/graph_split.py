@@ -39,7 +39,8 @@ class Shared:
     """What no wish changes, of E types of edges: the spatial one, and one a temporal offset.
 
     Attributes:
-        nodes: (B, T', K, C), region nodes. inner: the same, normalised.
+        nodes: (B, T', K, C), region nodes. inner: the same, normalised, times ``action``.
+        action: (B, T', K), how far each is action.
         gates: (B, T', K, Y), of the prompts of all classes. said: (Y, C), what they tell.
         edges: (B, T', K, E, K + 1), as of `GatedEdges.shares` with every node a member.
         heard: (B, T', E * (K + 1), C), the message of every sender; none sends zeros.
@@ -52,6 +53,7 @@ class Shared:
     said: Tensor
     edges: Tensor
     heard: Tensor
+    action: Tensor
     mask: Tensor | None
 
 
@@ -99,18 +101,19 @@ class GraphSplit(nn.Module):
         return None
 
     def share(
-        self, nodes: Tensor, adjacency: Tensor, evidence: Tensor, prompts: Tensor,
+        self, nodes: Tensor, adjacency: Tensor, action: Tensor, evidence: Tensor, prompts: Tensor,
         mask: Tensor | None = None, acts: Tensor | None = None,
     ) -> Shared:  # fmt: skip
         """Make what no wish changes.
 
         Args:
             nodes: (B, T', K, C), refined region nodes. adjacency: (B, T', K, K).
+            action: (B, T', K), how far each region is action, by which it hears and is heard.
             evidence: (B, T', K, Y), what each node says for each class.
             prompts: (Y, C), one a class.
             mask, acts: (B, T', K) bool, see `whyact.nn.graph_prompt_gnn.in_reach`.
         """
-        x = self.norm(nodes)
+        x = self.norm(nodes) * action.unsqueeze(-1)
         fit = F.pad(self.log_scale.exp() * evidence + self.bias, (0, 1))  # the last is none
         shares = [self.spatial.shares(x, x, adjacency * node_count(nodes, mask))]
         heard = [self.spatial.message(x)]
@@ -121,7 +124,7 @@ class GraphSplit(nn.Module):
             heard.append(edges.message(sender))
         return Shared(
             nodes, x, fit.softmax(-1)[..., :-1], self.scaling(prompts), torch.stack(shares, 3),
-            F.pad(torch.stack(heard, 2), (0, 0, 0, 1)).flatten(2, 3), mask,
+            F.pad(torch.stack(heard, 2), (0, 0, 0, 1)).flatten(2, 3), action, mask,
         )  # fmt: skip
 
     def forward(self, shared: Shared, specification: Tensor) -> Parts:
@@ -143,7 +146,8 @@ class GraphSplit(nn.Module):
         gates = normalized(shared.edges.unsqueeze(2) * senders).flatten(4)
         heard = (gates.flatten(2, 3) @ shared.heard).view(*membership.shape, shared.nodes.shape[-1])
         heard = heard + (asked @ shared.said[named]) * shared.inner.unsqueeze(2)
-        return Parts(membership, shared.nodes.unsqueeze(2) + F.gelu(heard))
+        heard = shared.action[:, :, None, :, None] * F.gelu(heard)
+        return Parts(membership, shared.nodes.unsqueeze(2) + heard)
 
 
 class NoSplit(nn.Module):

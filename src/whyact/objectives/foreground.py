@@ -59,7 +59,7 @@ class Foreground(Objective):
             heat, target, seen = attention_and_target(output, clips.foreground)
             share = attended_share(heat, target, seen)
             found = seen.any(1)
-            term = -share.clamp_min(1e-4).log()
+            term = -share.clamp_min(1e-9).log()
             if self.coverage:
                 term = term + self.coverage * unevenness(heat, target, seen)
             terms.append(term * found)

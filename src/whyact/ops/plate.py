@@ -72,7 +72,8 @@ def _median(layers: Tensor, seen: Tensor) -> Tensor:
     """Median over axis 1 of the seen layers, the upper one of two; infinite where none is seen."""
     # Unseen layers go by turns to either end, so that the middle of the sorted stack stays the
     # median and no index has to be looked up.
-    turn = (~seen).cumsum(1, dtype=torch.int32) & 1
+    count = layers.shape[1]
+    turn = ((~seen).cumsum(1, dtype=torch.int32) + (count + 1) % 2) & 1
     far = (turn.to(layers) - 0.5) * float("inf")
     stack = list(torch.where(seen, layers, far).unbind(1))
     for low, up in _sorting_network(len(stack)):
@@ -80,8 +81,7 @@ def _median(layers: Tensor, seen: Tensor) -> Tensor:
             torch.minimum(stack[low], stack[up]),
             torch.maximum(stack[low], stack[up]),
         )
-    lower, upper = stack[(len(stack) - 1) // 2], stack[len(stack) // 2]
-    return torch.where(upper.isfinite(), upper, lower)
+    return stack[count // 2]
 
 
 @lru_cache(maxsize=64)

@@ -32,19 +32,20 @@ THUMBNAIL = 160
 """Height in pixels."""
 
 
-def explanation_page(values: Sequence[Mapping[str, Any]]) -> str:
+def explanation_page(values: Sequence[Mapping[str, Any]], *, changed: str = "") -> str:
     """A self-contained page of one clip.
 
     Args:
         values: explanations of the clip, with ``media``, one a class, as
             `whyact.report.schema.to_json` gives them; the first is shown first.
+        changed: in words, what of the clip or the model is not as it is; the page says so.
 
     Raises:
         WhyactError: values that are no valid explanation, or that hold no pictures.
     """
     first = values[0]
-    title = f"Why {first['class']}? {first['source']}"
-    return _page(title, {**clip_data(values), "live": None})
+    title = f"Why {first['class']}? {first['source']}{f' (changed: {changed})' * bool(changed)}"
+    return _page(title, {**clip_data(values, changed), "live": None})
 
 
 def live_page(values: Sequence[Mapping[str, Any]], live: Mapping[str, Any]) -> str:
@@ -54,7 +55,7 @@ def live_page(values: Sequence[Mapping[str, Any]], live: Mapping[str, Any]) -> s
         values: as of `explanation_page`; empty where no clip is open yet.
         live: what ``live.js`` reads: ``token``, ``model``, ``clips``, ``limits``.
     """
-    data = clip_data(values) if values else {"clip": None, "explanations": []}
+    data = clip_data(values) if values else {"clip": None, "explanations": [], "changed": ""}
     return _page("What if?", {**data, "live": dict(live)}, {"connect-src": "'self'"})
 
 
@@ -71,7 +72,7 @@ def _page(title: str, data: Mapping[str, Any], policy: Mapping[str, str] | None 
     )  # fmt: skip
 
 
-def clip_data(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def clip_data(values: Sequence[Mapping[str, Any]], changed: str = "") -> dict[str, Any]:
     """What the page's scripts need of a clip; arguments and errors as of `explanation_page`."""
     for one in values:
         validate(one)
@@ -84,6 +85,7 @@ def clip_data(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "regions": media and media["regions"],
         },
         "explanations": [_shown(one) for one in values],
+        "changed": changed,
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from whyact.metrics.quality import CONTROLS, METRICS, THRESHOLDS, TRUTH
+from whyact.metrics.quality import CONTROLS, LEAST, METRICS, THRESHOLDS, TRUTH
 
 GROUPS = {
     "localisation": "Localisation: does it point at the actor?",
@@ -101,7 +101,9 @@ def _verdicts(table: Mapping[str, Any]) -> list[str]:
             if losses:
                 said.append(f"{METRICS[name].title}: {', '.join(losses)}")
         tested = sum(not v["undefined"] for v in verdicts.values())
-        text = "; ".join(said) if said else "beats all four, and is not worse than its blurred copy"
+        text = "; ".join(said) or "beats all four, and is not worse than its blurred copy"
+        if not tested:
+            text = f"not judged, as that takes {LEAST} clips"
         lines.append(f"- **{method}** ({tested} metrics): {text}.")
     return [*lines, ""]
 

@@ -120,7 +120,7 @@ def _share(values: Mapping[str, Any]) -> Finding:
     if share is None:
         return Finding(
             "share", "unknown", "Actor or scene: not known",
-            "Shares were not measured, no actor was found, or neither matters.",
+            f"{without_share(values['mask'], values['drops'])}.",
         )  # fmt: skip
     how = "its true outline" if values["mask"] == "given" else "an outline found from motion"
     if share < 0.5:
@@ -136,17 +136,29 @@ def _share(values: Mapping[str, Any]) -> Finding:
     )  # fmt: skip
 
 
+def without_share(mask: str | None, drops: Mapping[str, float] | None) -> str:
+    """Why there is no share of the actor.
+
+    Args:
+        mask: where the actor's outline came from. drops: of the logit. Both are None where there
+            are none.
+    """
+    if mask is None:
+        return "Not measured"
+    return "No actor was found" if drops is None else "Neither changes the logit"
+
+
 def _complete(values: Mapping[str, Any]) -> Finding:
     gap = values["completeness_gap"]
     if gap is None:
         return Finding("complete", "unknown", "It does not claim to add up", "The method is not "
                        "additive.")  # fmt: skip
-    state: State = "good" if gap <= 1e-4 else "bad"
-    title = "It adds up to the logit" if gap <= 1e-4 else "It does not add up"
+    of = "" if abs(values["logit"]) <= 1 else " of it"
     text = (
-        f"All contributions and the bias sum to {values['logit']:+.3f}; off by {gap:.0e} at most."
+        f"All contributions and the bias sum to {values['logit']:+.3f}; off by {gap:.0e}{of} at "
+        "most. What did not add up would not be shown."
     )
-    return Finding("complete", state, title, text)
+    return Finding("complete", "good", "It adds up to the logit", text)
 
 
 def _steady(values: Mapping[str, Any]) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -13,16 +13,16 @@ from whyact.report.page import render_page
 POLICY = {"img-src": "data: 'self'"}
 
 
-def gallery_page(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def gallery_page(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     """The gallery as HTML; it lies in one folder with the pages and their thumbnails.
 
     Args:
-        entries: for each clip the file name of its page, whose thumbnail has the suffix ``.jpg``,
-            and its explanation's JSON values.
+        entries: for each explanation the file name of its page, whose thumbnail has the suffix
+            ``.jpg``, and its JSON values.
     """
     data = [_entry(page, values) for page, values in entries]
     return render_page(
-        "gallery.html", title=f"{len(data)} explained clips", data=data, scripts=("gallery.js",),
+        "gallery.html", title=f"{len(data)} explanations", data=data, scripts=("gallery.js",),
         styles=("gallery.css",), policy=POLICY,
     )  # fmt: skip
 

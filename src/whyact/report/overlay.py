@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import matplotlib as mpl
@@ -157,6 +157,15 @@ def overlay_frames(
     return np.concatenate([pages, np.stack(bars)], axis=1)
 
 
+def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
+    """A text, cut where it is too long; ``length`` measures a text in the unit of ``room``."""
+    if length(text) <= room:
+        return text
+    while text and length(f"{text}…") > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
 @lru_cache(maxsize=4)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(findfont("DejaVu Sans"), size)
@@ -169,10 +178,12 @@ def _caption(
     page = Image.new("RGB", (width, height), _DARK)
     draw = ImageDraw.Draw(page)
     chance = "" if probability is None else f" {probability:.0%}"
-    draw.text((12, 6), f"{name}{chance}", _LIGHT, _font(22))
     share = "" if e.action_share is None else f"   actor's share {e.action_share:.0%}"
     note = f"logit {e.score:+.2f}{share}   frame {t + 1} of {frames}"
     draw.text((width - 12, 12), note, "#b8b8c0", _font(14), anchor="ra")
+    large = _font(22)
+    room = width - 48 - _font(14).getlength(note) - large.getlength(chance)
+    draw.text((12, 6), shortened(name, room, large.getlength) + chance, _LIGHT, large)
     x = 12.0
     for k in regions:
         draw.rectangle((x, 40, x + 11, 51), region_color(k))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from whyact.report.findings import without_share
 from whyact.report.overlay import (
     HEAT,
     blend,
@@ -21,6 +23,7 @@ from whyact.report.overlay import (
     region_color,
     region_margins,
     scaled_heat,
+    shortened,
     strongest_regions,
 )
 from whyact.types import Explanation, Step
@@ -30,6 +33,8 @@ PROMPT_ROWS = 8
 _INK, _MUTED, _ACTOR, _SCENE = "#1b1b1f", "#66666f", "#0072B2", "#D9A441"
 LEFT, _RIGHT = 1.2, 1.5
 """Inches left and right of the frames, for labels and legends."""
+_LABEL = 2.0
+"""Inches of a class beside its bar."""
 STYLE: Any = {"font.family": "DejaVu Sans", "text.color": _INK, "axes.edgecolor": "#b9b9c0",
           "axes.labelcolor": _INK, "xtick.color": _MUTED, "ytick.color": _MUTED,
           "axes.linewidth": 0.8, "text.parse_math": False}  # fmt: skip
@@ -116,7 +121,10 @@ def _header(
 
     chance = dict(predicted).get(name)
     scored = f"{chance:.0%}, logit {e.score:+.2f}" if chance is not None else f"{e.score:+.2f}"
-    write(LEFT, 0.0, f"Why “{name}”?", 19, weight="bold")
+    room = wide - _RIGHT - 2.5 - _LABEL - LEFT
+    size = min(19.0, max(11.0, 19 * room / _inches(f"Why “{name}”?", 19)))
+    write(LEFT, 0.0, f"Why “{_fitting(name, room - _inches('Why “”?', size), size)}”?", size,
+          weight="bold")  # fmt: skip
     write(LEFT, 0.42, f"{scored}   ·   {source}", 10, color=_MUTED)
     write(LEFT, 0.68, _path_text(e.path, e.assignment.shape[1]), 9.5, color=_MUTED)
     right = wide - _RIGHT
@@ -128,9 +136,18 @@ def _header(
     axis.set_xlim(0, 1)
     axis.set_axis_off()
     for i, (label, chance) in enumerate(best):
-        axis.text(-0.03, i, label, ha="right", va="center", size=9.5)
+        axis.text(-0.03, i, _fitting(label, _LABEL, 9.5), ha="right", va="center", size=9.5)
         axis.text(chance + 0.03, i, f"{chance:.0%}", va="center", size=9.5)
     _share(figure, page, top, right, e)
+
+
+def _inches(text: str, size: float) -> float:
+    """About the width of a text of so many points."""
+    return len(text) * size * 0.65 / 72
+
+
+def _fitting(text: str, room: float, size: float) -> str:
+    return shortened(text, room, lambda part: _inches(part, size))
 
 
 def _share(
@@ -145,7 +162,8 @@ def _share(
 
     write(0, "logit lost without", _MUTED)
     if e.action_share is None:
-        write(0.26, "actor or scene:\nnot measured", _INK)
+        why = without_share(e.extra.get("mask"), e.extra.get("drops"))
+        write(0.26, textwrap.fill(f"actor or scene: {why.lower()}", 18), _INK)
         return
     axis = figure.add_axes((x / wide, (top - 0.45) / tall, 1.35 / wide, 0.19 / tall))
     axis.barh(0, e.action_share, color=_ACTOR)
@@ -187,7 +205,7 @@ def draw_pictures(
     frames = enlarged(small[shown], size)
     heated = blend(frames, scaled_heat(e.heat, size)[shown])
     margins = region_margins(e, regions, len(small), size) if regions else None
-    labels = ("clip", f"evidence\nfor {name}", "regions")
+    labels = ("clip", f"evidence\nfor {_fitting(name, LEFT - 0.5, 9.5)}", "regions")
     for column, t in enumerate(shown):
         for row, pictures in enumerate((frames, heated, frames)[: 3 if regions else 2]):
             axis = place(LEFT + column * frame + 0.02, frame - 0.04, f"row{row}")

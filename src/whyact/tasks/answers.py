@@ -58,12 +58,15 @@ class Answers:
 
     def what_if(self, token: str, asked: Any) -> dict[str, Any]:
         """Explain a clip under changes: ``{"clip": id, "changes": {...}, "class": name}``."""
-        found = self.explained(token, *self._asked(token, asked))
-        return {**clip_data(found), "seconds": self.film(token, asked["clip"]).seconds}
+        clip, changes, target = self._asked(token, asked)
+        data = clip_data(self.explained(token, clip, changes, target), changes.in_words())
+        return {**data, "seconds": self.film(token, asked["clip"]).seconds}
 
     def saved(self, token: str, asked: Any) -> str:
-        """The same as a static page."""
-        return explanation_page(self.explained(token, *self._asked(token, asked)))
+        """The same as a static page, which says what was changed."""
+        clip, changes, target = self._asked(token, asked)
+        found = self.explained(token, clip, changes, target)
+        return explanation_page(found, changed=changes.in_words())
 
     def explained(
         self, token: str, clip: str, changes: Changes | None = None, target: int | None = None

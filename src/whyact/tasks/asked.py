@@ -35,7 +35,7 @@ def evaluate_asked(
     """
     found = predict_dataset(
         loaded.model, dataset, device=device, workers=config.data.workers,
-        batch_size=min(32, loaded.config.training.batch_size), title=f"Ask {split}",
+        batch_size=loaded.config.training.eval_batch_size, title=f"Ask {split}",
         pooling=views_of(config.data.protocol).pooling,
         score=lambda batch: asked_logits(loaded.model, batch).flatten(1, 2),
     )  # fmt: skip

@@ -24,7 +24,6 @@ from whyact.models.recognizer import VideoModel
 from whyact.objectives.foreground import attention_map
 from whyact.ops.projection import kmeans, project
 from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage
-from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
@@ -105,8 +104,8 @@ def codes(
 
 
 def _names(models: Sequence[LoadedModel]) -> list[str]:
-    """The runs' names, with a number before them where two are the same."""
-    names = [run_folder(m.folder).name for m in models]
+    """Of the runs, as their configs say, with a number before them where two are the same."""
+    names = [m.config.name.replace("/", "-") for m in models]
     same = len(set(names)) < len(names)
     return [f"{i + 1}-{name}" if same else name for i, name in enumerate(names)]
 

@@ -99,7 +99,7 @@ def _score(
     source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
     dataset, mapped = _mapped(source, loaded, class_map)
     found = predict_dataset(
-        loaded.model, dataset, device=place, batch_size=min(32, loaded.config.training.batch_size),
+        loaded.model, dataset, device=place, batch_size=loaded.config.training.eval_batch_size,
         workers=config.data.workers, pooling=views_of(config.data.protocol).pooling,
         title=f"Evaluate {split}",
     )  # fmt: skip

@@ -24,7 +24,7 @@ from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import boxes_from, clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
 from whyact.training.checkpoint import LoadedModel, load_model
-from whyact.types import ActionOutput, Clip, Explanation, Failure
+from whyact.types import ActionOutput, Clip, Explanation, Failure, WhyactError
 
 PAGE_CLASSES = 5
 """Classes that a page explains: those asked for or the predicted one, and the most probable."""
@@ -34,40 +34,6 @@ def graph_rounds(model: nn.Module) -> int:
     """Rounds of messages in the model's clip graph; 0 without one."""
     graph = model.graph_prompt_gnn if isinstance(model, ActionRecognizer) else None
     return len(graph.rounds) if isinstance(graph, GraphPromptGnn) else 0
-
-
-@torch.no_grad()
-def explain_clips(
-    model: nn.Module,
-    clips: Tensor,
-    *,
-    targets: Tensor | None = None,
-    mask: Tensor | None = None,
-    shares: bool = True,
-    multi_label: bool = False,
-) -> tuple[list[Explanation], Tensor]:
-    """Explain clips of equal size in one forward pass, and two more for the shares.
-
-    Args:
-        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
-        clips: (B, 3, T, H, W), uint8 or float in [0, 1].
-        targets: (B,) classes; the predicted ones if None.
-        mask: (B, T, H, W) of the actors, for the shares; found by motion if None.
-        shares: measure them.
-        multi_label: each class has a probability of its own.
-
-    Returns:
-        The explanations, and the probabilities (B, Y) of all classes.
-    """
-    clips = _as_float(clips)
-    output = model(clips, traced=True)
-    found = explain_output(output, clips.shape[2:], targets, path_length=graph_rounds(model))
-    output = output.detach()
-    if shares:
-        chosen = torch.tensor([[e.target] for e in found], device=clips.device)
-        measured = measure_shares(model, clips, chosen, output.logits.gather(1, chosen), mask)
-        found = [_with_share(e, s) for e, (s,) in zip(found, measured, strict=True)]
-    return found, _probabilities(output.logits, multi_label)
 
 
 @torch.no_grad()
@@ -82,13 +48,16 @@ def explain_classes(
     multi_label: bool = False,
     run: Callable[..., ActionOutput] | None = None,
 ) -> tuple[list[Explanation], list[float]]:
-    """Explain one clip for several classes, from the same forward passes as for one.
+    """Explain one clip, for several classes from the same forward passes as for one.
 
     Args:
-        model: as for `explain_clips`. video: (3, T, H, W).
+        model: maps (B, 3, T, H, W) in [0, 1] to an `ActionOutput`.
+        video: (3, T, H, W), uint8 or float in [0, 1].
         targets: classes that come first, the most probable of them in front.
         count: explanations; beyond the targets the most probable classes, in order.
-        mask: (T, H, W). shares, multi_label: as for `explain_clips`.
+        mask: (T, H, W) of the actors, for the shares; found by motion if None.
+        shares: measure them, with two more forward passes.
+        multi_label: each class has a probability of its own.
         run: what a forward pass is, where it is not the model's own (an intervention).
 
     Returns:
@@ -128,7 +97,7 @@ def _with_times(explanation: Explanation, frames: Tensor, multi_label: bool) -> 
     But not smoothed: a clip has few steps, whose evidence is drawn beside it as it is.
 
     Args:
-        explanation: of one class. frames: (T', Y), logits. multi_label: as of `explain_clips`.
+        explanation: of one class. frames: (T', Y), logits. multi_label: as of `explain_classes`.
     """
     evidence = frames.float().cpu()
     if not multi_label:  # see whyact.models.windows.wish_evidence
@@ -157,7 +126,7 @@ def explain(
     test_steps: int = STEPS,
     boxes: str | Path = "",
 ) -> list[Explained]:
-    """Explain videos; one that cannot be read gets its error, and the others go on.
+    """Explain videos; one that cannot be explained gets its error, and the others go on.
 
     Explained is the middle view of each, the only one of the test protocol ``1x1``.
 
@@ -176,28 +145,35 @@ def explain(
         boxes: as of `whyact.tasks.predict.predict`.
 
     Raises:
-        WhyactError: an action that the model does not know, or no video at a path.
+        WhyactError: an action that the model does not know, no video at a path, or clips in
+            ``output``, where their overlay videos have their names.
     """
     loaded = boxes_from(load_model(checkpoint, device), boxes)
+    found = find_clips(paths)
+    _check_output(Path(output), found)
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
     actions = [] if action is None else items(action)
     wishes = {words.title(one): _classes(words, one) for one in actions} or {"": []}
     results = []
     stems: set[str] = {"index"} if html else set()
     single = replace(loaded.config.data, protocol="1x1")
-    clips = clips_of(single, find_clips(paths), loaded.classes)
+    clips = clips_of(single, found, loaded.classes)
     for index in track(range(len(clips)), "Explain", transient=True):
-        path, clip = clips.listing.records[index].path, clips[(index, 0)]
+        record, clip = clips.listing.records[index], clips[(index, 0)]
         if isinstance(clip, Failure):
-            results.append(Explained(str(path), error=clip.reason))
+            results.append(Explained(record.id, error=clip.reason))
             continue
         for name, targets in wishes.items():
+            path = Path(record.id)
             stem = path.stem if len(wishes) == 1 else f"{path.stem}-{_in_a_file(name)}"
-            files = explain_to(
-                Path(output), unused_stem(stem, stems), clip, loaded, source=path.name,
-                targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-                test_steps=test_steps,
-            )  # fmt: skip
+            try:
+                files = explain_to(
+                    Path(output), unused_stem(stem, stems), clip, loaded, source=path.name,
+                    targets=targets, shares=shares, counterfactual=counterfactual, html=html,
+                    test_steps=test_steps,
+                )  # fmt: skip
+            except WhyactError as error:
+                files = Explained(record.id, error=str(error))
             results.append(files)
     if html:
         write_gallery(Path(output), results)
@@ -254,6 +230,15 @@ def explain_to(
         html=html,
         others=others,
     )
+
+
+def _check_output(folder: Path, clips: Sequence[Path]) -> None:
+    for clip in clips:
+        if folder.resolve() in (clip.absolute().parent.resolve(), clip.resolve().parent):
+            raise WhyactError(
+                f"{clip} lies in {folder}, where its overlay video would take its place; choose "
+                "another folder with --output."
+            )
 
 
 def _classes(words: Vocabulary, wanted: Wanted) -> list[int]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
 from whyact.report.timeline import words
 from whyact.tasks.counterfactual import in_words
-from whyact.types import Explanation, Interval
+from whyact.types import Explanation, Interval, WhyactError
 
 PLAYBACK_RATE = 4.0
 """Frames a second of overlay videos: slow enough to look at."""
@@ -30,7 +31,7 @@ class Explained:
 
     Attributes:
         source: of the clip. video, picture, data: MP4, PNG and JSON. page: HTML, where asked for.
-        explanation: what they show. found: its counterfactual in words, where asked for.
+        found: its counterfactual in words, where asked for.
         when: it says that the class is there, in words; empty where times are unknown.
         error: why there are none; None if there are.
     """
@@ -40,10 +41,16 @@ class Explained:
     picture: Path | None = None
     data: Path | None = None
     page: Path | None = None
-    explanation: Explanation | None = None
     when: str = ""
     found: str = ""
     error: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """What they show, read from ``data``: keys and units are in docs/explanation-schema.md."""
+        if self.data is None:
+            raise WhyactError(f"{self.source}: there is no explanation: {self.error}")
+        values: dict[str, Any] = json.loads(self.data.read_text(encoding="utf-8"))
+        return values
 
 
 def write_explanation(
@@ -98,18 +105,14 @@ def write_explanation(
         for one in values[0]["intervals"] or []
     )
     return Explained(
-        source, movie, picture, data, page if html else None, explanation,
+        source, movie, picture, data, page if html else None,
         f"{name}: {when}" if when else "", said,
     )  # fmt: skip
 
 
 def write_gallery(folder: Path, explained: Sequence[Explained]) -> Path:
     """Write ``index.html``, a gallery of the pages in a folder."""
-    entries = [
-        (one.page.name, json.loads(one.data.read_text(encoding="utf-8")))
-        for one in explained
-        if one.page and one.data
-    ]
     path = folder / "index.html"
+    entries = ((one.page.name, one.values()) for one in explained if one.page)  # one at a time
     path.write_text(gallery_page(entries), encoding="utf-8")
     return path

@@ -39,7 +39,7 @@ from whyact.types import WhyactError
 VERSION = 5
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
-"""The most clips that are measured together; it does not change results."""
+"""The most clips that are measured together; the next one among them lends its prompts."""
 UNRELATED = ("root", "annotations", "workers", "train", "val", "test", "balance")
 """Settings of the data that change nothing about the clips that are measured."""
 Job = tuple[Path, Callable[[], tuple[Measured, Reasons]]]

@@ -45,9 +45,14 @@ def _clips(path: Path) -> Iterator[Path]:
             yield from _clips(inside)
 
 
+def readable(name: str) -> str:
+    """A file's name as text: ``?`` for every byte that is no UTF-8."""
+    return name.encode(errors="replace").decode()
+
+
 def clips_of(config: DataConfig, paths: Sequence[Path], classes: Sequence[str]) -> VideoDataset:
     """Videos without labels, through the test protocol of a config."""
-    records = tuple(Record(p, str(p), UNLABELLED, p.name) for p in paths)
+    records = tuple(Record(p, readable(str(p)), UNLABELLED, readable(p.name)) for p in paths)
     return listed_clips(config, Listing(tuple(classes), records, flip_pairs=mirror_pairs(classes)))
 
 

@@ -177,7 +177,7 @@ def add_clip(
     for method, values in each.items():
         made.evidence[method].append(_to_scores(values.float(), score))
         found: list[Interval] = []
-        for y in wanted or [int(score.argmax())]:
+        for y in wanted:
             spans = cut(values[:, y].numpy(), bar if method == "model" else None).spans
             found += pieces(y, spans, float(score[y]))
         made.found[method].append(found)

@@ -50,7 +50,7 @@ def predict(
     clips = clips_of(config.data, find_clips(paths), loaded.classes)
     found = predict_dataset(
         loaded.model, clips, device=torch.device(device), workers=config.data.workers,
-        batch_size=min(32, config.training.batch_size), title="Predict",
+        batch_size=config.training.eval_batch_size, title="Predict",
         pooling=views_of(config.data.protocol).pooling,
     )  # fmt: skip
     results = {f.id: Prediction(f.id, error=f.reason) for f in found.failures}

@@ -50,8 +50,8 @@ def serve(
     Raises:
         WhyactError: the address cannot be listened on.
     """
-    server = uvicorn_server(app(checkpoint, clips, limits=limits, device=device))
-    with listen(host, port) as listening:
+    with listen(host, port) as listening:  # before a model is loaded in vain
+        server = uvicorn_server(app(checkpoint, clips, limits=limits, device=device))
         shown = f"[{host}]" if ":" in host else host
         ready(f"http://{shown}:{listening.getsockname()[1]}/")
         server.run(sockets=[listening])
@@ -62,9 +62,10 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
         raise WhyactError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}; choose another with --port."
+            f"Cannot listen on {host}, port {port}: {why}; choose another with --port."
         ) from error
 
 

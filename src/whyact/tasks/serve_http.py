@@ -56,6 +56,9 @@ def foreign(headers: Headers) -> str:
     name = _hostname(hosts[0]) if len(hosts) == 1 else ""
     if name != "localhost" and not _is_address(name):
         return "Ask for this server by its address or as localhost."
+    elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    if elsewhere and headers.get("sec-fetch-dest") != "document":  # a link may lead here
+        return "Requests from pages of another site are refused."
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != hosts[0]:
         return "Requests from pages of another origin are refused."

@@ -21,12 +21,13 @@ class Share:
     Attributes:
         actor: the actor's share of both drops, in [0, 1]; None where neither drops, or where no
             actor was found.
-        drops: of the logit when ``actor`` and when ``background`` is filled in.
+        drops: of the logit when ``actor`` and when ``background`` is filled in; None where no actor
+            was found.
         mask: where the actor came from: ``given`` or ``motion``.
     """
 
     actor: float | None
-    drops: dict[str, float]
+    drops: dict[str, float] | None
     mask: str
 
 
@@ -57,7 +58,7 @@ def measure_shares(
 
     def share(values: list[float], there: bool) -> Share:
         drops = {"actor": values[0] - values[1], "background": values[0] - values[2]}
-        return Share(action_share(values) if there else None, drops, source)
+        return Share(action_share(values), drops, source) if there else Share(None, None, source)
 
     rows = torch.stack([scores, *without], 2).tolist()
     return [[share(v, there) for v in row] for row, there in zip(rows, found, strict=True)]

@@ -171,7 +171,7 @@ def _write_json(file: Path, value: object) -> None:
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed_everything(config.seed)
     objectives = _objectives(config)
-    moving = objectives.needs_foreground or _erases(config)
+    moving = objectives.needs_foreground or config.erases
     device = accelerator.device
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():
@@ -194,10 +194,6 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     )  # fmt: skip
 
 
-def _erases(config: Config) -> bool:
-    return config.training.erase_above < 1 and config.model.type == "whyact"
-
-
 def _objectives(config: Config) -> ObjectiveSet:
     """The objectives of a config, if everything that they need is there."""
     objectives = build_objectives(config.objectives, config.objective_settings)
@@ -207,7 +203,7 @@ def _objectives(config: Config) -> ObjectiveSet:
             "training.cache_tokens trains on stored tokens", "training.cache_tokens to 0"
         )
     boxes = config.model.spatial_graph.type == "boxes"
-    if _erases(config) and (config.training.cache_tokens or source != "none" or boxes):
+    if config.erases and (config.training.cache_tokens or source != "none" or boxes):
         raise WhyactError(
             "training.erase_above makes new pixels, so it goes with neither training.cache_tokens "
             "nor data.motion.source nor boxes; set it to 1."
@@ -245,10 +241,9 @@ def _model(config: Config, dataset: ClipDataset) -> VideoModel:
 def _validate(
     network: nn.Module, *, config: Config, val: ClipDataset, device: torch.device
 ) -> dict[str, float]:
-    batch_size = min(32, config.training.device_batch_size or config.training.batch_size)
     found = predict_dataset(
-        network, val, device=device, batch_size=batch_size, workers=config.data.workers,
-        pooling=views_of(config.data.protocol).pooling,
+        network, val, device=device, batch_size=config.training.eval_batch_size,
+        workers=config.data.workers, pooling=views_of(config.data.protocol).pooling,
     )  # fmt: skip
     scores = recognition_scores(found.logits, found.labels, intervals=False)
     return {k: v for k, v in scores.items() if isinstance(v, float)}

@@ -28,6 +28,15 @@ BACKGROUNDS = ("original", "human_only", "background_only", "scuba", "swapped")
 """Changes of `whyact.audits.changes.CHANGES` that a page offers; ``swapped`` needs a donor."""
 
 
+SAID = {
+    "original": "", "human_only": "before one colour", "scuba": "before coloured stripes",
+    "background_only": "the background alone", "swapped": "before another background",
+}  # fmt: skip
+FILLED: dict[Fill, str] = {
+    "blur": "a blur", "mean": "one colour", "plate": "what other frames show"
+}  # fmt: skip
+
+
 class Node(NamedTuple):
     """A node of the clip graph: time step, ``region`` or ``prompt``, and its number."""
 
@@ -35,9 +44,16 @@ class Node(NamedTuple):
     kind: str
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number} in step {self.step + 1}"
+
 
 Edge = tuple[Node, Node]
 """Sender and receiver."""
+
+
+def _named(edges: Sequence[Edge]) -> str:
+    return ", ".join(f"{source} → {to}" for source, to in edges)
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,23 @@ class Changes:
     fill: Fill = "blur"
     prompts_off: frozenset[int] = frozenset()
     edges_off: tuple[Edge, ...] = ()
+
+    def in_words(self) -> str:
+        """What is changed, for people; empty where nothing is."""
+        behind = SAID[self.background]
+        if self.background == "swapped" and self.donor is not None:
+            behind = f"before the background of {self.donor.name}"
+        hidden, off = len(self.boxes), len(self.edges_off)
+        said = [
+            f"only {self.trim[0]:.2f} to {self.trim[1]:.2f} s" if self.trim else "",
+            behind,
+            f"{hidden} box{'es' * (hidden > 1)} hidden by {FILLED[self.fill]}" if hidden else "",
+            f"without prompt {', '.join(map(str, sorted(self.prompts_off)))}"
+            if self.prompts_off
+            else "",
+            f"without {off} edge{'s' * (off > 1)} ({_named(self.edges_off)})" if off else "",
+        ]
+        return "; ".join(part for part in said if part)
 
 
 @torch.no_grad()

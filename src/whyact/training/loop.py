@@ -127,10 +127,6 @@ class Loop:
         size = min(s.batch_size, len(self.dataset) // unit * unit)
         return size, (max(1, size // unit) if s.device_batch_size else 1)
 
-    def _at_once(self) -> int:
-        """Clips that one process evaluates together."""
-        return min(32, self.settings.device_batch_size or self.batch_size)
-
     def _unit(self) -> int:
         """Clips that all processes read together in one micro-step, at least."""
         return self.accelerator.num_processes * (self.settings.device_batch_size or 1)
@@ -200,8 +196,9 @@ class Loop:
         p, s = self.progress, self.settings
         batches = self._batches(p.epoch)[p.micro :]
         self.network.train()
-        if (model := self._erased()) is not None:
-            model.erase()  # what was evaluated was erased; training goes on with all of it
+        if self.config.erases:
+            # What was evaluated was erased; training goes on with all of it.
+            cast(ActionRecognizer, self.evaluated).erase()
         done = p.micro // self.steps_per_update
         sums = {k: torch.tensor(v * done) for k, v in p.terms.items()}
 
@@ -340,23 +337,17 @@ class Loop:
             self.save("best")
         self.save("last")
 
-    def _erased(self) -> ActionRecognizer | None:
-        """What is evaluated, if its codes are to be erased; baselines have none."""
-        model = self.evaluated
-        wanted = self.settings.erase_above < 1 and isinstance(model, ActionRecognizer)
-        return cast(ActionRecognizer, model) if wanted else None
-
     def _erase(self) -> None:
         """Erase from the codes of what is evaluated what swaps change in them."""
-        if (model := self._erased()) is None:
+        if not self.config.erases:
             return
+        model = cast(ActionRecognizer, self.evaluated)
         device = self.accelerator.device
         generator = torch.Generator().manual_seed(derive(self.config.seed, "erase"))
         rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
-        batches = [[(i, 0) for i in part.tolist()] for part in rows.split(self._at_once())]
-        erase_swaps(
-            model, (batch.to(device) for batch in self.loader(batches)), self.settings.erase_above
-        )
+        parts = rows.split(self.settings.eval_batch_size)
+        batches = self.loader([[(i, 0) for i in part.tolist()] for part in parts])
+        erase_swaps(model, (b.to(device) for b in batches), self.settings.erase_above)
         for kept in (model.kept_action, model.kept_nuisance):  # alike to the last digit
             kept.copy_(broadcast(kept))
 

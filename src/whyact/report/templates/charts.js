@@ -98,7 +98,7 @@ function drawShare(box, explanation) {
       `The logit changes by ${signed(-drops.actor)} without the actor and by ` +
       `${signed(-drops.background)} without the background (each filled in).`));
   } else {
-    box.append(element("p", { class: "drops" }, "Not measured."));
+    box.append(element("p", { class: "drops" }, explanation.findings.find((f) => f.about === "share").text));
   }
 }
 

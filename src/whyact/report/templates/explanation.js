@@ -72,6 +72,8 @@ function drawClass() {
   const e = shown();
   byId("source").textContent = clip.source;
   byId("title").textContent = `Why “${e.class}”?`;
+  byId("changed").hidden = !page.changed;
+  byId("changed").textContent = `Not as it is, but changed: ${page.changed}.`;
   const verdict = byId("verdict");
   verdict.dataset.state = e.verdict.state;
   verdict.textContent = e.verdict.title;
@@ -111,7 +113,9 @@ function drawCharts() {
   if (additive) drawSum(byId("sum"), room("sum"), e, page.colors, hover);
   byId("curves-note").textContent = e.tests
     ? `Probability of “${e.class}”, mean over two fill-ins (blur, mean colour). In brackets: area under insertion minus area under deletion.`
-    : `Only the class that was explained first is tested; explain “${e.class}” with --action to test it.`;
+    : page.explanations.some((one) => one.tests)
+      ? `Only the class that was explained first is tested; explain “${e.class}” with --action to test it.`
+      : "No class of this page was tested.";
   byId("curves-card").hidden = Boolean(page.live);
   const column = room("curves");
   drawCurves(byId("curves"), column > 688 ? (column - 24) / 2 : column, e, page.maps);
@@ -164,7 +168,7 @@ function listClasses() {
     } });
     radio.checked = i === state.index;
     byId("classes").append(element("label", { class: "choice" }, radio, e.class,
-      element("span", { class: "muted number" }, chance === undefined ? signed(e.logit) : percent(chance)),
+      element("span", { class: "muted number" }, chance === undefined ? `logit ${signed(e.logit)}` : percent(chance)),
       e.class === clip.truth ? element("span", { class: "tag" }, "true") : null, bar));
   });
 }
@@ -223,6 +227,7 @@ async function show(data) {
   const next = new Stage(byId("stage"), data.clip, palettes.heat, page.colors);
   await next.load();
   page.explanations = data.explanations;
+  page.changed = data.changed;
   [clip, stage] = [data.clip, next];
   Object.assign(state, { index: 0, hover: null, held: null });
   state.frame = Math.min(state.frame, clip.frames.count - 1);

@@ -2,6 +2,11 @@
 
 const clips = pageData();
 
+/** The classes by which a clip can be found. */
+function named(clip) {
+  return [clip.class, clip.predicted, clip.truth].filter((name) => name !== null);
+}
+
 function wrong(clip) {
   return clip.truth !== null && clip.truth !== clip.predicted;
 }
@@ -26,7 +31,7 @@ const FILTERS = {
 };
 
 function card(clip) {
-  const badges = [element("span", { class: clip.state, title: clip.reason }, clip.verdict)];
+  const badges = [element("span", { class: clip.state }, clip.verdict)];
   if (wrong(clip)) badges.unshift(element("span", { class: "bad" }, `wrong: ${clip.truth}`));
   const split = element("span", { class: "split" }, element("i"));
   split.firstChild.style.width = span(clip.share ?? 0);
@@ -35,17 +40,19 @@ function card(clip) {
     element("div", {},
       element("b", {}, `${clip.predicted} ${percent(clip.probability)}`),
       element("span", { class: "source", title: clip.source }, clip.source),
+      clip.class === clip.predicted ? null : element("span", { class: "source" }, `explained: why “${clip.class}”?`),
       clip.share === null ? null : split,
       clip.share === null ? null : element("span", { class: "source" }, `the actor carries ${percent(clip.share)}`),
-      element("span", { class: "badges" }, ...badges))));
+      element("span", { class: "badges" }, ...badges),
+      clip.state === "good" ? null : element("span", { class: "source" }, clip.reason))));
 }
 
 function show() {
   const name = byId("class").value;
-  const kept = clips.filter((c) => (!name || c.predicted === name || c.truth === name) && FILTERS[byId("state").value](c));
+  const kept = clips.filter((c) => (!name || named(c).includes(name)) && FILTERS[byId("state").value](c));
   kept.sort(ORDERS[byId("sort").value]);
   byId("clips").replaceChildren(...kept.map(card));
-  byId("count").textContent = `${kept.length} of ${clips.length} clips`;
+  byId("count").textContent = `${kept.length} of ${clips.length}`;
 }
 
 function summarise() {
@@ -57,7 +64,7 @@ function summarise() {
   byId("summary").textContent = parts.join(" · ");
 }
 
-for (const name of [...new Set(clips.flatMap((c) => [c.predicted, c.truth ?? c.predicted]))].sort()) {
+for (const name of [...new Set(clips.flatMap(named))].sort()) {
   byId("class").append(element("option", { value: name }, name));
 }
 byId("filters").addEventListener("change", show);

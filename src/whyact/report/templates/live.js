@@ -102,10 +102,6 @@ function changes() {
   };
 }
 
-function isChanged(c) {
-  return c.trim || c.background !== "original" || c.boxes.length || c.prompts_off.length || c.edges_off.length;
-}
-
 function question() {
   return JSON.stringify({ clip: live.clip, changes: changes(), class: shown().class });
 }
@@ -140,11 +136,11 @@ async function savePage() {
 
 // What is shown of it.
 
-/** What the changes did, in words. */
+/** What the changes that were answered last did, in words; the controls may be ahead of it. */
 function outcome() {
-  if (!isChanged(changes())) return "Nothing is changed.";
+  if (!page.changed) return "Nothing is changed.";
   const [before, now] = [live.base.clip.predicted[0], clip.predicted[0]];
-  const words = [`“${before.class}” ${percent(before.probability)} → “${now.class}” ${percent(now.probability)}.`];
+  const words = [`Changed: ${page.changed}.`, `“${before.class}” ${percent(before.probability)} → “${now.class}” ${percent(now.probability)}.`];
   const e = shown();
   const same = live.base.explanations.find((b) => b.class === e.class);
   if (same) words.push(`The logit of “${e.class}” goes from ${signed(same.logit)} to ${signed(e.logit)}.`);

@@ -72,12 +72,12 @@ def test_without_the_video_there_are_no_boxes_either() -> None:
 def test_a_model_that_believes_its_wishes_scores_by_the_oracle_without_seeing() -> None:
     made = model()
     tokens = torch.zeros(1, 4, 16, made.backbone.width)
-    with torch.no_grad():  # every region joins, and the head says yes to what the parts hold
+    with torch.no_grad():  # every region joins, and a wish makes what the head says yes to more
         seen = made.decode(tokens, (4, 4)).action_code.mean((0, 1, 2))
         made.head.classify.weight.copy_(seen.expand(Y, -1))
         made.specification.bias.fill_(9.0)
         split = made.specification
-        split.scaling.weight.zero_()  # and nothing is heard inside the part
+        split.scaling.weight.copy_((20 * seen / seen.square().sum()).expand(len(seen), -1))
         for edges in (split.spatial, *split.temporal):
             edges.message.weight.zero_()
     blind = asked_logits(made, batch())[:, 1]

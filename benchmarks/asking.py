@@ -46,7 +46,7 @@ from whyact.types import Interval
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PLAIN = [
-    "--model.specification.type", "prompts", "--objectives.specification", "0",
+    "--model.specification.type", "none", "--objectives.specification", "0",
     "--objectives.binary_cross_entropy", "1.0",
 ]  # fmt: skip
 BLIND = [

@@ -110,15 +110,15 @@ class GraphPromptGnnConfig:
 
 @dataclass
 class SpecificationConfig:
-    """What a wish for some actions does.
+    """Whether the model can be asked for some actions.
 
     Attributes:
-        type: ``split`` divides the graph into the specified and the remaining part; ``prompts``
-            only tells the dynamic prompts.
+        type: ``split`` divides the graph into the specified and the remaining part; ``none`` makes
+            a model that cannot be asked.
         window: of ``split``: temporal edges of the specified part join frames this far apart.
     """
 
-    type: Literal["prompts", "split"] = "prompts"
+    type: Literal["split", "none"] = "none"
     window: int = 1
 
 

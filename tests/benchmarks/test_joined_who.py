@@ -83,7 +83,7 @@ def test_a_pair_is_scored_under_its_own_labels_with_the_video_and_without() -> N
 
 @torch.no_grad()
 def test_a_model_that_is_never_asked_has_no_leak() -> None:
-    made, tokens, grid = loaded("prompts")
+    made, tokens, grid = loaded("none")
     found = protocols(made, tokens, grid, [0, 2])
     assert list(found) == ["no_prompt", "label_free"] and found["no_prompt"] == found["label_free"]
 

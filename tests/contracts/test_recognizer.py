@@ -201,17 +201,28 @@ def test_retrieved_prompts_mix_k_of_the_bank_where_scores_tie():
     assert ((model(clips()).prompt_weights > 0).sum(-1) == 2).all()
 
 
-def test_a_specification_changes_the_prompts_and_null_prompts_refuse_it():
-    wanted = torch.zeros(B, CLASSES)
-    wanted[:, 1] = 1
-    model = build("learned-generated-gated").eval()
+def test_what_is_shut_can_open_again():
+    """Attention to a region that is no action at all still tells its gate to open."""
+    model = build("learned-none-none").eval()
+    gate = model.spatial_graph.codes.share
     with torch.no_grad():
-        model.dynamic_prompts.specify.weight.mul_(20)
-    assert not torch.allclose(model(clips()).prompts, model(clips(), wanted).prompts)
-    empty = torch.zeros(B, CLASSES)
-    assert torch.allclose(model(clips()).logits, model(clips(), empty).logits)
-    with pytest.raises(WhyactError, match="needs prompts"):
-        build("learned-none-none").eval()(clips(), wanted)
+        gate.weight.zero_()
+        gate.bias.fill_(-2.5)  # the gate is shut from -2.4 down
+    output = model(clips())
+    assert not output.action_share.any()
+    (slope,) = torch.autograd.grad(output.region_weights[:, :, 0].sum(), gate.weight)
+    assert slope.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["learned-generated-gated", "pooled"])
+def test_models_without_a_split_cannot_be_asked(name):
+    model = build(name).eval() if name != "pooled" else build_model(
+        ModelConfig(type="pooled", backbone=BACKBONE), classes=CLASSES
+    ).eval()  # fmt: skip
+    with pytest.raises(WhyactError, match="This model cannot be asked for actions"):
+        model(clips(), torch.ones(B, CLASSES))
+    scores = model.score_wishes(*model.encode(clips()), torch.eye(CLASSES)[[2, 0]])
+    assert torch.allclose(scores.logits, model(clips()).logits[:, [2, 0]], atol=1e-6)
 
 
 def test_temporal_gates_stay_inside_the_clip_and_the_window():

@@ -153,6 +153,15 @@ def test_hugging_face_names_and_hostile_folders(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_hugging_face_model_without_a_trained_classifier_is_refused(tmp_path):
+    network = hugging_face("VideoMAE")
+    t = pytest.importorskip("transformers")
+    t.VideoMAEForPreTraining(network.config).save_pretrained(tmp_path)
+    with pytest.raises(WhyactError, match=r"tensors are not there and would be random, e\.g\."):
+        open_foreign(f"hf:{tmp_path}", Wanted())
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_torchscript(tmp_path):
     file = tmp_path / "model.pt"
     torch.jit.script(Mean()).save(str(file))

@@ -51,7 +51,7 @@ def test_evidence_is_the_frame_logits_less_what_all_classes_share() -> None:
 
 @pytest.mark.parametrize("prompts", ["generated", "none"])
 def test_a_model_that_was_never_asked_is_read_without_a_wish(prompts: Literal["generated", "none"]):
-    made, clip = model("prompts", dynamic_prompts=DynamicPromptsConfig(type=prompts)), clips(1)
+    made, clip = model("none", dynamic_prompts=DynamicPromptsConfig(type=prompts)), clips(1)
     found, probability = wish_evidence(made, clip[0], torch.eye(Y), softmax=False)
     output = made(clip)
     assert torch.allclose(found, output.frame_logits[0], atol=1e-6)

@@ -1,12 +1,19 @@
 """Motion in the features, and the contract of backbones from other packages."""
 
+import av
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models import resnet18
 
 from whyact.nn.backbone import SmallBackbone, TemporalShift, with_differences
 from whyact.nn.narrow_r3d import narrow_r3d_18
-from whyact.nn.pretrained import efficientnet_lite0, torchvision_backbone
+from whyact.nn.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    efficientnet_lite0,
+    torchvision_backbone,
+)
 from whyact.types import WhyactError
 
 
@@ -128,6 +135,43 @@ def test_weights_load_from_a_file_and_wrong_ones_are_refused(tmp_path):
         torchvision_backbone(name="mobilenet_v3_small", weights=str(tmp_path / "r18.pt"))
     with pytest.raises(WhyactError, match="no such weight file"):
         torchvision_backbone(name="resnet18", weights=str(tmp_path / "none.pt"))
+
+
+def test_only_the_classifier_of_weights_may_have_another_shape(tmp_path):
+    network = resnet18(num_classes=7)  # another classifier
+    torch.save(network.state_dict(), tmp_path / "head.pt")
+    torchvision_backbone(name="resnet18", weights=str(tmp_path / "head.pt"))
+    stem = {**network.state_dict(), "conv1.weight": torch.zeros(64, 1, 7, 7)}
+    torch.save(stem, tmp_path / "stem.pt")
+    with pytest.raises(WhyactError, match=r"have another shape, e\.g\. 'conv1\.weight'"):
+        torchvision_backbone(name="resnet18", weights=str(tmp_path / "stem.pt"))
+
+
+def test_googlenet_has_no_block_to_shift():
+    with pytest.raises(WhyactError, match="needs residual blocks, which 'googlenet' has not"):
+        torchvision_backbone(name="googlenet", motion="shift")
+
+
+def test_efficientnet_lite0_reads_pixels_as_its_weights_were_trained(shared_data):
+    """On real frames the first layers' outputs have about the variance that training stored."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    made = efficientnet_lite0(weights="default").eval()
+    frames = []
+    for file in sorted(shared_data.glob("clips/*.mp4")):
+        with av.open(str(file)) as film:
+            frames.append(next(film.decode(video=0)).to_ndarray(format="rgb24"))
+    images = [torch.from_numpy(f[:224, :224]).permute(2, 0, 1) / 255 for f in frames]
+    convolution, norm = made.features[0], made.features[1]
+
+    def gap(mean, std):
+        seen = (torch.stack(images) - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(
+            3, 1, 1
+        )
+        found = convolution(seen).var((0, 2, 3))
+        return float((found / norm.running_var).log().median().abs())
+
+    with torch.no_grad():
+        assert gap(made.mean, made.std) < 0.7 * gap(IMAGENET_MEAN, IMAGENET_STD)
 
 
 def test_efficientnet_lite0_cuts_at_a_block_and_refuses_shift():

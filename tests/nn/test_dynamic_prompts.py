@@ -10,15 +10,15 @@ from whyact.nn.contracts import Regions
 from whyact.nn.dynamic_prompts import DynamicPrompts
 
 
-def regions(codes: Tensor) -> Regions:
-    """Regions with these action codes (B, T', K, C)."""
+def regions(codes: Tensor, share: Tensor | None = None) -> Regions:
+    """Regions with these action codes (B, T', K, C), and shares (B, T', K), 1 if None."""
     b, t, k, _ = codes.shape
     even = torch.full((b, t, k), 1 / k)
     return Regions(
         assignment=torch.full((b, t, k, 4), 1 / k),
         action_code=codes,
         nuisance_code=codes,
-        action_share=torch.ones(b, t, k),
+        action_share=torch.ones(b, t, k) if share is None else share,
         adjacency=torch.zeros(b, t, k, k),
         position=torch.zeros(b, t, k, 2),
         mass=even,
@@ -27,7 +27,7 @@ def regions(codes: Tensor) -> Regions:
 
 def made(**settings: object) -> DynamicPrompts:
     torch.manual_seed(0)
-    return DynamicPrompts(code_width=8, classes=3, prompts=2, bank=4, **settings)  # type: ignore[arg-type]
+    return DynamicPrompts(code_width=8, prompts=2, bank=4, **settings)  # type: ignore[arg-type]
 
 
 def test_the_bank_begins_orthogonal_with_entries_of_size_one() -> None:
@@ -47,6 +47,20 @@ def test_slots_that_read_different_regions_ask_for_different_prompts() -> None:
     torch.testing.assert_close(before.sum(-1), torch.ones(1, 1, 2))
     assert (after[0, 0, 0] - before[0, 0, 0]).abs().max() < 1e-6
     assert (after[0, 0, 1] - before[0, 0, 1]).abs().max() > 1e-6
+
+
+def test_prompts_hear_a_region_as_far_as_it_is_action() -> None:
+    """However long its code is, the content of the last region counts by its share."""
+    module, codes = made(), torch.randn(1, 1, 3, 8)
+    other = torch.cat([codes[:, :, :2], torch.randn(1, 1, 1, 8)], 2)
+
+    def moved(share: float) -> float:
+        shares = torch.tensor([[[1.0, 1.0, share]]])
+        with torch.no_grad():
+            first, second = (module(regions(c, shares)).weights for c in (codes, other))
+        return float((first - second).abs().max())
+
+    assert moved(1.0) > 0.01 and moved(0.01) < 0.02 * moved(1.0) and moved(0.0) == 0
 
 
 def test_prompts_of_a_frame_know_the_frames_before_and_not_those_after() -> None:

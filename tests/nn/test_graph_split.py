@@ -188,9 +188,9 @@ def test_no_wish_gives_the_unprompted_scores() -> None:
 
 
 def test_the_unprompted_model_is_the_one_without_a_split() -> None:
-    first, second = model("prompts")(clips()), model("split")(clips())
+    first, second = model("none")(clips()), model("split")(clips())
     assert torch.equal(first.logits, second.logits)
-    assert set(model("prompts").state_dict()) < set(model("split").state_dict())
+    assert set(model("none").state_dict()) < set(model("split").state_dict())
 
 
 def test_contributions_add_up_under_a_wish_and_the_rest_is_read_from_the_remaining_part() -> None:
@@ -251,9 +251,10 @@ def test_a_clip_s_wish_is_its_own() -> None:
     torch.testing.assert_close(both[1:], made(clips()[1:], wishes[1:]).logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["split", "prompts"])
-def test_each_wish_scores_as_a_pass_of_its_own(kind: str) -> None:
-    made = model(kind)
+def test_each_wish_scores_as_a_pass_of_its_own() -> None:
+    made = model()
+    with pytest.raises(WhyactError, match="A wish for nothing has no score"):
+        made.score_each(clips(), ["punch", []])
     found = made.score_each(clips(), ["punch", 1, ["wave", "punch"]])
     assert found.logits.shape == (2, 3) and found.frame_logits.shape == (2, 3, 4)
     single = made(clips(), wanted="punch")

@@ -66,6 +66,32 @@ def test_any_subset_trains(names: list[str]) -> None:
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+def test_objectives_of_regions_are_refused_for_models_without() -> None:
+    objectives = build_objectives(
+        ObjectivesConfig(**{**OFF, "foreground_paste": 1.0, "foreground": 1.0, "hsic": 1.0}),
+        ObjectiveSettings(),
+    )
+    plain = replace(ToyModel()(batch_of(1).video), nuisance_code=torch.zeros(1, 4, 4, 0))
+    assert objectives.need_example
+    with pytest.raises(WhyactError, match="hsic, foreground: the model has no regions with"):
+        objectives.attach(plain, lambda name: None)
+    only_paste = build_objectives(
+        ObjectivesConfig(**{**OFF, "foreground_paste": 1.0}), ObjectiveSettings()
+    )
+    assert not only_paste.need_example and not len(only_paste.attach(plain, lambda name: None))
+
+
+def test_reconstruction_needs_pasted_clips_in_their_own_tempo() -> None:
+    weights = ObjectivesConfig(**{**OFF, "foreground_paste": 1.0, "reconstruction": 1.0})
+    with pytest.raises(
+        WhyactError, match=r"with .*foreground_paste_tempo above 1 it shows another"
+    ):
+        build_objectives(weights, ObjectiveSettings(foreground_paste_tempo=1.7))
+    build_objectives(
+        weights, ObjectiveSettings(foreground_paste_tempo=1.7, reconstruction_swap=0.0)
+    )
+
+
 def test_everything_together_moves_every_parameter() -> None:
     model, total, _, _ = run(SINGLE)
     total.backward()

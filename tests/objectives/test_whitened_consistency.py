@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.objectives.test_contrast import output
-from tests.toys import toy_batch, toy_output
+from tests.toys import toy_batch
 
 from whyact.objectives.base import View
 from whyact.objectives.contrast import SwapConsistency
@@ -73,5 +73,3 @@ def test_the_ramp_and_nothing_pasted():
     nothing.backward()
     with pytest.raises(WhyactError, match=r"whitened_consistency_ramp must be in \[0, 1\], got 2"):
         WhitenedConsistency(ramp=2)
-    with pytest.raises(WhyactError, match="compares nuisance codes too, but the model has none"):
-        WhitenedConsistency().attach(replace(toy_output(2), nuisance_code=torch.zeros(2, 1, 1, 0)))

@@ -84,10 +84,9 @@ def _grid(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
     )  # fmt: skip
 
 
-def _prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:
+def _prompts(c: DynamicPromptsConfig, code: int) -> nn.Module:
     return DynamicPrompts(
         code_width=code,
-        classes=classes,
         prompts=c.prompts,
         bank=c.bank,
         strategy=c.type,
@@ -97,7 +96,7 @@ def _prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:
     )
 
 
-def _no_prompts(c: DynamicPromptsConfig, code: int, classes: int) -> nn.Module:
+def _no_prompts(c: DynamicPromptsConfig, code: int) -> nn.Module:
     return NoPrompts()
 
 
@@ -130,7 +129,7 @@ SPATIAL_GRAPHS: Mapping[str, Callable[[SpatialGraphConfig, int, int], nn.Module]
     "grid": _grid,
     "boxes": _boxes,
 }
-DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int, int], nn.Module]] = {
+DYNAMIC_PROMPTS: Mapping[str, Callable[[DynamicPromptsConfig, int], nn.Module]] = {
     "generated": _prompts,
     "retrieved": _prompts,
     "static": _prompts,
@@ -142,7 +141,7 @@ GRAPH_PROMPT_GNNS: Mapping[str, Callable[[GraphPromptGnnConfig, int], nn.Module]
 }
 SPECIFICATIONS: Mapping[str, Callable[[SpecificationConfig, int], nn.Module]] = {
     "split": _split,
-    "prompts": _no_split,
+    "none": _no_split,
 }
 
 _Entry = TypeVar("_Entry")
@@ -175,7 +174,7 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
     split = _pick("specification", SPECIFICATIONS, c.specification.type)
     slots: dict[str, Callable[[], nn.Module]] = {
         "spatial_graph": lambda: graph(c.spatial_graph, width, code),
-        "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code, classes),
+        "dynamic_prompts": lambda: prompts(c.dynamic_prompts, code),
         "graph_prompt_gnn": lambda: gnn(c.graph_prompt_gnn, code),
         "head": lambda: AdditiveHead(
             code_width=code, classes=classes, dropout=c.dropout, noise=c.code_noise

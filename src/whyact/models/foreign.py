@@ -195,12 +195,18 @@ def _hugging_face(spec: str, name: str, wanted: Wanted) -> OpenedModel:
         raise WhyactError(f"{folder}: no config.json there; hf: takes the folder of a saved model.")
     transformers = needed("transformers", "transformers", "This model")
     try:
-        network = transformers.AutoModelForVideoClassification.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
-        )
+        network, loading = transformers.AutoModelForVideoClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())[:200]
         raise WhyactError(f"{folder}: not a video classifier that loads: {text}") from error
+    if absent := sorted(loading["missing_keys"]):
+        raise WhyactError(
+            f"{folder}: {len(absent)} tensors are not there and would be random, e.g. "
+            f"'{absent[0]}'; it takes a model with a trained classifier, not one of a pre-training."
+        )
     config = network.config
     colours = _preprocessor(folder)
     names = [config.id2label[i] for i in range(config.num_labels)]

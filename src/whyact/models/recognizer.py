@@ -128,17 +128,26 @@ class VideoModel(nn.Module, ABC):
 
         Args:
             video: (B, 3, T, H, W), RGB in [0, 1].
-            specification: (B, Y) in [0, 1], wanted actions of each clip; for models with prompts.
+            specification: (B, Y) in [0, 1], wanted actions of each clip; for models that
+                `can_be_asked`.
             wanted: the same wish for every clip: a class by index, name or free text, or several
                 (`whyact.models.vocabulary.Vocabulary.specification`).
             boxes: (B, T, O, 5), persons and objects for a model that reads them, see
                 `whyact.nn.box_graph.check_boxes`; others make regions of their own.
             traced: see `trace`.
+
+        Raises:
+            WhyactError: a wish to a model that cannot be asked.
         """
         if wanted is not None:
             if specification is not None:
                 raise WhyactError("Give either a specification or what is wanted, not both.")
             specification = self._words().specification(wanted).to(video).expand(len(video), -1)
+        if specification is not None and not self.can_be_asked:
+            raise WhyactError(
+                "This model cannot be asked for actions; train one with model.specification.type: "
+                "split."
+            )
         if traced:
             with torch.no_grad():
                 tokens, grid = self.encode(video)
@@ -163,20 +172,23 @@ class VideoModel(nn.Module, ABC):
     ) -> WishScores:
         """Score every wish on its own, as a forward pass for each would.
 
+        A model that cannot be asked has the same scores for every wish.
+
         Args:
             video: (B, 3, T, H, W), RGB in [0, 1].
             wanted: n wishes, each as in `forward`. boxes: as in `forward`.
         """
         wished = torch.stack([self._words().specification(w) for w in wanted]).to(video)
+        if not wished.any(1).all():
+            raise WhyactError(f"A wish for nothing has no score; got {list(wanted)}.")
         return self.score_wishes(*self.encode(video), wished, boxes)
 
     def score_wishes(
         self, tokens: Tensor, grid: tuple[int, int], wished: Tensor, boxes: Tensor | None = None
     ) -> WishScores:
         """`score_each` of tokens (B, T', N, D) and wishes (n, Y)."""
-        count = len(tokens)
-        each = [self.decode(tokens, grid, w.expand(count, -1), boxes).frame_logits for w in wished]
-        return best_wished(torch.stack(each, 1), wished)
+        frames = self.decode(tokens, grid, None, boxes).frame_logits
+        return best_wished(frames.unsqueeze(1).expand(-1, len(wished), -1, -1), wished)
 
     def _words(self) -> Vocabulary:
         if self.vocabulary is None:
@@ -190,7 +202,8 @@ class VideoModel(nn.Module, ABC):
 class ActionRecognizer(VideoModel):
     """Backbone → spatial graph → dynamic prompts → clip graph → head.
 
-    Each slot is a learned module or its null twin; nothing here asks which.
+    Each slot is a learned module or its null twin. Nothing here asks which, but for the last one:
+    only a model with a split can be asked.
 
     Args:
         backbone, frozen: see `VideoModel`.
@@ -238,7 +251,7 @@ class ActionRecognizer(VideoModel):
         boxes: Tensor | None = None,
     ) -> ActionOutput:  # fmt: skip
         """As `VideoModel.decode`."""
-        made = self._read(tokens, grid, self.specification.heard(specification), boxes)
+        made = self._read(tokens, grid, boxes)
         regions, whole = made.regions, made.scores
         scores, parts = whole, dict[str, Tensor]()
         if specification is not None and isinstance(self.specification, GraphSplit):
@@ -280,7 +293,7 @@ class ActionRecognizer(VideoModel):
         """As `VideoModel.score_wishes`; with a split, all that no wish changes is made once."""
         if not isinstance(self.specification, GraphSplit):
             return super().score_wishes(tokens, grid, wished, boxes)
-        made = self._read(tokens, grid, None, boxes)
+        made = self._read(tokens, grid, boxes)
         return self._score_wishes(self._shared(self.specification, made), made, wished)
 
     def _score_wishes(self, shared: Shared, made: _Read, wished: Tensor) -> WishScores:
@@ -308,15 +321,13 @@ class ActionRecognizer(VideoModel):
             nodes, graph.adjacency, graph.action_share, evidence, prompts, graph.mask, graph.acts
         )
 
-    def _read(
-        self, tokens: Tensor, grid: tuple[int, int], heard: Tensor | None, boxes: Tensor | None
-    ) -> _Read:
+    def _read(self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None) -> _Read:
         """Everything before a split: regions, prompts, graph and scores of the whole graph."""
         regions = self.spatial_graph(tokens, grid, boxes)
         nuisance = _exactly(regions.nuisance_code, self.kept_nuisance)
         regions = replace(regions, nuisance_code=nuisance)
         codes, share = regions.action_code, regions.action_share.unsqueeze(-1)
-        prompts = self.dynamic_prompts(regions, heard)
+        prompts = self.dynamic_prompts(regions)
         guides = self._heard(regions, self.dynamic_prompts.guide(codes, prompts.prompts))
         # What is added to an action code counts as far as its region is action.
         guided = codes + share * guides.fusion

@@ -29,8 +29,7 @@ class DynamicPrompts(nn.Module):
     ``max_strength * sigmoid(learned) * tanh(...)``.
 
     Args:
-        code_width: C. classes: Y, length of a specification.
-        prompts: P. bank: M. strategy: one of `STRATEGIES`. top_k: of ``retrieved``.
+        code_width: C. prompts: P. bank: M. strategy: one of `STRATEGIES`. top_k: of ``retrieved``.
         inject: subset of `INJECTIONS`, what the prompts guide.
         max_strength: bound of every guide.
     """
@@ -39,7 +38,6 @@ class DynamicPrompts(nn.Module):
         self,
         *,
         code_width: int,
-        classes: int,
         prompts: int = 4,
         bank: int = 16,
         strategy: str = "generated",
@@ -75,20 +73,14 @@ class DynamicPrompts(nn.Module):
             self.content = nn.LayerNorm(code_width)
             self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
             self.evolve = nn.GRU(code_width, code_width, batch_first=True)
-            self.specify = nn.Linear(classes, code_width, bias=False)
         self.strength = nn.ParameterDict({i: nn.Parameter(torch.zeros(())) for i in self.inject})
         self.guides = nn.ModuleDict(
             {i: nn.Linear(code_width, code_width, bias=False) for i in self.inject}
         )
 
-    def forward(self, regions: Regions, specification: Tensor | None = None) -> Prompts:
-        """Make prompts.
-
-        Args:
-            regions: of the clip.
-            specification: (B, Y), weights of the wanted actions, or None for no wish.
-        """
-        weights = self._mix(regions, specification)
+    def forward(self, regions: Regions) -> Prompts:
+        """Make prompts from the regions of a clip."""
+        weights = self._mix(regions)
         return Prompts(weights @ self.bank, weights)
 
     def guide(self, codes: Tensor, prompts: Tensor) -> Guides:
@@ -107,16 +99,13 @@ class DynamicPrompts(nn.Module):
             classifier = self._bounded("classifier", said["classifier"])
         return Guides(regions, fusion, classifier)
 
-    def _mix(self, regions: Regions, specification: Tensor | None) -> Tensor:
+    def _mix(self, regions: Regions) -> Tensor:
         batch, frames = regions.action_code.shape[:2]
         if self.strategy == "static":
             return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
         # Normalised, a region that is hardly action would say as much as one that is all action.
         content = self.content(regions.action_code) * regions.action_share.unsqueeze(-1)
         state = self._evolve(content, regions.mask)
-        if specification is None:
-            specification = state.new_zeros(batch, self.specify.in_features)
-        state = state + self.specify(specification.to(state.dtype))[:, None, None]
         asked = F.normalize(self.slots + state, dim=-1)
         scores = self.log_scale.exp() * asked @ F.normalize(self.bank, dim=-1).T
         if self.strategy == "retrieved":
@@ -141,14 +130,8 @@ class DynamicPrompts(nn.Module):
 class NoPrompts(nn.Module):
     """The null twin: P = 0 and guides of zero."""
 
-    def forward(self, regions: Regions, specification: Tensor | None = None) -> Prompts:
-        """As `DynamicPrompts.forward`; a specification is refused, as nothing could heed it."""
-        if specification is not None:
-            raise WhyactError(
-                "A specification of wanted actions needs prompts; "
-                "set model.dynamic_prompts.type to generated or retrieved, or "
-                "model.specification.type to split."
-            )
+    def forward(self, regions: Regions) -> Prompts:
+        """As `DynamicPrompts.forward`."""
         codes = regions.action_code
         empty = codes.new_zeros(*codes.shape[:2], 0, codes.shape[-1])
         return Prompts(empty, empty[..., :0])

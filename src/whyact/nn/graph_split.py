@@ -96,10 +96,6 @@ class GraphSplit(nn.Module):
         self.temporal = nn.ModuleList(GatedEdges(code_width, gate_width) for _ in self.offsets)
         self.rebuild = nn.Linear(code_width, code_width)
 
-    def heard(self, specification: Tensor | None) -> Tensor | None:
-        """What the dynamic prompts hear of a wish: nothing, so that they are made once for all."""
-        return None
-
     def share(
         self, nodes: Tensor, adjacency: Tensor, action: Tensor, evidence: Tensor, prompts: Tensor,
         mask: Tensor | None = None, acts: Tensor | None = None,
@@ -151,11 +147,7 @@ class GraphSplit(nn.Module):
 
 
 class NoSplit(nn.Module):
-    """The null twin: a wish goes to the dynamic prompts, and the graph stays one."""
-
-    def heard(self, specification: Tensor | None) -> Tensor | None:
-        """The wish itself."""
-        return specification
+    """The null twin: the graph stays one, so that its model cannot be asked."""
 
 
 def read_parts(

@@ -38,12 +38,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     own = network.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    missing = [k for k in own if k not in fitting and not k.endswith("num_batches_tracked")]
-    # Only a classifier may differ: it is one layer of two tensors at the end, and is cut off.
-    if len(missing) > 2:
+    # Only a classifier may differ: it is the last layer, and is cut off.
+    last = next(reversed(own)).rpartition(".")[0] + "."
+    missing = [k for k in own if k not in fitting and not k.startswith(last)
+               and not k.endswith("num_batches_tracked")]  # fmt: skip
+    if missing:
         raise WhyactError(
             f"{path}: {len(missing)} of the network's {len(own)} tensors are not in the file, "
-            f"e.g. '{missing[0]}'. Is it the state dict of another network?"
+            f"or have another shape, e.g. '{missing[0]}'. Is it the state dict of another network?"
         )
     network.load_state_dict(fitting, strict=False)
 
@@ -208,7 +210,8 @@ def torchvision_backbone(
 
 
 def _insert_shift(network: nn.Module, name: str) -> None:
-    blocks = [m for m in network.modules() if hasattr(m, "conv1") and hasattr(m, "conv2")]
+    blocks = [m for m in network.modules()
+              if all(hasattr(m, part) for part in ("conv1", "conv2", "downsample"))]  # fmt: skip
     if not blocks:
         raise WhyactError(
             f"Temporal shift needs residual blocks, which '{name}' has not; set "
@@ -288,4 +291,8 @@ def efficientnet_lite0(*, weights: str = "none", motion: str = "none", layer: st
             )
         blocks, tail = blocks[: int(cut) + 1], []
     trunk = nn.Sequential(*stem, *blocks, *tail)
-    return PerFrame(features=trunk, width=int(_probe(trunk, False).shape[1]), motion=motion)
+    # TensorFlow's models of this family were trained on pixels in [-1, 1].
+    half = (0.5, 0.5, 0.5)
+    return PerFrame(
+        features=trunk, width=int(_probe(trunk, False).shape[1]), motion=motion, mean=half, std=half
+    )

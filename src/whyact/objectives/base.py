@@ -41,6 +41,7 @@ class Objective(ABC):
         name: key in `whyact.config.ObjectivesConfig`.
         reads: names of other objectives whose views this one cannot do without.
         needs_foreground: the loop fills `Batch.foreground` before `views` when any objective asks.
+        needs_regions: it is of regions' nuisance codes or weights, which baselines do not have.
         needs_attention: the same of `Batch.attention`, which costs a forward pass of the clips.
     """
 
@@ -48,6 +49,7 @@ class Objective(ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     needs_foreground: bool = False
     needs_attention: bool = False
+    needs_regions: ClassVar[bool] = False
 
     def attach(self, example: ActionOutput) -> nn.Module | None:
         """Make the network of its own (a critic, a decoder), keep it for `loss`, and return it.

@@ -77,8 +77,16 @@ def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> 
     """Build the objectives whose weight isn't 0.
 
     Raises:
-        WhyactError: no weight above 0, or one that is negative or not a number.
+        WhyactError: no weight above 0, one that is negative or not a number, or settings that do
+            not go together.
     """
+    swaps = weights.reconstruction and settings.reconstruction_swap and weights.foreground_paste
+    if swaps and settings.foreground_paste_tempo > 1:
+        raise WhyactError(
+            "objectives.reconstruction rebuilds each frame of a pasted clip from the codes of that "
+            "frame, but with objective_settings.foreground_paste_tempo above 1 it shows another; "
+            "set that to 1, or objective_settings.reconstruction_swap to 0."
+        )
     terms = []
     for name, weight in asdict(weights).items():
         if not 0 <= weight < float("inf"):

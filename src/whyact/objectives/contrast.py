@@ -33,6 +33,7 @@ class SwapContrast(Objective):
     """
 
     name = "swap_contrast"
+    needs_regions = True
     reads = ("foreground_paste",)
 
     def __init__(self, *, temperature: float = TEMPERATURE) -> None:
@@ -83,6 +84,7 @@ class SwapConsistency(Objective):
     """
 
     name = "swap_consistency"
+    needs_regions = True
     reads = ("foreground_paste",)
 
     def loss(

@@ -37,6 +37,7 @@ class Foreground(Objective):
     """
 
     name = "foreground"
+    needs_regions = True
     needs_foreground = True
 
     def __init__(self, *, coverage: float = 0.0) -> None:

@@ -34,6 +34,7 @@ class Hsic(Objective):
     """
 
     name = "hsic"
+    needs_regions = True
 
     def __init__(self, *, permutations: int = 0) -> None:
         if permutations < 0:

@@ -12,7 +12,7 @@ from whyact.objectives.base import Objective, View
 from whyact.objectives.codes import crossed_codes
 from whyact.objectives.terms import zero
 from whyact.ops.independence import MIN_CLIPS
-from whyact.types import ActionOutput, Batch, WhyactError
+from whyact.types import ActionOutput, Batch
 
 
 class Club(Objective):
@@ -34,17 +34,13 @@ class Club(Objective):
     """
 
     name = "club"
+    needs_regions = True
 
     def __init__(self) -> None:
         self.critic: nn.Module | None = None
 
     def attach(self, example: ActionOutput) -> nn.Module:
         """The critic."""
-        if example.nuisance_code.shape[-1] == 0:
-            raise WhyactError(
-                "objectives.club compares action code and nuisance code, but the model has no "
-                "nuisance code; take model.type: whyact, or set objectives.club to 0."
-            )
         self.critic = GaussianCritic(
             given=example.action_code.shape[-1], guessed=example.nuisance_code.shape[-1]
         )

@@ -36,6 +36,7 @@ class Reconstruction(Objective):
     """
 
     name = "reconstruction"
+    needs_regions = True
 
     def __init__(self, *, swap: float = 1.0) -> None:
         if not swap >= 0:

@@ -26,6 +26,7 @@ class TemporalConsistency(Objective):
     """
 
     name = "temporal_consistency"
+    needs_regions = True
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]

@@ -40,6 +40,7 @@ class WhitenedConsistency(Objective):
     """
 
     name = "whitened_consistency"
+    needs_regions = True
     reads = ("foreground_paste",)
 
     def __init__(self, *, ramp: float = 0.0) -> None:
@@ -50,11 +51,6 @@ class WhitenedConsistency(Objective):
 
     def attach(self, example: ActionOutput) -> nn.Module:
         """The running covariances of both codes, which no gradient trains."""
-        if example.nuisance_code.shape[-1] == 0:
-            raise WhyactError(
-                "objectives.whitened_consistency compares nuisance codes too, but the model has "
-                "none; take model.type: whyact, or set objectives.whitened_consistency to 0."
-            )
         self.running = Covariances(example.action_code.shape[-1], example.nuisance_code.shape[-1])
         return self.running
 

@@ -20,7 +20,8 @@ def erasing(first: Tensor, second: Tensor, *, above: float) -> Tensor:
     (Solomonoff et al., ICASSP 2005); so no labels are needed.
 
     Args:
-        first, second: (n, C), the codes of n pairs. above: in [0, 1]; 1 erases nothing.
+        first, second: (n, C), the codes of n pairs. above: from 0 on. Unrelated pairs have
+            a share of about 1.
 
     Returns:
         E (C, C), for codes as rows: ``code @ E``. It has no offset, so a code of zero stays zero.

@@ -131,7 +131,8 @@ def _key(
     config: Config, source: ClipDataset, views: int, model: VideoModel, train: bool, moving: bool
 ) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.backbone.state_dict().items()):
+    seen = {**model.backbone.state_dict(), "mean": model.mean, "std": model.std}
+    for name, tensor in sorted(seen.items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     data = asdict(config.data)
     for unrelated in (

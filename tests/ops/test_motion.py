@@ -7,6 +7,7 @@ from tests.ops.scenes import panned
 from tests.ops.test_camera import PATH
 from torch import Tensor
 
+from whyact.data.backdrop.render import generate_clip
 from whyact.ops.motion import foreground
 
 
@@ -59,10 +60,7 @@ def test_clips_do_not_depend_on_their_batch() -> None:
 
 
 def test_generated_people_are_found() -> None:
-    backdrop = pytest.importorskip("whyact.data.backdrop.render")
-    samples = [
-        backdrop.generate_clip(split="iid", index=i, seed=9, frames=8, size=64) for i in range(15)
-    ]
+    samples = [generate_clip(split="iid", index=i, seed=9, frames=8, size=64) for i in range(15)]
     video = torch.from_numpy(np.stack([s.video for s in samples])).permute(0, 4, 1, 2, 3) / 255
     truth = torch.from_numpy(np.stack([(s.mask & 15) > 0 for s in samples]))
     scores = [iou(f, m) for f, m in zip(foreground(video), truth.float(), strict=True)]

@@ -7,13 +7,15 @@ import re
 
 import pytest
 import torch
-from tests.audits.toys import ActorReader, BackgroundReader, ToyClips
+from tests.audits.toys import ActorReader, BackgroundReader, OneSided, ToyClips
 from tests.tasks.tiny import CLASSES, tiny_file, write_folder
 
 import whyact
+from whyact.audits.verdict import LEVELS
 from whyact.cli import main
 from whyact.models.clip_callable import OpenedModel
 from whyact.models.foreign import Wanted
+from whyact.report.audit_page import headline
 from whyact.tasks.audited import match_classes, open_model
 from whyact.types import WhyactError
 
@@ -50,6 +52,24 @@ def test_the_record(audited):
     assert [1 - i for i in clips["label"]] == clips["named"]["swapped"]
     assert clips["background_heat"].count(None) == 36
     assert {"seed", "explainer"} <= set(record["settings"])
+
+
+def test_every_class_has_a_verdict_of_its_own_clips(tmp_path):
+    found = whyact.audit(
+        OneSided(), ToyClips(40, classes=("right", "left")), explainer="none", output=tmp_path
+    )
+    rows = found.record["per_class"]  # the worst first
+    assert [(r["class"], r["verdict"]["level"], r["clips"]) for r in rows] == [
+        ("left", "leans", 20), ("right", "none_found", 20)
+    ]  # fmt: skip
+    assert [r["swapped"]["mean"] for r in rows] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_verdict_makes_a_sentence(level):
+    told = headline({"level": level, "text": LEVELS[level]})
+    assert told.startswith("No ") == (level in ("none_found", "undecided", "unclear", "unknown"))
+    assert "model cannot be told" not in told and told.endswith(".")
 
 
 def test_a_bound_that_does_not_hold_is_named(audited):

@@ -12,8 +12,10 @@ import torch
 from tests.data import miniatures
 
 from whyact.cli import main
+from whyact.config import SpecificationConfig
 from whyact.config_io import builtin_config, load_config
 from whyact.data.builders import build_dataset
+from whyact.models.builders import build_model
 from whyact.models.interventions import wishing, with_boxes
 from whyact.tasks.check import check_data
 from whyact.tasks.data import write_boxes
@@ -140,8 +142,13 @@ def test_a_model_keeps_the_boxes_it_was_given_under_a_wish_only_there(run: Path)
     each = boxes.expand(3, -1, -1, -1)
     expected = loaded.model(clips, boxes=each).logits
     torch.testing.assert_close(model(clips).logits, expected)
-    wished = loaded.model(clips, wanted=0, boxes=each).logits
-    torch.testing.assert_close(wishing(model, 0)(clips).logits, wished)
+    config = replace(loaded.config.model, specification=SpecificationConfig(type="split"))
+    asked = build_model(config, classes=len(loaded.classes), scenes=len(loaded.scenes)).eval()
+    asked.vocabulary = loaded.model.vocabulary
+    wish = torch.eye(len(loaded.classes))[:1].expand(3, -1)
+    torch.testing.assert_close(
+        wishing(with_boxes(asked, boxes), 0)(clips).logits, asked(clips, wish, boxes=each).logits
+    )
     with pytest.raises(WhyactError, match="needs boxes"):
         loaded.model(clips)  # which is as it was
     assert with_boxes(loaded.model, None) is loaded.model
@@ -166,10 +173,14 @@ def test_the_check_names_videos_without_boxes(settings: list[str], tmp_path: Pat
     assert [f.clip for f in found] == ["TE003"]
 
 
-def test_cached_tokens_keep_no_boxes(settings: list[str]) -> None:
+def test_cached_tokens_keep_no_boxes(
+    settings: list[str], charades: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--model.backbone.frozen=true", "--training.cache_tokens=1", "--name=cached"]
     config = ["train", "--config", str(builtin_config("charades_boxes"))]
     assert main([*config, *settings, *words]) == 2
+    assert "training.cache_tokens" in capsys.readouterr().err
+    assert not (charades / "runs" / ".cache" / "tokens").exists()
 
 
 def test_the_players_of_sports_hhi_are_boxes_of_the_carved_clip(tmp_path: Path) -> None:

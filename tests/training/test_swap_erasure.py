@@ -123,8 +123,15 @@ def test_clips_without_a_foreground_get_one_and_unreadable_batches_are_left_out(
     g = torch.Generator().manual_seed(1)
     behind = torch.rand(24, 3, 1, 32, 32, generator=g).expand(-1, -1, 4, -1, -1).clone()
     for t in range(4):
-        behind[:, :, t, 8:20, 4 + 5 * t : 12 + 5 * t] = torch.rand(24, 3, 1, 1, generator=g)
+        behind[:, :, t, 2:14, 4 + 5 * t : 12 + 5 * t] = torch.rand(24, 3, 1, 1, generator=g)
     made = replace(batch(24), video=behind, foreground=None, background=None)
     model = _Greys()
     erase_swaps(model, [made, made.rows(torch.arange(0))], above=0.5)  # type: ignore[arg-type]
-    assert model.kept[0].shape == (2, 2)
+    with_truth = _Greys()
+    mask = torch.zeros(24, 4, 32, 32)
+    for t in range(4):
+        mask[:, t, 2:14, 4 + 5 * t : 12 + 5 * t] = 1
+    erase_swaps(with_truth, [replace(made, foreground=mask)], above=0.5)  # type: ignore[arg-type]
+    for found, expected in zip(model.kept, with_truth.kept, strict=True):
+        torch.testing.assert_close(found, expected, atol=0.1, rtol=0)
+        assert not torch.allclose(found, torch.eye(2), atol=0.1)  # something is erased

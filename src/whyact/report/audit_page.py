@@ -55,7 +55,7 @@ def write_audit_page(
 def headline(verdict: Mapping[str, Any]) -> str:
     """The verdict as a sentence."""
     level, text = verdict["level"], verdict["text"]
-    if level in ("unclear", "unknown"):
+    if text.startswith("cannot be told"):
         return f"No verdict: it {text}."
     return "No use of the background was found." if level == "none_found" else f"This model {text}."
 

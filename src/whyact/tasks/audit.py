@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ from whyact.tasks.audited import (
     named,
     open_segmenter,
 )
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.types import WhyactError
 
 WORST = 8
@@ -250,9 +249,7 @@ def _data_row(
 
 
 def _write(folder: Path, record: dict[str, Any], ready: _Ready) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "audit.json").write_text(text, encoding="utf-8")
+    write_json(folder / "audit.json", record, indent=1)
     worst = _worst(ready.answers, ready.clips.labels)
     pictures = middle_frames(ready.clips, worst, SHOWN, seed=ready.asked.seed)
     write_audit_page(folder / "audit.html", record, worst.tolist(), pictures)

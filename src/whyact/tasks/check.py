@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from whyact.data.builders import box_table
 from whyact.data.catalog import VideoSet, chosen_folds, listing_of, video_set
 from whyact.data.inspection import Inspection, inspect_all
 from whyact.data.listing import CARVED, Listing, Record
+from whyact.training.record import write_json
 from whyact.types import WhyactError
 
 KINDS = ("missing", "unreadable", "mislabelled", "duplicate", "count")
@@ -221,5 +221,4 @@ def _write(made: Check, data: DataConfig) -> None:
         "official": made.official,
         "findings": [asdict(f) for f in made.findings],
     }
-    made.report.parent.mkdir(parents=True, exist_ok=True)
-    made.report.write_text(json.dumps(tree, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(made.report, tree, indent=1)

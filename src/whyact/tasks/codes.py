@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from whyact.objectives.foreground import attention_map
 from whyact.ops.projection import kmeans, project
 from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.types import WhyactError
 
 
@@ -94,7 +93,7 @@ def codes(
             "leakage": _leakage(folder, found, dataset, form, seed),
             **environment(torch.device(device), []),
         }  # fmt: skip
-        (folder / "codes.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        write_json(folder / "codes.json", record, indent=1)
         written.append(folder)
     if attention:
         file = Path(output) / f"attention.{form}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from whyact.metrics.comparison import mcnemar, paired_differences
 from whyact.tasks.evaluation_record import SCHEMA, read_predictions, read_record
+from whyact.training.record import write_json
 from whyact.types import WhyactError
 
 
@@ -55,8 +55,7 @@ def compare(
         "warnings": _warnings(records),
     }
     if output:
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
-        Path(output).write_text(json.dumps(result, indent=1, ensure_ascii=False), "utf-8")
+        write_json(Path(output), result, indent=1)
     return result
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from whyact.tasks.explain import explain_to
 from whyact.tasks.explanation_files import write_gallery
 from whyact.tasks.train import finished
 from whyact.training.checkpoint import load_model
+from whyact.training.record import write_json
 from whyact.types import Clip, WhyactError
 
 EXPLAINED = (0, 3, 4, 5, 9, 13)
@@ -68,7 +68,7 @@ def demo(
     pictures = explain_examples(Path(output) / "full", Path(output) / "explanations")
     seconds = time.monotonic() - start
     summary = {"scores": results, "seconds": seconds, "explanations": [str(p) for p in pictures]}
-    (Path(output) / "summary.json").write_text(json.dumps(summary, indent=1))
+    write_json(Path(output) / "summary.json", summary, indent=1)
     console.print(
         f"Explanations: {Path(output) / 'explanations' / 'index.html'}. "
         f"Took {seconds / 60:.1f} minutes."

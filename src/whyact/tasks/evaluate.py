@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from whyact.training.checkpoint import (
     read_metadata,
 )
 from whyact.training.predictions import Predictions, predict_dataset
+from whyact.training.record import write_json
 from whyact.types import WhyactError
 
 __all__ = ["evaluate", "read_predictions"]
@@ -86,7 +86,7 @@ def evaluate(
     background = background_robustness(hits)
     if background:
         values = {name: asdict(summary) for name, summary in background.items()}
-        (folder / "background.json").write_text(json.dumps(values, indent=1))
+        write_json(folder / "background.json", values, indent=1)
     return results
 
 

@@ -23,7 +23,7 @@ from whyact.models.foreign import file_hash
 from whyact.report.confusion import draw_confusion
 from whyact.training.checkpoint import LoadedModel
 from whyact.training.predictions import Predictions
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.types import Failure, WhyactError
 
 SCHEMA = "1.0"
@@ -71,8 +71,7 @@ def write_record(
             groups=[dataset.groups[i] for i in found.index.tolist()],
         )  # fmt: skip
         record["submission"] = file.name
-    text = json.dumps(record, indent=1, ensure_ascii=False)
-    (folder / "scores.json").write_text(text, encoding="utf-8")
+    write_json(folder / "scores.json", record, indent=1)
     _write_clips(folder / "clips.parquet", found)
     return dict(record["scores"])
 

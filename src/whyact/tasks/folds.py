@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from whyact.config_io import to_yaml
 from whyact.data.catalog import folds
 from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.tasks.evaluation_record import read_predictions
+from whyact.training.record import write_json
 from whyact.types import WhyactError
 
 Scores = dict[str, dict[str, Any]]
@@ -50,8 +50,7 @@ def train_folds(config: Config, train_one: Callable[[Config], Scores]) -> tuple[
     result = summarise(rows, places)
     if PartialState().is_main_process:
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        text = json.dumps(result, indent=1, ensure_ascii=False)
-        (folder / "result.json").write_text(text, encoding="utf-8")
+        write_json(folder / "result.json", result, indent=1)
     return folder, result
 
 

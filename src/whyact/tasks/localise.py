@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from whyact.models.windows import video_evidence, wish_evidence
 from whyact.ops.intervals import cut, logarithmic, read_evidence, smoothed
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.types import Clip, Interval, WhyactError
 
 METHODS = ("model", "motion", "uniform", "random")
@@ -113,8 +112,7 @@ def localise(
         **environment(torch.device(device), []),
     }  # fmt: skip
     folder = Path(output) if output else run_folder(loaded.folder) / "localisation" / split
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "localisation.json").write_text(json.dumps(record), encoding="utf-8")
+    write_json(folder / "localisation.json", record)
     return record
 
 

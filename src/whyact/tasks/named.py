@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from whyact.metrics.named_action import (
 from whyact.models.interventions import with_boxes
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.types import Clip, WhyactError
 
 
@@ -87,8 +86,7 @@ def measure_named(
         **environment(torch.device(device), []),
     }  # fmt: skip
     folder = Path(output) if output else run_folder(loaded.folder) / "named" / split
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "named.json").write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+    write_json(folder / "named.json", record)
     return record
 
 

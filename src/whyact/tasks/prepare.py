@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from whyact.config import Config
 from whyact.data.catalog import chosen_folds, listing_of
 from whyact.data.preparation import FORMS, prepare_clip, prepared_path
 from whyact.data.video import VideoError
+from whyact.training.record import write_json
 from whyact.types import WhyactError
 
 
@@ -74,9 +74,7 @@ def prepare_data(
     for path, reason in track(work, "Prepare clips", total=len(todo), transient=True):
         if reason:
             failures[path] = reason
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(failures, indent=1, ensure_ascii=False)
-    (folder / "failures.json").write_text(text, encoding="utf-8")
+    write_json(folder / "failures.json", failures, indent=1)
     return Prepared(len(todo) - len(failures), len(jobs) - len(todo), failures)
 
 

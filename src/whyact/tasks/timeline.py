@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from whyact.report.overlay import blend, display_size, enlarged, frames_of, scal
 from whyact.report.timeline import Track, timeline_page
 from whyact.tasks.inputs import boxes_from
 from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.training.record import write_json
 from whyact.types import Interval, WhyactError
 
 SEGMENT_SECONDS = 2.0
@@ -235,6 +235,6 @@ def _write(
             for t in tracks
         ],
     }  # fmt: skip
-    data.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    write_json(data, record)
     found = {t.action: list(t.intervals) for t in tracks}
     return Timeline(film.path.name, page, data, found)

@@ -38,7 +38,7 @@ from whyact.training.checkpoint import (
 )
 from whyact.training.loop import Loop
 from whyact.training.predictions import predict_dataset
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.training.seeding import derive, seed_everything, set_determinism
 from whyact.training.setup import make_accelerator
 from whyact.training.token_cache import TokenDecoder, cache_tokens
@@ -94,13 +94,13 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     record = _record(loop, environment(accelerator.device, nondeterministic), started)
     if accelerator.is_main_process:
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        _write_json(folder / "record.json", record)
+        write_json(folder / "record.json", record, indent=1)
     progress = loop.run()
     if accelerator.is_main_process:
         unreadable = {"unreadable": progress.unreadable, "seconds": progress.seconds}
-        _write_json(folder / "record.json", record | unreadable)
+        write_json(folder / "record.json", record | unreadable, indent=1)
         scores = evaluate(folder, splits=config.data.test, device=str(accelerator.device))
-        _write_json(folder / "result.json", scores)
+        write_json(folder / "result.json", scores, indent=1)
     accelerator.wait_for_everyone()
     return RunResult(folder, json.loads((folder / "result.json").read_text()))
 
@@ -162,10 +162,6 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
     settings = folder / "config.yaml"
     check_same_run(settings, load_config([settings]), config)
     return scores if set(scores) == set(config.data.test) else {}
-
-
-def _write_json(file: Path, value: object) -> None:
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:

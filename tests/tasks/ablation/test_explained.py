@@ -15,6 +15,7 @@ from whyact.data.backdrop import ACTIONS, SCENES
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.explainers.native import Native
+from whyact.metrics.faithfulness import deletion_insertion
 from whyact.metrics.localisation import iou_equal_area
 from whyact.models.builders import build_model
 from whyact.tasks.ablation.explained import explain_run
@@ -59,8 +60,15 @@ def test_the_map_is_the_native_one_of_each_clip(saved):
     heat = torch.stack([e.heat for e in Native(model=loaded.model)(batch.video)])
     native = found["rows"]["native"]
     assert native["iou"] == pytest.approx(iou_equal_area(heat, batch.mask).tolist(), abs=1e-5)
-    for one in zip(*(native[k] for k in ("insertion", "deletion", "faithfulness")), strict=True):
-        assert one[2] == pytest.approx(one[0] - one[1], abs=2e-6)
+    targets = loaded.model(batch.video).logits.argmax(1)
+    curves = deletion_insertion(
+        lambda x: loaded.model(x).logits.softmax(1), batch.video, heat, targets, steps=8
+    )
+    for name in ("deletion", "insertion"):
+        expected = torch.stack([getattr(c, f"{name}_auc") for c in curves]).mean(0)
+        assert native[name] == pytest.approx(expected.tolist(), abs=1e-5), name
+    gaps = [i - d for i, d in zip(native["insertion"], native["deletion"], strict=True)]
+    assert native["faithfulness"] == pytest.approx(gaps, abs=2e-6)
     assert len(native["alignment"]) == 11 and found["fingerprint"] == dataset.fingerprint
     constant = found["rows"]["constant"]
     assert constant["energy"] == pytest.approx([0] * 11, abs=1e-6)

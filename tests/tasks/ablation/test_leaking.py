@@ -8,9 +8,11 @@ import pytest
 from tests.tasks.tiny import tiny_config, write_folder
 
 from whyact.config import Config
+from whyact.data.builders import build_dataset
 from whyact.models.builders import build_model
-from whyact.tasks.ablation.leaking import leak_run
-from whyact.training.checkpoint import save_checkpoint
+from whyact.tasks.ablation.leaking import NAMES, leak_run
+from whyact.tasks.codes import probe_codes, read_codes
+from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import WhyactError
 
 
@@ -38,9 +40,14 @@ def test_hits_of_held_out_clips_less_the_floor(tmp_path):
     assert len(found["ids"]) == 225 and set(found["floors"]) == {
         "scene_in_action", "action_in_nuisance", "scene_in_nuisance"
     }  # fmt: skip
-    for name, values in rows.items():
-        floor = found["floors"][name.rsplit("_", 1)[0]]
-        assert {round(v + floor, 3) for v in values} <= {0.0, 1.0}
+    loaded = load_model(run)
+    dataset = build_dataset(loaded.config.data, "probe", train=False, seed=0)
+    told = probe_codes(read_codes(loaded.model, dataset, range(len(dataset))), dataset)
+    for question, leak in told.items():
+        assert found["floors"][NAMES[question]] == leak.floor < 0.2
+        for probe, hits in leak.hits.items():
+            expected = (hits.double() - leak.floor).tolist()
+            assert rows[f"{NAMES[question]}_{probe}"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_clips_without_scenes_are_refused(tmp_path):

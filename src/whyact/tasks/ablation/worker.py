@@ -32,7 +32,7 @@ from whyact.tasks.ablation.leaking import leak_run
 from whyact.tasks.ablation.matching import Sizes, count_parameters
 from whyact.tasks.ablation.scores import score_run
 from whyact.tasks.train import finished, train
-from whyact.training.record import environment
+from whyact.training.record import environment, write_json
 from whyact.training.setup import make_accelerator
 from whyact.types import WhyactError
 
@@ -92,14 +92,6 @@ def explained(folder: Path, explain: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     same = all(found[key] == explain[key] for key in ("split", "clips"))
     return found if same and (len(found["rows"]) > 1 or not explain["controls"]) else {}
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write a file that is whole or not there."""
-    scratch = file.with_suffix(".tmp")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(file)
 
 
 def _costs(config: Config, sizes: Sizes, device: torch.device) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from whyact.ops.fill import fill_region
-from whyact.ops.paste import paste_foreground, remove_actor
+from whyact.ops.paste import paste_foreground, remove_actor, rim
 from whyact.ops.static import static_clip
 
 
@@ -51,11 +51,6 @@ class Change:
     needs: str = ""
 
 
-def _rim(clips: Tensor) -> int:
-    """Pixels around an actor that go with it."""
-    return max(1, round(min(clips.shape[-2:]) / 32))
-
-
 def _pasted(scene: Scene, background: Tensor) -> Tensor:
     """The actors before (B, 3, T, H, W); small clips keep hard edges, or thin limbs would fade."""
     seam = min(scene.clips.shape[-2:]) // 112
@@ -64,7 +59,7 @@ def _pasted(scene: Scene, background: Tensor) -> Tensor:
 
 def empty(clips: Tensor, masks: Tensor) -> Tensor:
     """The clips without their actors."""
-    return remove_actor(clips, masks, dilation=_rim(clips))
+    return remove_actor(clips, masks, dilation=rim(clips))
 
 
 def stripes(scene: Scene) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyact.objectives.base import Objective, View
 from whyact.objectives.terms import check_share, draw_partners, draw_rows, label_loss
 from whyact.ops.motion import MAX_AREA, MIN_AREA
-from whyact.ops.paste import paste_foreground, remove_actor
+from whyact.ops.paste import paste_foreground, remove_actor, rim
 from whyact.types import ActionOutput, Batch, WhyactError
 
 MASKS = ("motion", "regions", "true")
@@ -34,8 +34,7 @@ def backgrounds(batch: Batch, mask: Tensor, rows: Tensor, *, known: bool = True)
     """
     if batch.background is not None and known:
         return batch.background[rows]
-    rim = max(1, round(min(batch.video.shape[-2:]) / 32))
-    return remove_actor(batch.video[rows], mask[rows], dilation=rim)
+    return remove_actor(batch.video[rows], mask[rows], dilation=rim(batch.video))
 
 
 class ForegroundPaste(Objective):

@@ -22,6 +22,11 @@ def soft_mask(mask: Tensor, dilation: int = 0, feather: int = 0) -> Tensor:
     return box_mean(dilate(mask.float(), dilation), feather).clamp(0, 1)
 
 
+def rim(clips: Tensor) -> int:
+    """Pixels around an actor that go with it, in clips (..., H, W)."""
+    return max(1, round(min(clips.shape[-2:]) / 32))
+
+
 def remove_actor(video: Tensor, mask: Tensor, dilation: int = 2, feather: int = 1) -> Tensor:
     """A clip without its actor: other frames, or what lies around, show what was behind them.
 

@@ -143,7 +143,7 @@ def _key(
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
         "backbone": asdict(config.model.backbone), "weights": digest.hexdigest(), "views": views,
-        "seed": config.seed if train else None, "foreground": moving, "form": 2,
+        "seed": config.seed if train else None, "foreground": moving, "form": 3,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 

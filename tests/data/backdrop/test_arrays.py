@@ -18,7 +18,7 @@ from whyact.data.backdrop import generation
 from whyact.data.backdrop.actions import ACTIONS
 from whyact.data.backdrop.arrays import BackdropDataset, load_backdrop, split_size
 from whyact.data.backdrop.factors import SPLITS
-from whyact.data.backdrop.generation import add_foreground, describe, generate_split
+from whyact.data.backdrop.generation import SEPARATED, add_foreground, describe, generate_split
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.backdrop.scenes import SCENES
 from whyact.data.backdrop.watermark import stamp
@@ -304,22 +304,24 @@ def test_the_foreground_finds_the_actor_and_the_background_has_none(separated) -
 
 
 def test_the_foreground_is_made_once_and_by_other_processes_alike(separated, tmp_path) -> None:
-    files = [separated / "foreground.npy", separated / "background.npy"]
+    files = [separated / f"{name}.npy" for name in SEPARATED.values()]
     before = [(p.stat().st_mtime_ns, p.stat().st_ino) for p in files]
     with pytest.MonkeyPatch.context() as patch:
         use_pool(patch, no_pool)
         add_foreground(separated)
     assert [(p.stat().st_mtime_ns, p.stat().st_ino) for p in files] == before
     copy = tmp_path / "copy"
-    shutil.copytree(separated, copy, ignore=shutil.ignore_patterns("*ground.npy"))
+    shutil.copytree(separated, copy, ignore=shutil.ignore_patterns("*ground*.npy"))
+    (copy / "foreground.npy").write_bytes(b"of an earlier version")
     add_foreground(copy, workers=1)
+    assert not (copy / "foreground.npy").exists()
     assert all((copy / p.name).read_bytes() == p.read_bytes() for p in files)
     assert not list(copy.glob(".making-*"))
 
 
 def test_an_interrupted_foreground_is_made_again(separated, tmp_path, one_process) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(separated, copy, ignore=shutil.ignore_patterns("*ground.npy"))
+    shutil.copytree(separated, copy, ignore=shutil.ignore_patterns("*ground*.npy"))
     names = sorted(p.name for p in copy.iterdir())
 
     def stopping(*_: object, **__: object) -> None:
@@ -330,9 +332,10 @@ def test_an_interrupted_foreground_is_made_again(separated, tmp_path, one_proces
         with pytest.raises(KeyboardInterrupt):
             add_foreground(copy)
     assert sorted(p.name for p in copy.iterdir()) == names
-    (copy / "background.npy").write_bytes(b"stopped between the two files")
+    behind = f"{SEPARATED['background']}.npy"
+    (copy / behind).write_bytes(b"stopped between the two files")
     add_foreground(copy)
-    assert (copy / "background.npy").read_bytes() == (separated / "background.npy").read_bytes()
+    assert (copy / behind).read_bytes() == (separated / behind).read_bytes()
 
 
 def test_the_foreground_leaves_the_fingerprint_alone(separated) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from whyact.data.backdrop.actions import ACTIONS, FLIP_PAIRS
 from whyact.data.backdrop.factors import SEVERAL, kind_of
-from whyact.data.backdrop.generation import add_foreground, generate_split
+from whyact.data.backdrop.generation import SEPARATED, add_foreground, generate_split
 from whyact.data.backdrop.scenes import SCENES, TRAIN_SCENES
 from whyact.data.backdrop.watermark import check_watermark, stamp, watermark_code, watermark_mask
 from whyact.types import Clip, Interval
@@ -62,8 +62,8 @@ class BackdropDataset:
     def _open(self) -> None:
         self.video: NDArray[np.uint8] = self._array("video")
         self.mask: NDArray[np.uint8] = self._array("mask")
-        extra = ("foreground", "background") if self.separated else ()
-        self.extra: dict[str, NDArray[np.uint8]] = {name: self._array(name) for name in extra}
+        names = SEPARATED.items() if self.separated else ()
+        self.extra: dict[str, NDArray[np.uint8]] = {kind: self._array(name) for kind, name in names}
 
     def _array(self, name: str) -> NDArray[np.uint8]:
         return np.load(self.folder / f"{name}.npy", mmap_mode="r")

@@ -21,11 +21,14 @@ from whyact.data.backdrop.factors import check_sizes, draw_factors
 from whyact.data.backdrop.render import BackdropSample, generate_clip, split_frames
 from whyact.data.backdrop.scenes import SCENES
 from whyact.ops.motion import foreground
-from whyact.ops.paste import remove_actor
+from whyact.ops.paste import remove_actor, rim
 
 BACKDROP_VERSION = "1.3"
 """Raised with every change of the content; caches of another version are never read."""
 CHUNK = 50
+SEPARATED = {"background": "background-2", "foreground": "foreground-2"}
+"""Files of `add_foreground`; their number is raised where they come out otherwise than before. The
+file that is looked for comes last, so a half-made pair is made again."""
 
 
 def _generate_chunk(start: int, stop: int, folder: str, settings: dict[str, Any]) -> list[str]:
@@ -120,12 +123,13 @@ def add_foreground(folder: Path, workers: int = 2) -> None:
 
     They depend on pixels only (`whyact.ops.motion`), so they are made beforehand, in parallel.
     """
-    if (folder / "foreground.npy").exists():
+    made = {name: folder / f"{name}.npy" for name in SEPARATED.values()}
+    if made[SEPARATED["foreground"]].exists():
         return
     video = np.load(folder / "video.npy", mmap_mode="r")
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".making-"))
     try:
-        for name, shape in (("background", video.shape), ("foreground", video.shape[:-1])):
+        for name, shape in zip(SEPARATED.values(), (video.shape, video.shape[:-1]), strict=True):
             np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.uint8, shape).flush()
         starts = range(0, len(video), CHUNK)
         job = partial(_separate, folder=str(folder), scratch=str(scratch))
@@ -134,9 +138,11 @@ def add_foreground(folder: Path, workers: int = 2) -> None:
         ) as pool:
             for _ in track(pool.imap(job, starts), "Foreground", total=len(starts)):
                 pass
-        # The file that is looked for comes last, so a half-made pair is made again.
-        for name in ("background", "foreground"):
-            (scratch / f"{name}.npy").replace(folder / f"{name}.npy")
+        former = [f for kind in SEPARATED for f in folder.glob(f"{kind}*.npy")]
+        for name, file in made.items():
+            (scratch / f"{name}.npy").replace(file)
+        for file in {*former} - {*made.values()}:
+            file.unlink(missing_ok=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -146,8 +152,7 @@ def _separate(start: int, *, folder: str, scratch: str) -> None:
     video = np.load(f"{folder}/video.npy", mmap_mode="r")[rows]
     clips = torch.from_numpy(video.copy()).permute(0, 4, 1, 2, 3).float() / 255
     found = foreground(clips)
-    rim = max(1, round(clips.shape[-1] / 32))
-    empty = remove_actor(clips, (found > 0.5).float(), dilation=rim)
-    for name, value in (("foreground", found), ("background", empty.permute(0, 2, 3, 4, 1))):
+    empty = remove_actor(clips, (found > 0.5).float(), dilation=rim(clips))
+    for name, value in zip(SEPARATED.values(), (empty.permute(0, 2, 3, 4, 1), found), strict=True):
         array = np.load(f"{scratch}/{name}.npy", mmap_mode="r+")
         array[rows] = (value * 255).round().byte().numpy()

@@ -27,7 +27,7 @@ import whyact
 from whyact.cli import main
 from whyact.config import Config
 from whyact.config_io import from_dict, load_config
-from whyact.tasks.evaluate import read_predictions
+from whyact.tasks.evaluation_record import read_predictions
 from whyact.tasks.train import RunResult
 from whyact.types import WhyactError
 

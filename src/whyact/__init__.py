@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from whyact.tasks.demo import demo
     from whyact.tasks.evaluate import evaluate
     from whyact.tasks.explain import explain
+    from whyact.tasks.figure import figure
     from whyact.tasks.localise import localise
     from whyact.tasks.named import measure_named
     from whyact.tasks.predict import predict
     from whyact.tasks.prepare import prepare_data
+    from whyact.tasks.serve import serve
     from whyact.tasks.timeline import timeline
     from whyact.tasks.train import train
     from whyact.training.checkpoint import load_model
@@ -39,14 +41,14 @@ _HOME = {
     "localise": "tasks.localise", "measure_named": "tasks.named", "timeline": "tasks.timeline",
     "train": "tasks.train", "write_backdrop": "tasks.data", "shard_data": "tasks.data",
     "check_data": "tasks.check", "codes": "tasks.codes", "compare": "tasks.compare",
-    "prepare_data": "tasks.prepare",
+    "prepare_data": "tasks.prepare", "figure": "tasks.figure", "serve": "tasks.serve",
 }  # fmt: skip
 
 __all__ = [
     "ActionOutput", "Batch", "Clip", "Config", "Explanation", "WhyactError", "ablate", "audit",
-    "check_data", "codes", "compare", "demo", "evaluate", "explain", "load_config", "load_model",
-    "localise", "measure_named", "predict", "prepare_data", "shard_data", "timeline", "train",
-    "write_backdrop",
+    "check_data", "codes", "compare", "demo", "evaluate", "explain", "figure", "load_config",
+    "load_model", "localise", "measure_named", "predict", "prepare_data", "serve", "shard_data",
+    "timeline", "train", "write_backdrop",
 ]  # fmt: skip
 
 

@@ -45,6 +45,12 @@ LEVELS = {
 }
 
 
+READ = (
+    "original", "own_background", "background_reliance", "background_only", "follows_background",
+)  # fmt: skip
+"""Measures that a verdict reads."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether a model leans on the background.
@@ -108,6 +114,16 @@ def comparable(values: Mapping[str, Tensor]) -> Tensor:
     return kept if bool(kept.any()) else torch.ones_like(kept)
 
 
+def judged(values: Mapping[str, Tensor], mine: Tensor, chance: float, *, seed: int = 0) -> Verdict:
+    """The verdict of some clips, by those of them that are `comparable`.
+
+    Args:
+        values: (n,) by measure. mine: (n,) bool. chance, seed: as of `by_class`.
+    """
+    kept = mine & comparable(values)
+    return verdict({name: summarise(values[name][kept], seed=seed) for name in READ}, chance)
+
+
 def by_class(
     values: Mapping[str, Tensor], labels: Tensor, classes: int, chance: float, *, seed: int = 0
 ) -> list[tuple[dict[str, Summary], Verdict]]:
@@ -117,14 +133,11 @@ def by_class(
         values: (n,) by measure. labels: (n,). classes: Y. chance: of the whole set: a class's own
             clips have no other one. seed: of the bootstrap.
     """
-    kept, rows = comparable(values), []
+    rows = []
     for label in range(classes):
-        chosen = {
-            name: summarise(one[kept & (labels == label)], seed=seed)
-            for name, one in values.items()
-        }
-        own = {name: summarise(one[labels == label], seed=seed) for name, one in values.items()}
-        rows.append((own, verdict(chosen, chance)))
+        mine = labels == label
+        own = {name: summarise(one[mine], seed=seed) for name, one in values.items()}
+        rows.append((own, judged(values, mine, chance, seed=seed)))
     return rows
 
 

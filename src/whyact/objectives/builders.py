@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from whyact.config import ObjectivesConfig, ObjectiveSettings
+from whyact.config import Config, ObjectivesConfig, ObjectiveSettings
 from whyact.objectives.background_mix import BackgroundMix
 from whyact.objectives.base import Objective
 from whyact.objectives.classification import (
@@ -71,6 +71,12 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
     "part_decorrelation": lambda s: PartDecorrelation(),
     "part_reconstruction": lambda s: PartReconstruction(),
 }
+
+
+def wants_foreground(config: Config) -> bool:
+    """Whether a run reads the foreground of its training clips."""
+    objectives = build_objectives(config.objectives, config.objective_settings)
+    return objectives.needs_foreground or config.erases
 
 
 def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> ObjectiveSet:

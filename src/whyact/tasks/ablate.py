@@ -17,7 +17,7 @@ from whyact.config import Config, DataConfig
 from whyact.config_io import from_dict, merge, nearest
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
-from whyact.objectives.builders import build_objectives
+from whyact.objectives.builders import build_objectives, wants_foreground
 from whyact.report.ablation_table import write_ablation
 from whyact.tasks.ablation.grid import Grid, base_configs, read_grid
 from whyact.tasks.ablation.jobs import Job, run_jobs
@@ -179,8 +179,7 @@ def _prepare_data(configs: Iterable[Config]) -> None:
     seen: set[str] = set()
     for config in configs:
         data = _one_fold(config.data)
-        objectives = build_objectives(config.objectives, config.objective_settings)
-        wanted = objectives.needs_foreground
+        wanted = wants_foreground(config)
         key = json.dumps([asdict(data), wanted])
         if data.type != "backdrop" or key in seen:
             continue

@@ -26,7 +26,7 @@ from whyact.audits.record import (
     masks_row,
     rows,
 )
-from whyact.audits.verdict import by_class, chance_of, comparable, verdict
+from whyact.audits.verdict import by_class, chance_of, comparable, judged
 from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import Model, logits_of
 from whyact.metrics.disentanglement import Leakage
@@ -221,9 +221,8 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
     means = summaries(found, seed=asked.seed)
-    kept = comparable(found)
-    chance = chance_of(clips.labels[kept])
-    said = verdict(summaries({k: v[kept] for k, v in found.items()}, seed=asked.seed), chance)
+    chance = chance_of(clips.labels[comparable(found)])
+    said = judged(found, torch.ones_like(clips.labels, dtype=torch.bool), chance, seed=asked.seed)
     classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
     return {
         "chance": chance,

@@ -19,16 +19,14 @@ from whyact.data.listing import CARVED, Listing, Record
 from whyact.training.record import write_json
 from whyact.types import WhyactError
 
-KINDS = ("missing", "unreadable", "mislabelled", "duplicate", "count")
-"""What a finding can be."""
-
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
     Attributes:
-        kind: of `KINDS`. split: where. clip: its name; empty where it is not about one clip.
+        kind: ``missing``, ``unreadable``, ``mislabelled``, ``duplicate``, ``no boxes`` or
+            ``count``. split: where. clip: its name; empty where it is not about one clip.
         text: what was found, and what was expected.
     """
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
 from whyact.data.builders import build_dataset
+from whyact.objectives.builders import wants_foreground
 from whyact.tasks.ablation.jobs import Job, run_jobs
 from whyact.tasks.explain import explain_to
 from whyact.tasks.explanation_files import write_gallery
@@ -53,8 +54,9 @@ def demo(
         )
     for split in (config.data.train, config.data.val, *config.data.test):
         build_dataset(
-            config.data, split, train=False, seed=config.seed, foreground=split == config.data.train
-        )
+            config.data, split, train=False, seed=config.seed,
+            foreground=split == config.data.train and wants_foreground(config),
+        )  # fmt: skip
     results = _train_both({"full": config, "plain": plain(config)})
     table = Table(
         title=f"Accuracy, trained with {config.data.backdrop.correlation:.0%} scene correlation"

@@ -18,7 +18,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.data.views import views_of
 from whyact.metrics.background import background_robustness
 from whyact.tasks.asked import evaluate_asked
-from whyact.tasks.evaluation_record import read_predictions, write_record
+from whyact.tasks.evaluation_record import write_record
 from whyact.tasks.folds import fold_runs, summarise
 from whyact.training.checkpoint import (
     LoadedModel,
@@ -30,8 +30,6 @@ from whyact.training.checkpoint import (
 from whyact.training.predictions import Predictions, predict_dataset
 from whyact.training.record import write_json
 from whyact.types import WhyactError
-
-__all__ = ["evaluate", "read_predictions"]
 
 
 def evaluate(

@@ -23,7 +23,7 @@ from whyact.data.views import views_of
 from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
-from whyact.objectives.builders import build_objectives
+from whyact.objectives.builders import build_objectives, wants_foreground
 from whyact.objectives.set import ObjectiveSet
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.folds import fold_configs, train_folds
@@ -167,7 +167,7 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     seed_everything(config.seed)
     objectives = _objectives(config)
-    moving = objectives.needs_foreground or config.erases
+    moving = wants_foreground(config)
     device = accelerator.device
     # The first process makes what is missing; the others find it.
     with accelerator.main_process_first():

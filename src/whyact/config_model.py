@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Cue = Literal["proximity", "coactivation", "position"]
 Injection = Literal["regions", "fusion", "classifier"]
@@ -61,7 +61,7 @@ class SpatialGraphConfig:
     type: Literal["learned", "grid", "boxes"] = "learned"
     regions: int = 8
     layers: int = 1
-    cues: list[Cue] = field(default_factory=lambda: ["proximity", "coactivation", "position"])
+    cues: list[Cue] = field(default_factory=lambda: list(get_args(Cue)))
     fusion: Literal["attention", "addition"] = "attention"
     temperature: float = 1.0
     dynamics: Literal["none", "region", "frame", "shared"] = "none"
@@ -89,7 +89,7 @@ class DynamicPromptsConfig:
     prompts: int = 4
     bank: int = 16
     top_k: int = 4
-    inject: list[Injection] = field(default_factory=lambda: ["regions", "fusion", "classifier"])
+    inject: list[Injection] = field(default_factory=lambda: list(get_args(Injection)))
     max_strength: float = 1.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from rich.progress import track
@@ -18,7 +18,7 @@ from whyact.metrics.localisation import energy_pointing
 from whyact.types import WhyactError
 
 Method = Literal["occlusion", "integrated_gradients", "none"]
-METHODS: tuple[Method, ...] = ("occlusion", "integrated_gradients", "none")
+METHODS: tuple[Method, ...] = get_args(Method)
 PARTS = 4
 """Parts of each axis whose tubes are occluded: 4 x 4 x 4 tubes, 64 forward passes a clip."""
 LEAST_DROP = 0.01

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyact.config_model import Injection
 from whyact.nn.contracts import Guides, Prompts, Regions
 from whyact.nn.recurrent import with_gradients
 from whyact.types import WhyactError
 
-INJECTIONS = ("regions", "fusion", "classifier")
+INJECTIONS: tuple[Injection, ...] = get_args(Injection)
 STRATEGIES = ("generated", "retrieved", "static")
 
 

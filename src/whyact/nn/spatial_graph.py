@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from whyact.config_model import Cue
 from whyact.nn.contracts import Regions
 from whyact.nn.region_codes import RegionCodes, pool
 from whyact.types import WhyactError
 
-CUES = ("proximity", "coactivation", "position")
+CUES: tuple[Cue, ...] = get_args(Cue)
 FUSIONS = ("attention", "addition")
 COMPACT_REACH = 0.15
 """Of compact regions at first, where the frame is 2 wide: it parts four actors side by side."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from whyact.ops.warp import blur
 from whyact.types import WhyactError
 
 Fill = Literal["blur", "mean", "plate", "frame", "noise"]
-FILLS: tuple[Fill, ...] = ("blur", "mean", "plate", "frame", "noise")
+FILLS: tuple[Fill, ...] = get_args(Fill)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 

@@ -110,6 +110,16 @@ class _Batches:
         return len(self.now)
 
 
+def drawn(count: int) -> list[int]:
+    """Rows of a data set in a fixed random order: lists are mostly sorted by class."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
+
+
+def chosen(count: int, most: int) -> list[int]:
+    """As many of a data set's rows, drawn from all, in their own order; all if ``most`` is 0."""
+    return sorted(drawn(count)[: most or count])
+
+
 class Loader:
     """Reads batches, in order; its processes live on, with what they know of the files.
 

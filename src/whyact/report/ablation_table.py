@@ -13,6 +13,7 @@ Cell = Mapping[str, Any]
 MEASURES: Mapping[str, str] = {
     "iou": "IoU at the mask's area ↑",
     "energy": "energy pointing above chance ↑",
+    "pointing": "pointing game ↑",
     "deletion": "deletion AUC ↓",
     "insertion": "insertion AUC ↑",
     "faithfulness": "insertion − deletion ↑",
@@ -32,7 +33,9 @@ LEAKS: Mapping[str, str] = {
     for probe, name in {"linear": "linear", "mlp": "MLP"}.items()
 }
 """Titles of what probes read."""
-RANKED = {"iou": 1, "energy": 1, "deletion": -1, "insertion": 1, "faithfulness": 1}
+RANKED = {
+    "iou": 1, "energy": 1, "pointing": 1, "deletion": -1, "insertion": 1, "faithfulness": 1
+}  # fmt: skip
 """Measures by which an explanation must beat the controls, with the sign of what is better."""
 _ONE_SEED = "† one seed: over clips alone, so it knows nothing of how trainings differ."
 _MEBI = 1 << 20
@@ -175,7 +178,7 @@ def _explanations(table: Mapping[str, Any]) -> str:
     rows = [row(name, cells) for name, cells in table["explained"].items()]
     rows += [row(f"*{name}*", cells, control=True) for name, cells in table["controls"].items()]
     note = (
-        f"### Native explanations\n\nThe first {asked['clips']} clips of `{asked['split']}`, "
+        f"### Native explanations\n\n{asked['clips']} clips of `{asked['split']}`, "
         "explained for the predicted class; mean [95 % interval]. In italics the controls, maps "
         f"that know nothing of the model, on the models of {table['reference'] or 'no variant'}; "
         "‡ where its explanation is not better, as the interval of the difference has 0 in it. "

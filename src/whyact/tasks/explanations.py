@@ -20,7 +20,7 @@ from torch import Tensor
 from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
-from whyact.data.loader import load
+from whyact.data.loader import drawn, load
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
 from whyact.models.interventions import with_boxes
@@ -55,7 +55,7 @@ def _job(
     if bf16:
         loaded.model.backbone.forward = _in_bf16(loaded.model.backbone.forward)
     dataset = _dataset(data or loaded.config, split, loaded.config.seed)
-    chosen = _order(len(dataset))[start : min(start + batch, clips)]
+    chosen = drawn(len(dataset))[start : min(start + batch, clips)]
     requests = [(i, 0) for i in chosen]
     (loads,) = load(dataset, [requests])
     if not len(loads):
@@ -86,11 +86,6 @@ def _job(
             probabilities=loaded.probabilities,
         )  # fmt: skip
     return made, reasons
-
-
-def _order(count: int) -> list[int]:
-    """Clips in a fixed random order: lists are mostly sorted by class."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
 
 
 def _in_bf16(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -15,6 +15,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
+from whyact.data.loader import chosen
 from whyact.data.video_dataset import VideoDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
@@ -68,7 +69,7 @@ def localise(
 
     Args:
         checkpoint: of a run. split: of Backdrop or Charades, or of any set with ``data.join``.
-        clips: how many, the first of the split; all if 0.
+        clips: how many, drawn from all; all if 0.
         window: frames that the model sees at once; all frames of a clip if 0. A model remembers
             within a window only, so that short ones say better when something ends.
         hop: frames between windows, see `whyact.models.windows.video_evidence`.
@@ -91,8 +92,7 @@ def localise(
     made = Localised()
     settings = LocaliseSettings(window, hop, smooth, threshold, least_score)
     generator = torch.Generator().manual_seed(loaded.config.seed)
-    count = min(clips or len(dataset), len(dataset))
-    for index in track(range(count), "Localise", transient=True):
+    for index in track(chosen(len(dataset), clips), "Localise", transient=True):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
             made.failed.append(clip.id)

@@ -15,6 +15,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
+from whyact.data.loader import chosen
 from whyact.explainers.native import follow
 from whyact.metrics.intervals import summarise
 from whyact.metrics.named_action import (
@@ -47,7 +48,7 @@ def measure_named(
 
     Args:
         checkpoint: of a run. split: Backdrop's multi or untrimmed, or one with ``data.join``.
-        clips: how many, the first ones; all if 0.
+        clips: how many, drawn from all; all if 0.
         data: a config whose ``data`` part replaces the checkpoint's.
         output: folder; ``named/<split>`` in the run's folder if empty. device: torch device.
 
@@ -65,9 +66,7 @@ def measure_named(
     threshold = _threshold(loaded, _several(loaded, config, config.data.val), clips)
     values: dict[str, list[Tensor]] = {}
     failed = []
-    for index in track(
-        range(min(clips or len(dataset), len(dataset))), "Named actions", transient=True
-    ):
+    for index in track(chosen(len(dataset), clips), "Named actions", transient=True):
         clip = dataset[(index, 0)]
         if not isinstance(clip, Clip):
             failed.append(clip.id)
@@ -107,9 +106,7 @@ def _threshold(
     loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
 ) -> float:  # fmt: skip
     scores, labels = [], []
-    for index in track(
-        range(min(clips or len(dataset), len(dataset))), "Threshold", transient=True
-    ):
+    for index in track(chosen(len(dataset), clips), "Threshold", transient=True):
         clip = dataset[(index, 0)]
         if isinstance(clip, Clip):
             scores.append(named_scores(*_read(loaded, clip)).cpu())

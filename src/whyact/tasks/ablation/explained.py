@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from whyact.data.builders import build_dataset
-from whyact.data.loader import load
+from whyact.data.loader import drawn, load
 from whyact.explainers.controls import blurred
 from whyact.explainers.native import follow
 from whyact.metrics.faithfulness import deletion_insertion
 from whyact.metrics.focus import spatial_spread
-from whyact.metrics.localisation import energy_pointing, iou_equal_area
+from whyact.metrics.localisation import energy_pointing, iou_equal_area, pointing_game
 from whyact.metrics.prompts import prompt_alignment
 from whyact.metrics.stability import backward_flow, temporal_stability
 from whyact.tasks.explanation_bench import controls as controls_of
@@ -55,7 +55,7 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
 
     Args:
         run: folder; of a cross-validated one every fold explains its own clips, in their order.
-        split: of the run's data. clips: how many, the first ones.
+        split: of the run's data. clips: how many, drawn from all.
         controls: measure random, constant, centre-prior and motion maps and the blurred copy too.
 
     Returns:
@@ -73,8 +73,8 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
         dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
         count = min(clips - len(parts.ids), len(dataset))
         parts.fingerprints.append(dataset.fingerprint)
-        starts = range(0, count, BATCH)
-        requests = [[(i, 0) for i in range(s, min(s + BATCH, count))] for s in starts]
+        rows = sorted(drawn(len(dataset))[:count])
+        requests = [[(i, 0) for i in rows[s : s + BATCH]] for s in range(0, count, BATCH)]
         for batch in load(dataset, requests):
             if len(batch):
                 _measure(loaded, batch.to("cpu"), parts, controls)
@@ -123,6 +123,7 @@ def _of_map(
     return {
         "iou": undefined if mask is None else iou_equal_area(heat, mask),
         "energy": undefined if mask is None else energy_pointing(heat, mask),
+        "pointing": undefined if mask is None else pointing_game(heat, mask),
         "deletion": deletion,
         "insertion": insertion,
         "faithfulness": insertion - deletion,

@@ -38,6 +38,15 @@ def test_what_it_says() -> None:
     assert "effective rank of the 16 prompts" in told and "15.4" in told
 
 
+def test_a_method_that_was_not_judged_beats_nobody() -> None:
+    values = table()
+    for verdict in values["verdicts"]["native"].values():
+        verdict |= {"not_beaten": [], "worse_than_blurred": False, "undefined": True}
+    told = markdown(values)
+    assert "**native** (0 metrics): not judged, as that takes 8 clips." in told
+    assert "beats all four" not in told
+
+
 def test_a_method_that_beats_all_is_said_to() -> None:
     values = table()
     values["verdicts"]["native"]["deletion_blur"] = {

@@ -49,12 +49,13 @@ def names(page: Page) -> str:
 
 def test_sorting_and_filtering(browser: Browser, tmp_path: Path) -> None:
     with opened(browser, write(tmp_path, [entry(*c) for c in CLIPS])) as page:
-        assert page.inner_text("h1") == "6 explained clips"
+        assert page.inner_text("h1") == "6 explanations"
         told = page.inner_text("#summary")
         assert "1 of 6 predictions wrong · 2 weak explanations · 1 lean" in told
         weak = page.locator(".badges", has_text="A weak explanation")
         assert weak.count() == 2
-        assert "no better than a guess" in (weak.locator(".bad").first.get_attribute("title") or "")
+        reasons = page.locator(".clip", has_text="A weak explanation").all_inner_texts()
+        assert all("no better than a guess" in text for text in reasons)
         assert names(page) == "bcfdea"  # wrong first, then by the lead over the best control
         page.select_option("#sort", "background")
         assert names(page) == "dfcbae"
@@ -64,7 +65,7 @@ def test_sorting_and_filtering(browser: Browser, tmp_path: Path) -> None:
         page.select_option("#sort", "name")
         assert names(page) == "abcdef"
         page.select_option("#class", "kick")
-        assert names(page) == "b" and page.inner_text("#count") == "1 of 6 clips"
+        assert names(page) == "b" and page.inner_text("#count") == "1 of 6"
         page.select_option("#class", "")
         for state, kept in (("wrong", "b"), ("bad", "cf"), ("scene", "d")):
             page.select_option("#state", state)
@@ -72,6 +73,18 @@ def test_sorting_and_filtering(browser: Browser, tmp_path: Path) -> None:
         assert page.locator(".badges .bad").count() == 0  # the scene's clip is well explained
         page.click(".clip")
         assert page.title() == "the page"
+
+
+def test_explanations_of_several_classes_of_a_clip_are_told_apart(
+    browser: Browser, tmp_path: Path
+) -> None:
+    both = [entry("a.mp4", "wave", 0.4, 0.9), entry("a.mp4", "wave", 0.4, 0.9)]
+    both[1] = ("a-kick.html", both[1][1] | {"class": "kick"})
+    with opened(browser, write(tmp_path, both)) as page:
+        asked = page.locator(".clip", has_text="explained: why “kick”?")
+        assert asked.count() == 1 and asked.get_attribute("href") == "a-kick.html"
+        page.select_option("#class", "kick")
+        assert page.locator(".clip").count() == 1 and asked.is_visible()
 
 
 def test_two_hundred_clips_on_a_phone(browser: Browser, tmp_path: Path) -> None:

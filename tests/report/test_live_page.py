@@ -141,6 +141,8 @@ def test_opening_a_film_and_saving_its_page(browser: Browser, address: str, tmp_
         download.value.save_as(saved)
         title, total = page.inner_text("h1"), logit(page)
     with opened(browser, saved) as page:  # offline
+        assert page.inner_text("#changed").endswith("changed: 1 box hidden by a blur.")
+        assert page.inner_text("#curves-note") == "No class of this page was tested."
         assert page.inner_text("h1") == title and logit(page) == pytest.approx(total)
         for part in ("#live", "#live-bar"):
             assert not page.is_visible(part)
@@ -184,6 +186,7 @@ def test_a_server_that_is_gone_is_said(browser: Browser, folder: Path) -> None:
         page.wait_for_selector("html[data-ready]")
     page.locator("#add-box").click()
     until(lambda: "does not answer" in page.inner_text("#said"))
+    assert page.inner_text("#outcome") == "Nothing is changed."  # as far as the model has answered
     context.close()
 
 

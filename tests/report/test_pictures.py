@@ -18,6 +18,7 @@ from whyact.report.overlay import (
     region_color,
     region_margins,
     scaled_heat,
+    shortened,
     strongest_regions,
 )
 from whyact.report.sheet import contact_sheet
@@ -108,6 +109,24 @@ def test_overlay_frames(size: tuple[int, int]) -> None:
     now = np.array([0xE6, 0x9F, 0x00])
     columns = [np.nonzero((page[128:] == now).all(-1).any(0))[0].mean() for page in pages]
     assert columns == sorted(columns) and columns[-1] > columns[0]
+
+
+def test_long_names_leave_the_rest_alone(tmp_path: Path) -> None:
+    assert shortened("abcdef", 4, len) == "abc…" and shortened("ab cd", 4, len) == "ab…"
+    assert shortened("abcd", 4, len) == "abcd"
+    video, e = torch.zeros(3, 4, 16, 16), explanation()
+    name = "pretending to put something behind something else that is next to it"
+    long, short = (overlay_frames(video, e, n, probability=0.5) for n in (name, ""))
+    note = long.shape[2] - 240  # where the logit and the frame are told
+    assert np.array_equal(long[:, 448:, note:], short[:, 448:, note:])
+    assert not np.array_equal(long[:, 448:, :note], short[:, 448:, :note])
+    for title in ("wave", name):
+        contact_sheet(
+            tmp_path / f"{len(title)}.png", video, e, name=title, source="clip.mp4",
+            predicted=[(title, 0.5), (f"{title} too", 0.3)],
+        )  # fmt: skip
+    sheets = [Image.open(tmp_path / f"{len(t)}.png") for t in ("wave", name)]
+    assert sheets[0].size == sheets[1].size
 
 
 def test_overlay_without_regions_or_evidence() -> None:

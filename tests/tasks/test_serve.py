@@ -91,6 +91,19 @@ def test_the_saved_page_is_static(address: str) -> None:
     status, headers, body = request(address, "/page", question, {"X-Whyact-Token": token})
     assert status == 200 and headers["content-type"].startswith("text/html")
     assert token.encode() not in body and b'"live":null' in body and b"connect-src" not in body
+    assert b'"changed":""' in body
+    question = json.dumps({
+        "clip": "clip-0", "changes": {
+            "trim": [0, 0.3], "prompts_off": [1, 0],
+            "edges_off": [edge((0, "region", 1), (0, "region", 2))],
+        },
+    }).encode()  # fmt: skip
+    _, _, body = request(address, "/page", question, {"X-Whyact-Token": token})
+    said = (
+        "only 0.00 to 0.30 s; without prompt 0, 1; without 1 edge "
+        "(region 1 in step 1 → region 2 in step 1)"
+    )
+    assert body.decode().count(said) == 2  # in the title and on the page
 
 
 def edge(*ends: tuple[int, str, int]) -> dict[str, Any]:
@@ -166,6 +179,8 @@ def test_pages_do_not_reach_each_others_clips(address: str, clips: list[Path]) -
         ({"Origin": "http://evil.example"}, "another origin"),
         ({"Origin": "null"}, "another origin"),
         ({"Origin": "http://localhost:1"}, "another origin"),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, "another site"),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "empty"}, "another site"),
         ({"Host": "evil.example"}, "by its address"),  # DNS rebinding
         ({"Host": "evil.example:80", "Origin": "http://evil.example:80"}, "by its address"),
         ({"Host": "localhost.evil.example"}, "by its address"),
@@ -196,6 +211,9 @@ def test_own_origin_and_headers(address: str) -> None:
     for host in (address, f"localhost:{port}"):
         status, headers, _ = request(address, "/", None, {"Host": host, "Origin": f"http://{host}"})
         assert status == 200
+    for site in ("none", "same-origin", "cross-site"):  # typed in, reloaded, by a link
+        told = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document"}
+        assert request(address, "/", None, told)[0] == 200
     assert headers["content-security-policy"] == "frame-ancestors 'none'"
     assert headers["cache-control"] == "no-store" and "server" not in headers
     assert "access-control-allow-origin" not in headers
@@ -294,6 +312,8 @@ def test_a_port_in_use_is_said() -> None:
         pytest.raises(WhyactError, match=r"Cannot listen on 127.0.0.1, port .* with --port"),
     ):
         listen("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(WhyactError, match=r"port 70000: .*0-65535; choose another"):
+        listen("127.0.0.1", 70000)
 
 
 def test_a_clip_that_is_no_file_is_said(folder: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise WhyactError(
             f"Cannot listen on {host}, port {port}: {why}; choose another with --port."
         ) from error

@@ -183,13 +183,13 @@ def _pixels(start: float, end: float, size: int) -> slice:
 
 def _before(clip: Tensor, config: ClipConfig, changes: Changes) -> Tensor:
     """The moving things of a clip before another background, as an audit puts them there."""
+    if changes.background == "swapped" and changes.donor is None:
+        raise WhyactError("Choose the clip that lends the background.")
     mask = (foreground(clip) > 0.5).to(clip)
     if not mask.any():
         raise WhyactError("Nothing was found that moves in this clip, so nothing can be cut out.")
     donors, donor_masks = clip, mask
-    if changes.background == "swapped":
-        if changes.donor is None:
-            raise WhyactError("Choose the clip that lends the background.")
+    if changes.donor is not None:
         donors = cut(changes.donor, config)[0][None].to(clip) / 255
         donor_masks = (foreground(donors) > 0.5).to(clip)
     scene = Scene(clip, mask, donors, donor_masks, torch.zeros(1, dtype=torch.int64))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.toys import ToyModel, toy_batch
 
-from whyact.config import ObjectivesConfig, ObjectiveSettings
+from whyact.config import Config, ObjectivesConfig, ObjectiveSettings
 from whyact.objectives.background_mix import BackgroundMix
-from whyact.objectives.builders import TABLE, build_objectives
+from whyact.objectives.builders import TABLE, build_objectives, objectives_of
 from whyact.objectives.classification import CrossEntropy
 from whyact.objectives.set import ObjectiveSet
 from whyact.objectives.static_entropy import StaticEntropy
@@ -67,18 +67,12 @@ def test_any_subset_trains(names: list[str]) -> None:
 
 
 def test_objectives_of_regions_are_refused_for_models_without() -> None:
-    objectives = build_objectives(
-        ObjectivesConfig(**{**OFF, "foreground_paste": 1.0, "foreground": 1.0, "hsic": 1.0}),
-        ObjectiveSettings(),
-    )
-    plain = replace(ToyModel()(batch_of(1).video), nuisance_code=torch.zeros(1, 4, 4, 0))
-    assert objectives.need_example
-    with pytest.raises(WhyactError, match="hsic, foreground: the model has no regions with"):
-        objectives.attach(plain, lambda name: None)
-    only_paste = build_objectives(
-        ObjectivesConfig(**{**OFF, "foreground_paste": 1.0}), ObjectiveSettings()
-    )
-    assert not only_paste.need_example and not len(only_paste.attach(plain, lambda name: None))
+    config = Config(objectives=ObjectivesConfig(**{**OFF, "foreground_paste": 1.0}))
+    config.model.type = "pooled"
+    assert objectives_of(config).names == ("foreground_paste",)
+    config.objectives.foreground = config.objectives.hsic = 1.0
+    with pytest.raises(WhyactError, match=r"hsic, foreground: model\.type 'pooled' has no regions"):
+        objectives_of(config)
 
 
 def test_reconstruction_needs_pasted_clips_in_their_own_tempo() -> None:

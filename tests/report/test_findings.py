@@ -54,6 +54,8 @@ def test_one_failed_test_makes_the_whole_weak() -> None:
     given["tests"]["stability"]["noise"] = 0.6
     assert verdict(given).title == "A weak explanation" and "unsteady" in verdict(given).text
     assert "60%" in about("steady", given).text
+    whole = verdict(values(completeness_gap=2e-4))
+    assert whole.state == "bad" and "does not add up" in whole.text
     # Leaning on the background speaks against the model, not against the explanation.
     leaning = values(action_share=0.3, mask="motion")
     assert about("share", leaning).state == "bad" and verdict(leaning).state == "good"
@@ -67,7 +69,7 @@ def test_one_failed_test_makes_the_whole_weak() -> None:
     ("mask", "drops", "said"),
     [
         (None, None, "Not measured."), ("motion", None, "No actor was found."),
-        ("motion", {"actor": 0.01, "background": -0.2}, "Neither changes the logit."),
+        ("motion", {"actor": 0.01, "background": -0.2}, "Filling in neither lowers the logit."),
     ],
 )  # fmt: skip
 def test_why_there_is_no_share_is_said(

@@ -18,7 +18,8 @@ from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
 from whyact.data.protocol import label_map_hash
-from whyact.tasks.evaluate import evaluate, read_predictions
+from whyact.tasks.evaluate import evaluate
+from whyact.tasks.evaluation_record import read_predictions
 from whyact.tasks.folds import summarise
 from whyact.tasks.train import RunResult, finished, train
 from whyact.training.checkpoint import load_model

@@ -75,8 +75,24 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
 
 def wants_foreground(config: Config) -> bool:
     """Whether a run reads the foreground of its training clips."""
-    objectives = build_objectives(config.objectives, config.objective_settings)
-    return objectives.needs_foreground or config.erases
+    return objectives_of(config).needs_foreground or config.erases
+
+
+def objectives_of(config: Config) -> ObjectiveSet:
+    """The objectives of a run.
+
+    Raises:
+        WhyactError: as of `build_objectives`, or the model lacks what they need.
+    """
+    made = build_objectives(config.objectives, config.objective_settings)
+    lost = [o.name for o, _ in made.terms if o.needs_regions]
+    if lost and config.model.type != "whyact":
+        raise WhyactError(
+            f"objectives.{', '.join(lost)}: model.type '{config.model.type}' has no regions with "
+            "nuisance codes, so these say nothing; take model.type: whyact, or set their weights "
+            "to 0."
+        )
+    return made
 
 
 def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> ObjectiveSet:

@@ -57,9 +57,9 @@ class ObjectiveSet:
             )
 
     @property
-    def need_example(self) -> bool:
-        """Whether an objective has to see what the model gives, see `attach`."""
-        return any(o.needs_regions or type(o).attach is not Objective.attach for o, _ in self.terms)
+    def have_networks(self) -> bool:
+        """Whether an objective brings a network of its own."""
+        return any(type(o).attach is not Objective.attach for o, _ in self.terms)
 
     def attach(self, example: ActionOutput, seed: Callable[[str], None]) -> nn.ModuleDict:
         """The objectives' own networks by objective, see `Objective.attach`.
@@ -68,16 +68,7 @@ class ObjectiveSet:
             example: what the model gives for a clip.
             seed: called with an objective's name before its network is made, so that switching one
                 objective off changes no other's network.
-
-        Raises:
-            WhyactError: the model lacks what an objective needs.
         """
-        lost = [o.name for o, _ in self.terms if o.needs_regions]
-        if lost and example.nuisance_code.shape[-1] == 0:
-            raise WhyactError(
-                f"{', '.join(lost)}: the model has no regions with nuisance codes, so these "
-                "objectives say nothing; take model.type: whyact, or set their weights to 0."
-            )
         networks = nn.ModuleDict()
         for objective, _ in self.terms:
             seed(objective.name)

@@ -145,7 +145,7 @@ def without_share(mask: str | None, drops: Mapping[str, float] | None) -> str:
     """
     if mask is None:
         return "Not measured"
-    return "No actor was found" if drops is None else "Neither changes the logit"
+    return "No actor was found" if drops is None else "Filling in neither lowers the logit"
 
 
 def _complete(values: Mapping[str, Any]) -> Finding:
@@ -156,8 +156,10 @@ def _complete(values: Mapping[str, Any]) -> Finding:
     of = "" if abs(values["logit"]) <= 1 else " of it"
     text = (
         f"All contributions and the bias sum to {values['logit']:+.3f}; off by {gap:.0e}{of} at "
-        "most. What did not add up would not be shown."
+        "most."
     )
+    if gap > 1e-4:  # the native explanation fails before; others may not
+        return Finding("complete", "bad", "It does not add up", text)
     return Finding("complete", "good", "It adds up to the logit", text)
 
 

@@ -17,7 +17,7 @@ from whyact.config import Config, DataConfig
 from whyact.config_io import from_dict, merge, nearest
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
-from whyact.objectives.builders import build_objectives, wants_foreground
+from whyact.objectives.builders import objectives_of, wants_foreground
 from whyact.report.ablation_table import write_ablation
 from whyact.tasks.ablation.grid import Grid, base_configs, read_grid
 from whyact.tasks.ablation.jobs import Job, run_jobs
@@ -147,7 +147,7 @@ def _plan(
             made.seed, made.output, made.name = seed, str(output), f"{name}/seed_{seed}"
             if workers > 1:
                 made.training.threads = 1
-            build_objectives(made.objectives, made.objective_settings)
+            objectives_of(made)
             runs.append(_Run(name, made))
     return runs
 

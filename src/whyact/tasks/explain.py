@@ -236,8 +236,8 @@ def _check_output(folder: Path, clips: Sequence[Path]) -> None:
     for clip in clips:
         if folder.resolve() in (clip.absolute().parent.resolve(), clip.resolve().parent):
             raise WhyactError(
-                f"{clip} lies in {folder}, where its overlay video would take its place; choose "
-                "another folder with --output."
+                f"{clip} lies in {folder}, where overlay videos with the names of clips would be "
+                "written; choose another folder with --output."
             )
 
 

@@ -19,6 +19,7 @@ from whyact.report.schema import to_json
 from whyact.report.sheet import contact_sheet
 from whyact.report.timeline import words
 from whyact.tasks.counterfactual import in_words
+from whyact.training.record import write_json
 from whyact.types import Explanation, Interval, WhyactError
 
 PLAYBACK_RATE = 4.0
@@ -94,8 +95,7 @@ def write_explanation(
         )
         for e in (explanation, *others)
     ]  # fmt: skip
-    text = json.dumps(values[0], ensure_ascii=False, allow_nan=False)
-    data.write_text(text, encoding="utf-8")
+    write_json(data, values[0])
     if html:
         page.write_text(explanation_page(values), encoding="utf-8")
         thumb.write_bytes(thumbnail(video, explanation))
@@ -112,6 +112,7 @@ def write_explanation(
 
 def write_gallery(folder: Path, explained: Sequence[Explained]) -> Path:
     """Write ``index.html``, a gallery of the pages in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     entries = ((one.page.name, one.values()) for one in explained if one.page)  # one at a time
     path.write_text(gallery_page(entries), encoding="utf-8")

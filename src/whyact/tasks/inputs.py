@@ -46,8 +46,8 @@ def _clips(path: Path) -> Iterator[Path]:
 
 
 def readable(name: str) -> str:
-    """A file's name as text: ``?`` for every byte that is no UTF-8."""
-    return name.encode(errors="replace").decode()
+    """A file's name as text, in which bytes that are no UTF-8 are escaped."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def clips_of(config: DataConfig, paths: Sequence[Path], classes: Sequence[str]) -> VideoDataset:

@@ -23,7 +23,7 @@ from whyact.data.views import views_of
 from whyact.metrics.recognition import MEASURES, recognition_scores
 from whyact.models.builders import build_model
 from whyact.models.recognizer import VideoModel
-from whyact.objectives.builders import build_objectives, wants_foreground
+from whyact.objectives.builders import objectives_of, wants_foreground
 from whyact.objectives.set import ObjectiveSet
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.folds import fold_configs, train_folds
@@ -192,7 +192,7 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
 
 def _objectives(config: Config) -> ObjectiveSet:
     """The objectives of a config, if everything that they need is there."""
-    objectives = build_objectives(config.objectives, config.objective_settings)
+    objectives = objectives_of(config)
     source = config.data.motion.source
     if config.training.cache_tokens:
         objectives.refuse_views(

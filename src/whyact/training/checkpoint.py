@@ -22,7 +22,7 @@ from whyact.models.recognizer import VideoModel
 from whyact.models.vocabulary import Vocabulary
 from whyact.types import WhyactError
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def read_metadata(folder: Path) -> tuple[Config, tuple[str, ...], tuple[str, ...
     if metadata.get("format") != FORMAT:
         raise WhyactError(
             f"{file}: expected checkpoint format {FORMAT}, found {metadata.get('format')}; "
-            "it was not written by this version of whyact."
+            "it is of another version of whyact, in which its weights mean something else; train "
+            "the model anew, or read it with that version."
         )
     config = from_dict(json.loads(metadata["config"]), str(file))
     return config, tuple(json.loads(metadata["classes"])), tuple(json.loads(metadata["scenes"]))
@@ -165,7 +166,7 @@ def load_weights(model: VideoModel, folder: Path, config: ModelConfig) -> None:
     model.load_state_dict(tensors)
 
 
-OF_CLASSES = ("head.classify.", "classify.", "dynamic_prompts.specify.")
+OF_CLASSES = ("head.classify.", "classify.")
 OF_SCENES = ("nuisance_head.",)
 """How the names of weights begin that mean nothing for other classes, or other scenes."""
 

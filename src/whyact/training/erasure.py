@@ -18,12 +18,13 @@ from whyact.types import Batch, WhyactError
 CLIPS = 1200
 """Of the training split, each of which is seen before two other backgrounds."""
 TOGETHER = 32
-"""Clips among which backgrounds are swapped; it does not follow what a device can hold in training,
-or the directions would."""
+"""Clips among which backgrounds are swapped, whatever a device can hold at once."""
 
 
 @torch.no_grad()
-def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float) -> None:
+def erase_swaps(
+    model: ActionRecognizer, batches: Iterable[Batch], above: float, *, at_once: int = TOGETHER
+) -> None:
     """Set what a model erases from its codes (`whyact.ops.erasure.erasing`).
 
     Every actor is pasted before the backgrounds of two other clips. What differs between the two
@@ -33,6 +34,7 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
     Args:
         model: whose former erasure is forgotten; its mode is kept. batches: clips on its device;
             their foreground is found where they have none. above: of `erasing`.
+        at_once: clips in a forward pass.
 
     Raises:
         WhyactError: too few clips with an actor that moves.
@@ -45,7 +47,9 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
             continue
         if batch.foreground is None:
             batch = replace(batch, foreground=foreground(batch.video))
-        for kept, made in zip(codes, _swapped(model, batch), strict=False):  # or there are none
+        for kept, made in zip(
+            codes, _swapped(model, batch, at_once), strict=False
+        ):  # or there are none
             kept.append(made)
     model.train(training)
     found = [torch.cat(c) if c else torch.zeros(0, 1) for c in codes]
@@ -59,7 +63,7 @@ def erase_swaps(model: ActionRecognizer, batches: Iterable[Batch], above: float)
     model.erase(erasing(found[0], found[1], above=above), erasing(found[2], found[3], above=above))
 
 
-def _swapped(model: ActionRecognizer, batch: Batch) -> list[Tensor]:
+def _swapped(model: ActionRecognizer, batch: Batch, at_once: int) -> list[Tensor]:
     """Action codes of each actor before two backgrounds, nuisance codes of two actors before each.
 
     Two of each, (n, C), for the n clips whose actor can be pasted; none where that is fewer than 3.
@@ -72,8 +76,9 @@ def _swapped(model: ActionRecognizer, batch: Batch) -> list[Tensor]:
     behind = backgrounds(batch, batch.foreground, rows)
     action, nuisance = [], []
     for turn in (1, 2):
-        output = model(paste_foreground(video, mask, behind.roll(-turn, 0)))
-        action.append(output.mean_code(output.action_code))
-        nuisance.append(output.mean_code(output.nuisance_code))
+        pasted = paste_foreground(video, mask, behind.roll(-turn, 0))
+        made = [model(part) for part in pasted.split(at_once)]
+        action.append(torch.cat([o.mean_code(o.action_code) for o in made]))
+        nuisance.append(torch.cat([o.mean_code(o.nuisance_code) for o in made]))
     # Background i is behind actor i - 1 at the first turn, and behind i - 2 at the second.
     return [*action, nuisance[0].roll(1, 0), nuisance[1].roll(2, 0)]

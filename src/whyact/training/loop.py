@@ -347,7 +347,10 @@ class Loop:
         rows = torch.randperm(len(self.dataset), generator=generator)[:CLIPS]
         parts = rows.split(TOGETHER)
         batches = self.loader([[(i, 0) for i in part.tolist()] for part in parts])
-        erase_swaps(model, (b.to(device) for b in batches), self.settings.erase_above)
+        erase_swaps(
+            model, (b.to(device) for b in batches), self.settings.erase_above,
+            at_once=self.settings.eval_batch_size,
+        )  # fmt: skip
         for kept in (model.kept_action, model.kept_nuisance):  # alike to the last digit
             kept.copy_(broadcast(kept))
 

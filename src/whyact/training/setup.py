@@ -56,7 +56,7 @@ def attach_networks(
         dataset: training clips. seed: master seed, of the networks' weights.
         device: of the networks.
     """
-    if not objectives.need_example:
+    if not objectives.have_networks:
         return nn.ModuleDict()
     training = model.training
     batch = first_clip(dataset).to(device)

@@ -28,8 +28,15 @@ NATIVE = "native"
 """The row of the model's own map."""
 BATCH = 10
 """Clips that are measured together; it does not change results."""
+VERSION = 2
+"""Of what is measured: raised where clips are chosen or measured otherwise than before."""
 MINIMUM_ALIGNED = 8
 """Clips that `whyact.metrics.prompts.prompt_alignment` needs."""
+
+
+def is_current(record: Mapping[str, Any], split: str, clips: int) -> bool:
+    """Whether a record is what `explain_run` would make of these clips now."""
+    return (record.get("version"), record["split"], record["clips"]) == (VERSION, split, clips)
 
 
 @dataclass
@@ -54,12 +61,13 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
     """Measure the native explanation for the predicted class, on a CPU.
 
     Args:
-        run: folder; of a cross-validated one every fold explains its own clips, in their order.
+        run: folder; of a cross-validated one every fold explains as many of its own.
         split: of the run's data. clips: how many, drawn from all.
         controls: measure random, constant, centre-prior and motion maps and the blurred copy too.
 
     Returns:
-        ``split``, ``clips`` (asked for), ``fingerprint`` of the data, ``ids``, and ``rows``: values
+        ``version``, ``split``, ``clips`` (asked for), ``fingerprint`` of the data, ``ids``, and
+        ``rows``: values
         by row (`NATIVE`, and those of the controls) and measure, one a clip, None where undefined.
         The measures are those of `whyact.report.ablation_table.MEASURES`.
 
@@ -68,10 +76,12 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
     """
     parts = _Parts()
     folds = fold_runs(run)
-    for source in folds or [run]:
+    sources = folds or [run]
+    for fold, source in enumerate(sources):
         loaded = load_model(source)
         dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
-        count = min(clips - len(parts.ids), len(dataset))
+        share = clips * (fold + 1) // len(sources) - clips * fold // len(sources)
+        count = min(share, len(dataset))
         parts.fingerprints.append(dataset.fingerprint)
         rows = sorted(drawn(len(dataset))[:count])
         requests = [[(i, 0) for i in rows[s : s + BATCH]] for s in range(0, count, BATCH)]
@@ -83,8 +93,8 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
         aligned = prompt_alignment(torch.cat(parts.mixtures), torch.cat(parts.content))
         parts.note(NATIVE, {"alignment": aligned.rank})
     return {
-        "split": split, "clips": clips, "fingerprint": " ".join(parts.fingerprints),
-        "ids": parts.ids, "rows": parts.rows,
+        "version": VERSION, "split": split, "clips": clips,
+        "fingerprint": " ".join(parts.fingerprints), "ids": parts.ids, "rows": parts.rows,
     }  # fmt: skip
 
 

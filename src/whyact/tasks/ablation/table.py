@@ -12,7 +12,7 @@ from typing import Any
 from whyact.config import Config
 from whyact.data.backdrop import ACTIONS, ORDER_PAIRS
 from whyact.tasks.ablation.costs import ratio
-from whyact.tasks.ablation.explained import NATIVE
+from whyact.tasks.ablation.explained import NATIVE, is_current
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
 from whyact.tasks.ablation.matching import Match
 from whyact.tasks.ablation.scores import (
@@ -147,7 +147,7 @@ def _explained(variants: Mapping[str, Variant], asked: ExplainedClips) -> dict[s
     for name, variant in variants.items():
         found = variant.record(EXPLAINED)
         # A run that failed after training may have explained other clips for an earlier grid.
-        records = {s: r for s, r in found.items() if (r["split"], r["clips"]) == astuple(asked)}
+        records = {s: r for s, r in found.items() if is_current(r, *astuple(asked))}
         table = recorded_scores(records, NATIVE) if records else None
         if table is not None:
             made[name] = table

@@ -27,7 +27,7 @@ from whyact.tasks.ablation.costs import (
     interleaved,
     peak_memory,
 )
-from whyact.tasks.ablation.explained import explain_run
+from whyact.tasks.ablation.explained import explain_run, is_current
 from whyact.tasks.ablation.leaking import leak_run
 from whyact.tasks.ablation.matching import Sizes, count_parameters
 from whyact.tasks.ablation.scores import score_run
@@ -90,7 +90,7 @@ def explained(folder: Path, explain: Mapping[str, Any]) -> dict[str, Any]:
     if not file.is_file():
         return {}
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    same = all(found[key] == explain[key] for key in ("split", "clips"))
+    same = is_current(found, explain["split"], explain["clips"])
     return found if same and (len(found["rows"]) > 1 or not explain["controls"]) else {}
 
 

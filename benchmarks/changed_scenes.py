@@ -29,7 +29,7 @@ from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.explainers.base import logits_of
-from whyact.metrics.intervals import summarise, summarise_difference
+from whyact.metrics.summary import summarise, summarise_difference
 from whyact.models.foreign import Wanted
 from whyact.ops.motion import whole_actors
 from whyact.tasks.audited import open_model, own_config

@@ -24,8 +24,8 @@ from whyact.data.builders import build_dataset
 from whyact.data.loader import load
 from whyact.explainers.gradient import GradCam
 from whyact.explainers.native import Native
-from whyact.metrics.intervals import summarise
 from whyact.metrics.localisation import energy_pointing
+from whyact.metrics.summary import summarise
 from whyact.tasks.shares import measure_shares
 from whyact.training.checkpoint import load_model
 from whyact.training.record import environment

@@ -10,7 +10,7 @@ from whyact.audits.changes import CHANGES
 from whyact.audits.clips import collect
 from whyact.audits.leakage import find_layer, pooled, scene_leakage
 from whyact.audits.measure import Answers, ask, summaries, values
-from whyact.audits.verdict import chance_of, verdict
+from whyact.audits.verdict import majority_rate, verdict
 from whyact.types import WhyactError
 
 
@@ -54,7 +54,7 @@ def test_a_model_that_reads_the_actor(found):
 
 
 def test_the_verdicts_tell_them_apart(found, clips):
-    chance = chance_of(clips.labels)
+    chance = majority_rate(clips.labels)
     assert chance == 0.5
     said = {m: verdict(summaries(found[m][0]), chance) for m in found}
     assert said["BackgroundReader"].level == "leans" and said["BackgroundReader"].lost == 1

@@ -5,7 +5,7 @@ import torch
 
 from whyact.audits.bounds import failed_bounds, parse_bounds
 from whyact.audits.verdict import comparable, verdict
-from whyact.metrics.intervals import Summary
+from whyact.metrics.summary import Summary
 from whyact.types import WhyactError
 
 

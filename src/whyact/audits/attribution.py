@@ -85,9 +85,9 @@ def deletion(answers: Answers) -> dict[str, Tensor]:
     ``human_only`` (the background in one colour), so it costs no forward pass.
     """
     target = answers.target
-    whole = answers.chance_of("original", target).double()
-    actor = whole - answers.chance_of("background_only", target).double()
-    background = whole - answers.chance_of("human_only", target).double()
+    whole = answers.probability_of("original", target).double()
+    actor = whole - answers.probability_of("background_only", target).double()
+    background = whole - answers.probability_of("human_only", target).double()
     both = actor.clamp_min(0) + background.clamp_min(0)
     share = background.clamp_min(0) / both
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from whyact.audits import attribution, measure
 from whyact.config_io import nearest
-from whyact.metrics.intervals import Summary
+from whyact.metrics.summary import Summary
 from whyact.types import WhyactError
 
 NAMES = (*measure.MEASURES, *attribution.MEASURES)

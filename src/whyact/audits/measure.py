@@ -13,7 +13,7 @@ from whyact.audits.changes import CHANGES, Scene
 from whyact.audits.clips import AuditClips
 from whyact.explainers.base import Model, logits_of
 from whyact.metrics.background import contrasted_accuracy
-from whyact.metrics.intervals import Summary, summarise
+from whyact.metrics.summary import Summary, summarise
 from whyact.types import WhyactError
 
 NAN = float("nan")
@@ -59,7 +59,7 @@ class Answers:
         right = (self.named(change) == labels).double()
         return right.where(self.defined(change), right.new_tensor(NAN))
 
-    def chance_of(self, change: str, classes: Tensor) -> Tensor:
+    def probability_of(self, change: str, classes: Tensor) -> Tensor:
         """(n,) probability of classes (n,); NaN where undefined."""
         return self.logits[change].softmax(1).gather(1, classes[:, None]).squeeze(1)
 

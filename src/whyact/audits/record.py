@@ -15,7 +15,7 @@ from whyact.audits.clips import AuditClips
 from whyact.audits.measure import Answers
 from whyact.audits.verdict import Verdict
 from whyact.metrics.disentanglement import Leakage
-from whyact.metrics.intervals import Summary
+from whyact.metrics.summary import Summary
 
 SCHEMA = "1.0"
 PER_CLASS = ("original", "human_only", "background_only", "swapped", "background_reliance")
@@ -80,8 +80,8 @@ def class_rows(
 def background_first(answers: Answers) -> Tensor:
     """(n,) how much likelier the named class is on the background than on the actor alone."""
     target = answers.target
-    alone = answers.chance_of("background_only", target)
-    return alone - answers.chance_of("human_only", target)
+    alone = answers.probability_of("background_only", target)
+    return alone - answers.probability_of("human_only", target)
 
 
 def clip_columns(
@@ -96,7 +96,7 @@ def clip_columns(
         "donor": clips.donor.tolist(),
         "masks_from": list(clips.masks_from),
         "named": {name: answers.named(name).tolist() for name in CHANGES},
-        "probability": {name: numbers(answers.chance_of(name, target)) for name in CHANGES},
+        "probability": {name: numbers(answers.probability_of(name, target)) for name in CHANGES},
         **{name: numbers(found[name]) for name in attribution.MEASURES},
     }
 

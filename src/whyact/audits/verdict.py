@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyact.metrics.intervals import Summary, summarise
+from whyact.metrics.summary import Summary, summarise
 
 LEAST = 8
 """Clips below which nothing is said."""
@@ -141,6 +141,6 @@ def by_class(
     return rows
 
 
-def chance_of(labels: Tensor) -> float:
+def majority_rate(labels: Tensor) -> float:
     """Share of the commonest class among labels (n,)."""
     return float(labels.bincount().max()) / len(labels)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from whyact.metrics.intervals import Summary, summarise, summarise_gap
+from whyact.metrics.summary import Summary, summarise, summarise_gap
 from whyact.types import WhyactError
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from whyact.metrics.intervals import Summary, summarise
+from whyact.metrics.summary import Summary, summarise
 from whyact.ops.independence import MIN_CLIPS, normalised_hsic, permutation_p_value
 from whyact.types import WhyactError
 

@@ -1,7 +1,7 @@
 """Localisation: does a heat map point at the actor?
 
 All functions take heat maps and masks (B, T, H, W) and give one value a clip, (B,), in double
-precision. A clip whose value is not defined gets NaN, which `whyact.metrics.intervals.summarise`
+precision. A clip whose value is not defined gets NaN, which `whyact.metrics.summary.summarise`
 counts as N/A: a mask that is empty, or full, so that no map could miss it. An empty map says
 nothing, like a constant one, and gets the same value. Report each beside the five controls and the
 `grid_ceiling` of the method.

@@ -13,7 +13,6 @@ from whyact.metrics.composite import explainability
 from whyact.metrics.faithfulness import Ends, deletion_insertion
 from whyact.metrics.focus import normalised_entropy
 from whyact.metrics.infidelity import infidelity, perturb
-from whyact.metrics.intervals import Summary, summarise, summarise_difference
 from whyact.metrics.localisation import (
     energy_pointing,
     iou_curve,
@@ -23,6 +22,7 @@ from whyact.metrics.localisation import (
 )
 from whyact.metrics.road import road
 from whyact.metrics.stability import backward_flow, temporal_stability
+from whyact.metrics.summary import Summary, summarise, summarise_difference
 from whyact.ops.fill import Fill
 from whyact.ops.probability import Probabilities, one_of
 

@@ -26,11 +26,11 @@ from whyact.audits.record import (
     masks_row,
     rows,
 )
-from whyact.audits.verdict import by_class, chance_of, comparable, judged
+from whyact.audits.verdict import by_class, comparable, judged, majority_rate
 from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import Model, logits_of
 from whyact.metrics.disentanglement import Leakage
-from whyact.metrics.intervals import Summary
+from whyact.metrics.summary import Summary
 from whyact.models.clip_callable import OpenedModel
 from whyact.report.audit_page import SHOWN, write_audit_page
 from whyact.tasks.audited import (
@@ -221,7 +221,7 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
     means = summaries(found, seed=asked.seed)
-    chance = chance_of(clips.labels[comparable(found)])
+    chance = majority_rate(clips.labels[comparable(found)])
     said = judged(found, torch.ones_like(clips.labels, dtype=torch.bool), chance, seed=asked.seed)
     classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
     return {

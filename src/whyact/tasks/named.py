@@ -17,7 +17,6 @@ from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
 from whyact.data.loader import chosen
 from whyact.explainers.native import follow
-from whyact.metrics.intervals import summarise
 from whyact.metrics.named_action import (
     actor_energy,
     best_threshold,
@@ -25,6 +24,7 @@ from whyact.metrics.named_action import (
     right_actor_chance,
     swap_moves,
 )
+from whyact.metrics.summary import summarise
 from whyact.models.interventions import with_boxes
 from whyact.tasks.evaluate import run_folder
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model

@@ -12,10 +12,10 @@ from torch import Tensor
 from whyact.explainers.native import explain_output, follow
 from whyact.explainers.paths import clip_graph, random_chain, strongest_chain, without_chains
 from whyact.metrics.faithfulness import Ends, deletion_insertion
-from whyact.metrics.intervals import summarise, summarise_difference
 from whyact.metrics.maps import map_similarity
 from whyact.metrics.prompts import effective_rank, prompt_alignment, prompt_redundancy
 from whyact.metrics.stability import factor_stability, region_agreement
+from whyact.metrics.summary import summarise, summarise_difference
 from whyact.models.interventions import Intervention, intervened, prompt_bank
 from whyact.models.recognizer import ActionRecognizer
 from whyact.ops.draw import clip_generators

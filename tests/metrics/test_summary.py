@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from whyact.metrics.intervals import Summary, summarise, summarise_difference
+from whyact.metrics.summary import Summary, summarise, summarise_difference
 from whyact.types import WhyactError
 
 NAN = float("nan")

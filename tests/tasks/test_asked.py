@@ -17,6 +17,7 @@ from whyact.config import BackboneConfig, Config, ModelConfig
 from whyact.config_io import load_config
 from whyact.data.backdrop.render import generate_clip
 from whyact.data.builders import build_dataset
+from whyact.data.loader import chosen
 from whyact.metrics.recognition import recognition_scores
 from whyact.models.asking import PROTOCOLS
 from whyact.models.builders import build_model
@@ -192,7 +193,7 @@ def test_a_clip_in_one_window_is_scored_as_the_model_scores_it(run: Path) -> Non
     record = localise(run, split="iid", clips=2, least_score=0.0)
     loaded = load_model(run)
     data = build_dataset(loaded.config.data, "iid", train=False, seed=loaded.config.seed)
-    for index, one in enumerate(record["found"]["uniform"]):
+    for index, one in zip(chosen(len(data), 2), record["found"]["uniform"], strict=True):
         clip = data[(index, 0)]
         assert isinstance(clip, Clip) and clip.id == one["id"]
         video = clip.video[None].float() / 255

@@ -254,12 +254,15 @@ def test_clips_are_never_overwritten(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(clip.parent)
     link = tmp_path / "other.mp4"
     link.symlink_to(clip)
-    for path, output in ((clip, "clips"), (clip, "linked"), (link, "clips"), (link, ".")):
-        with pytest.raises(WhyactError, match=f"{path.name} lies in .*--output"):
-            explain(checkpoint, [str(path)], output=tmp_path / output)
-    assert clip.read_bytes() == before
-    with pytest.raises(WhyactError, match=r"mine\.mp4 lies in"):
-        explain(checkpoint, [str(clip.parent)], output=clip.parent)
+    cases = ((clip, "clips"), (clip, "linked"), (clip.parent, "clips"), (link, "clips"))
+    for path, output in cases:
+        (one,) = explain(checkpoint, [str(path)], output=tmp_path / output)
+        refused = one.error is not None and "its overlay video would take its place" in one.error
+        assert refused == (path != link) and clip.read_bytes() == before
+    (one,) = explain(checkpoint, [str(link)], output=tmp_path)  # through the link
+    assert one.error is not None and clip.read_bytes() == before
+    both = explain(checkpoint, [str(clip)], action=["wave", "push left"], output=clip.parent)
+    assert [one.error for one in both] == [None, None] and clip.read_bytes() == before
 
 
 def test_one_that_cannot_be_explained_costs_no_other(

@@ -19,7 +19,7 @@ from whyact.models.vocabulary import Vocabulary, Wanted, items
 from whyact.nn.graph_prompt_gnn import GraphPromptGnn
 from whyact.ops.intervals import cut, read_evidence
 from whyact.tasks.counterfactual import add_counterfactual
-from whyact.tasks.explanation_files import Explained, write_explanation, write_gallery
+from whyact.tasks.explanation_files import Explained, spare, write_explanation, write_gallery
 from whyact.tasks.explanation_tests import STEPS, add_tests
 from whyact.tasks.inputs import boxes_from, clips_of, find_clips
 from whyact.tasks.shares import Share, measure_shares
@@ -145,12 +145,11 @@ def explain(
         boxes: as of `whyact.tasks.predict.predict`.
 
     Raises:
-        WhyactError: an action that the model does not know, no video at a path, or clips in
-            ``output``, where their overlay videos have their names.
+        WhyactError: an action that the model does not know, or no video at a path.
     """
     loaded = boxes_from(load_model(checkpoint, device), boxes)
     found = find_clips(paths)
-    _check_output(Path(output), found)
+    inputs = {path.resolve() for path in found}
     words = Vocabulary(names=loaded.classes, encoder=load_encoder(encoder) if encoder else None)
     actions = [] if action is None else items(action)
     wishes = {words.title(one): _classes(words, one) for one in actions} or {"": []}
@@ -166,11 +165,12 @@ def explain(
         for name, targets in wishes.items():
             path = Path(record.id)
             stem = path.stem if len(wishes) == 1 else f"{path.stem}-{_in_a_file(name)}"
+            stem = unused_stem(stem, stems)
             try:
+                spare(inputs, Path(output), stem)
                 files = explain_to(
-                    Path(output), unused_stem(stem, stems), clip, loaded, source=path.name,
-                    targets=targets, shares=shares, counterfactual=counterfactual, html=html,
-                    test_steps=test_steps,
+                    Path(output), stem, clip, loaded, source=path.name, targets=targets,
+                    shares=shares, counterfactual=counterfactual, html=html, test_steps=test_steps,
                 )  # fmt: skip
             except WhyactError as error:
                 files = Explained(record.id, error=str(error))
@@ -230,15 +230,6 @@ def explain_to(
         html=html,
         others=others,
     )
-
-
-def _check_output(folder: Path, clips: Sequence[Path]) -> None:
-    for clip in clips:
-        if folder.resolve() in (clip.absolute().parent.resolve(), clip.resolve().parent):
-            raise WhyactError(
-                f"{clip} lies in {folder}, where overlay videos with the names of clips would be "
-                "written; choose another folder with --output."
-            )
 
 
 def _classes(words: Vocabulary, wanted: Wanted) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from whyact.types import Explanation, Interval, WhyactError
 
 PLAYBACK_RATE = 4.0
 """Frames a second of overlay videos: slow enough to look at."""
+
+
+ENDS = ("mp4", "png", "json", "html", "jpg")
+"""Of an explanation's files."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,16 @@ class Explained:
         return values
 
 
+def spare(inputs: Collection[Path], folder: Path, stem: str) -> None:
+    """Fail where `write_explanation` would overwrite one of these (resolved) files."""
+    for file in (folder / f"{stem}.{end}" for end in ENDS):
+        if file.resolve() in inputs:
+            raise WhyactError(
+                f"{file} is a clip to be explained, and its overlay video would take its place; "
+                "choose another folder with --output."
+            )
+
+
 def write_explanation(
     folder: Path,
     stem: str,
@@ -81,8 +95,7 @@ def write_explanation(
     folder.mkdir(parents=True, exist_ok=True)
     name = classes[explanation.target]
     ranked = sorted(zip(classes, probabilities, strict=True), key=lambda p: -p[1])
-    ends = ("mp4", "png", "json", "html", "jpg")
-    movie, picture, data, page, thumb = (folder / f"{stem}.{end}" for end in ends)
+    movie, picture, data, page, thumb = (folder / f"{stem}.{end}" for end in ENDS)
     pages = overlay_frames(video, explanation, name, probability=probabilities[explanation.target])
     write_video(movie, pages, PLAYBACK_RATE)
     contact_sheet(

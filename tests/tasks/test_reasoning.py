@@ -12,6 +12,7 @@ from whyact.models.interventions import Intervention, intervened, prompt_bank, w
 from whyact.models.recognizer import ActionRecognizer
 from whyact.models.vocabulary import Vocabulary
 from whyact.nn.dynamic_prompts import NoPrompts
+from whyact.nn.graph_split import GraphSplit
 from whyact.tasks.counterfactual import add_counterfactual, in_words
 from whyact.tasks.explain import explain_classes
 from whyact.tasks.reasoning import Reasons, _constant_share, measure_reasons, summarise_reasons
@@ -146,6 +147,7 @@ def test_the_share_of_constants_is_of_their_size_and_undefined_where_nothing_is_
 
 def test_changes_compose_in_either_order() -> None:
     made = model()
+    made.specification = GraphSplit(code_width=64).eval()
     x = clips(2)
     cut = Intervention(without={0, 1})
     wish = "wave"

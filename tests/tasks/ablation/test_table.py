@@ -12,6 +12,7 @@ from tests.tasks.ablation.test_scores import write
 from whyact.config import Config
 from whyact.metrics.factorial import Cell
 from whyact.report.ablation_table import markdown, write_ablation
+from whyact.tasks.ablation.explained import VERSION
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
 from whyact.tasks.ablation.matching import Match
 from whyact.tasks.ablation.scores import score_run
@@ -37,7 +38,14 @@ def finish(run: Path, right: dict[str, int], seconds: float = 60.0, **data: str)
 
 def explain(run: Path, iou: float, **controls: float) -> None:
     rows = {"native": {"iou": [iou] * 10}} | {k: {"iou": [v] * 10} for k, v in controls.items()}
-    record = {"split": "iid", "clips": 10, "fingerprint": "x", "ids": CLIPS, "rows": rows}
+    record = {
+        "version": VERSION,
+        "split": "iid",
+        "clips": 10,
+        "fingerprint": "x",
+        "ids": CLIPS,
+        "rows": rows,
+    }
     (run / "explained.json").write_text(json.dumps(record))
 
 

@@ -143,7 +143,7 @@ def _header(
 
 def _inches(text: str, size: float) -> float:
     """About the width of a text of so many points."""
-    return len(text) * size * 0.65 / 72
+    return len(text) * size * 0.58 / 72
 
 
 def _fitting(text: str, room: float, size: float) -> str:
@@ -205,7 +205,8 @@ def draw_pictures(
     frames = enlarged(small[shown], size)
     heated = blend(frames, scaled_heat(e.heat, size)[shown])
     margins = region_margins(e, regions, len(small), size) if regions else None
-    labels = ("clip", f"evidence\nfor {_fitting(name, LEFT - 0.5, 9.5)}", "regions")
+    room = LEFT - 0.15 - _inches("for ", 9.5)
+    labels = ("clip", f"evidence\nfor {_fitting(name, room, 9.5)}", "regions")
     for column, t in enumerate(shown):
         for row, pictures in enumerate((frames, heated, frames)[: 3 if regions else 2]):
             axis = place(LEFT + column * frame + 0.02, frame - 0.04, f"row{row}")

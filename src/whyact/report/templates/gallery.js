@@ -44,7 +44,7 @@ function card(clip) {
       clip.share === null ? null : split,
       clip.share === null ? null : element("span", { class: "source" }, `the actor carries ${percent(clip.share)}`),
       element("span", { class: "badges" }, ...badges),
-      clip.state === "good" ? null : element("span", { class: "source" }, clip.reason))));
+      clip.state === "good" ? null : element("span", { class: "reason" }, clip.reason))));
 }
 
 function show() {

@@ -59,6 +59,7 @@ def toy_output(
     bias = leaf("bias", draw(classes))
     frame_logits = contributions.sum(2) * frames + bias
     weights = draw(count, frames * regions).softmax(1).view(count, frames, regions)
+    code = leaf("action_code", draw(count, frames, regions, width))
     return ActionOutput(
         logits=given.get("logits", frame_logits.mean(1)),
         frame_logits=frame_logits,
@@ -66,7 +67,8 @@ def toy_output(
         bias=bias,
         assignment=leaf("assignment", draw(count, frames, regions, cells).softmax(2)),
         grid=grid,
-        action_code=leaf("action_code", draw(count, frames, regions, width)),
+        action_code=code,
+        region_code=given.get("region_code", code),
         nuisance_code=leaf("nuisance_code", draw(count, frames, regions, width)),
         action_share=leaf("action_share", torch.ones(count, frames, regions)),
         adjacency=leaf("adjacency", draw(count, frames, regions, regions).softmax(-1)),
@@ -120,6 +122,7 @@ class ToyModel(torch.nn.Module):
             assignment=assignment,
             grid=(2, 2),
             action_code=code,
+            region_code=code,
             nuisance_code=other,
             action_share=torch.ones_like(weights),
             adjacency=torch.zeros(n, t, 2, 2),

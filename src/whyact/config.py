@@ -90,8 +90,10 @@ class ObjectiveSettings:
             attention, label-free too) or ``true`` (upper bound; needs masks).
         foreground_paste_gaps: share of pasted actors that the new background covers in part.
         foreground_paste_tempo: pasted actors are up to this many times as fast or slow; 1 is off.
-        foreground_paste_ramp: share of the training over which gaps and tempo come in; 0 has them
-            from the start.
+        foreground_paste_camera: pasted clips are seen by a camera that pans by up to this share of
+            the frame and zooms by up to half of it; 0 is off.
+        foreground_paste_ramp: share of the training over which gaps, tempo and camera come in; 0
+            has them from the start.
         foreground_paste_blend: share of the attention in ``regions``.
         background_mix_alpha: λ is drawn from Beta(alpha, alpha).
         static_entropy_pan, pause_pan: largest simulated camera pan while the clip stands still, in
@@ -110,6 +112,7 @@ class ObjectiveSettings:
     foreground_paste_mask: Literal["motion", "regions", "true"] = "motion"
     foreground_paste_gaps: float = 0.0
     foreground_paste_tempo: float = 1.0
+    foreground_paste_camera: float = 0.0
     foreground_paste_ramp: float = 0.0
     foreground_paste_blend: float = 0.6
     background_mix_share: float = 0.5

@@ -194,6 +194,7 @@ class ActionOutput:
             sums to one over K.
         grid: (h, w) with ``h * w == N``.
         action_code: (B, T', K, C), what the action logits read.
+        region_code: (B, T', K, C), the action code before prompts and graph; the same without them.
         nuisance_code: (B, T', K, C); C may be 0 for a model that does not split its features.
         action_share: (B, T', K) in [0, 1], how much of each region is action; 1 for a model that
             does not split its features.
@@ -232,6 +233,7 @@ class ActionOutput:
     assignment: Tensor
     grid: tuple[int, int]
     action_code: Tensor
+    region_code: Tensor
     nuisance_code: Tensor
     action_share: Tensor
     adjacency: Tensor

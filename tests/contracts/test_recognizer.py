@@ -89,6 +89,9 @@ def test_shapes(name):
     assert output.adjacency.shape == (B, T, regions, regions)
     assert output.region_weights.shape == (B, T, regions)
     assert output.action_code.shape[:3] == (B, T, regions)
+    assert output.region_code.shape == output.action_code.shape
+    bare = output.prompts.shape[2] == 0 and not output.edge_gates
+    assert torch.equal(output.region_code, output.action_code) == bare
     if ALL[name].type == "whyact":
         assert regions == K and output.action_code.shape[-1] == 64
         assert output.nuisance_code.shape == output.action_code.shape

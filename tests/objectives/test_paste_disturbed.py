@@ -71,9 +71,32 @@ def test_gaps_hide_the_actor_in_pixels_and_masks_alike() -> None:
     assert shown[~masked].mean() > 0.8 and shown[masked].mean() < 0.2
 
 
-@pytest.mark.parametrize("settings", [{"gaps": 1.1}, {"gaps": -0.1}, {"tempo": 0.9}, {"ramp": 1.1}])
+def test_a_camera_moves_pixels_and_masks_alike_and_is_where_it_was_half_way() -> None:
+    still, view = pasted(), pasted(camera=0.4)
+    assert torch.equal(still.rows, view.rows)
+    middle = FRAMES // 2
+    torch.testing.assert_close(view.batch.video[:, :, middle], still.batch.video[:, :, middle])
+    mask = view.batch.mask
+    assert mask.dtype == torch.bool and mask.any(2).any(2).all()
+    left = mask.any(2).float().argmax(2)
+    moved = (left[:, -1] - left[:, 0]).float()  # a pan of 0.4 is 40 pixels, a zoom of 0.2 six more
+    assert 25 < moved.abs().max() <= 46 and moved.min() < -10 and moved.max() > 10
+    assert (moved.abs() < 8).float().mean() < 0.5
+    # Steps are even, but for whole pixels.
+    assert (left.diff(dim=1) - moved[:, None] / (FRAMES - 1)).abs().max() < 2
+    # The actor is black but for its red, and what lies around it white.
+    green = view.batch.video[:, 1]
+    assert green[mask].mean() < 0.2 and green[~mask].mean() > 0.8
+    assert torch.equal(view.batch.foreground > 0.5, mask)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"gaps": 1.1}, {"gaps": -0.1}, {"tempo": 0.9}, {"ramp": 1.1}, {"camera": 1.1}]
+)
 def test_what_cannot_be(settings: dict[str, float]) -> None:
-    with pytest.raises(WhyactError, match=r"must be in \[0, 1\].*tempo at least 1"):
+    (name,) = settings
+    bounds = r"at least 1" if name == "tempo" else r"in \[0, 1\]"
+    with pytest.raises(WhyactError, match=rf"foreground_paste_{name} must be {bounds}, got"):
         ForegroundPaste(**settings)
 
 

@@ -51,6 +51,18 @@ def test_the_nuisance_code_has_the_other_half_and_scale_does_not_count():
     assert loss(WhitenedConsistency(), output(codes(1), codes(1))).item() == pytest.approx(0)
 
 
+def test_what_leaks_into_regions_counts_even_where_the_graph_hides_it():
+    """The refined code is still; that of the regions has the mean change of 1, so half of a half."""
+    still, leaky = (torch.tensor(codes(leak)).view(4, 1, 1, 2) for leak in (1, -1))
+    clip, pasted = output(codes(1), codes(1)), output(codes(1), codes(1))
+    clip = replace(clip, region_code=still)
+    pasted = replace(pasted, region_code=leaky.requires_grad_())
+    change = loss(WhitenedConsistency(), pasted, clip)
+    assert change.item() == pytest.approx(0.25, rel=0.01)
+    change.backward()
+    assert leaky.grad.abs().sum() > 0
+
+
 def test_directions_are_those_of_all_steps():
     """One batch that varies along one line only does not make it the only direction."""
     objective = WhitenedConsistency()

@@ -32,6 +32,7 @@ def _plain_output(
         assignment=assignment,
         grid=grid,
         action_code=code,
+        region_code=code,
         nuisance_code=code[..., :0],
         action_share=torch.ones_like(uniform),
         # A region graph over single cells would be N x N zeros; without edges it stays virtual.

@@ -273,6 +273,7 @@ class ActionRecognizer(VideoModel):
             assignment=regions.assignment,
             grid=grid,
             action_code=made.refined.action_code,
+            region_code=regions.action_code,
             nuisance_code=regions.nuisance_code,
             action_share=regions.action_share,
             adjacency=regions.adjacency,

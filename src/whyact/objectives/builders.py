@@ -54,6 +54,7 @@ TABLE: dict[str, Callable[[ObjectiveSettings], Objective]] = {
         blend=s.foreground_paste_blend,
         gaps=s.foreground_paste_gaps,
         tempo=s.foreground_paste_tempo,
+        camera=s.foreground_paste_camera,
         ramp=s.foreground_paste_ramp,
         smoothing=s.cross_entropy_smoothing,
     ),
@@ -103,11 +104,12 @@ def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> 
             not go together.
     """
     swaps = weights.reconstruction and settings.reconstruction_swap and weights.foreground_paste
-    if swaps and settings.foreground_paste_tempo > 1:
+    if swaps and (settings.foreground_paste_tempo > 1 or settings.foreground_paste_camera > 0):
         raise WhyactError(
             "objectives.reconstruction rebuilds each frame of a pasted clip from the codes of that "
-            "frame, but with objective_settings.foreground_paste_tempo above 1 it shows another; "
-            "set that to 1, or objective_settings.reconstruction_swap to 0."
+            "frame, but with objective_settings.foreground_paste_tempo above 1 or "
+            "foreground_paste_camera above 0 it shows another; set them to 1 and 0, or "
+            "objective_settings.reconstruction_swap to 0."
         )
     terms = []
     for name, weight in asdict(weights).items():

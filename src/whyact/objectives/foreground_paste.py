@@ -11,8 +11,10 @@ from torch import Tensor
 
 from whyact.objectives.base import Objective, View
 from whyact.objectives.terms import check_share, draw_partners, draw_rows, label_loss
+from whyact.ops.camera import moving_camera
 from whyact.ops.motion import MAX_AREA, MIN_AREA
 from whyact.ops.paste import paste_foreground, remove_actor, rim
+from whyact.ops.warp import sample
 from whyact.types import ActionOutput, Batch, WhyactError
 
 MASKS = ("motion", "regions", "true")
@@ -59,29 +61,34 @@ class ForegroundPaste(Objective):
         tempo: actors move up to this many times as fast or as slow, drawn log-uniformly; a slow one
             shows a part of its clip, a fast one stands still when it has done. 1 is off. Both are
             this project's; the action code learns to stand them with `swap_consistency`.
-        ramp: share of the training over which gaps and tempo come in, at first for no actor, then
-            for all; 0 has them from the start. Where actors are disturbed before the model has
-            found them, how long that takes varies with the seed, up to most of the training.
+        camera: pasted clips are seen by a camera that pans by up to this share of the frame either
+            way, and zooms by up to half of it, while they last; their mirror image continues them
+            beyond the border. 0 is off.
+        ramp: share of the training over which gaps, tempo and camera come in, at first for no
+            actor, then for all; 0 has them from the start. Where actors are disturbed before the
+            model has found them, how long that takes varies with the seed, up to most of the
+            training.
     """
 
     name = "foreground_paste"
 
     def __init__(
         self, *, share: float = 0.5, mask: str = "motion", blend: float = 0.6,
-        smoothing: float = 0.0, gaps: float = 0.0, tempo: float = 1.0, ramp: float = 0.0,
+        smoothing: float = 0.0, gaps: float = 0.0, tempo: float = 1.0, camera: float = 0.0,
+        ramp: float = 0.0,
     ) -> None:  # fmt: skip
-        if not 0 <= gaps <= 1 or not tempo >= 1 or not 0 <= ramp <= 1:
-            raise WhyactError(
-                "foreground_paste_gaps and foreground_paste_ramp must be in [0, 1] and "
-                f"foreground_paste_tempo at least 1, got {gaps}, {ramp} and {tempo}."
-            )
+        if not tempo >= 1:
+            raise WhyactError(f"foreground_paste_tempo must be at least 1, got {tempo}.")
+        for setting, value in (("gaps", gaps), ("camera", camera), ("ramp", ramp)):
+            if not 0 <= value <= 1:
+                raise WhyactError(f"foreground_paste_{setting} must be in [0, 1], got {value}.")
         check_share(self.name, share)
         if mask not in MASKS:
             raise WhyactError(f"Unknown foreground_paste_mask '{mask}'; choose from {list(MASKS)}.")
         if not 0 <= blend <= 1:
             raise WhyactError(f"foreground_paste_blend must be in [0, 1], got {blend}.")
         self.share, self.mask, self.blend, self.smoothing = share, mask, blend, smoothing
-        self.gaps, self.tempo, self.ramp = gaps, tempo, ramp
+        self.gaps, self.tempo, self.camera, self.ramp = gaps, tempo, camera, ramp
         self.needs_foreground = mask != "true"
         self.needs_attention = mask == "regions"
 
@@ -101,6 +108,8 @@ class ForegroundPaste(Objective):
         kept, actor = self._disturbed(kept, mask[rows], generator)
         video = paste_foreground(kept.video, actor, behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
+        if self.camera:
+            pasted = self._moved(pasted, generator)
         return {"pasted": View(pasted, rows, partners)}
 
     def _disturbed(
@@ -108,7 +117,7 @@ class ForegroundPaste(Objective):
     ) -> tuple[Batch, Tensor]:
         """Clips and actor masks (n, T, H, W) at another tempo, and with gaps in all masks."""
         count, frames, _, width = actor.shape
-        share = min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
+        share = self._share(batch)
         if self.tempo > 1:
             speed = self.tempo ** (2 * torch.rand(count, 1, generator=generator) - 1)
             if share < 1:
@@ -132,6 +141,24 @@ class ForegroundPaste(Objective):
             actor = actor * left
             batch = replace(batch, **{k: v * left.to(v) for k, v in _known(batch).items()})
         return batch, actor
+
+    def _moved(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Clips, and what is known of their actors, behind a camera that moves."""
+        count, _, frames, *size = batch.video.shape
+        reach = self.camera * (2 * torch.rand(count, 3, generator=generator) - 1)
+        reach[torch.rand(count, generator=generator) >= self._share(batch)] = 0.0
+        reach = reach.to(batch.video)
+        grid = moving_camera(reach[:, :2], reach[:, 2] / 2, frames, (size[0], size[1]))
+        images = sample(batch.video.transpose(1, 2).flatten(0, 1), grid, padding="reflection")
+        known = {}
+        for name, of in _known(batch).items():
+            moved = sample(of.flatten(0, 1)[:, None].to(grid), grid, padding="zeros").view_as(of)
+            known[name] = moved if of.is_floating_point() else (moved > 0.5).to(of.dtype)
+        video = images.unflatten(0, (count, frames)).transpose(1, 2)
+        return replace(batch, video=video, **known)
+
+    def _share(self, batch: Batch) -> float:
+        return min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]

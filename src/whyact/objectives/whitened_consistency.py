@@ -29,6 +29,9 @@ class WhitenedConsistency(Objective):
     come from running covariances of the codes, since a batch has fewer clips than a code features;
     variances along them are the batch's, so that a code can't lower the term by shrinking.
 
+    The action code is compared before prompts and graph as well as after them, half each: what
+    they add may outweigh what leaked into the regions, and hide it from a comparison of the sum.
+
     Source: the whitened distance of positive pairs of W-MSE (Ermolov et al., ICML 2021).
     Deviations: pasted clips in place of augmented ones, running directions, and labels beside it.
 
@@ -50,26 +53,32 @@ class WhitenedConsistency(Objective):
         self.running: Covariances | None = None
 
     def attach(self, example: ActionOutput) -> nn.Module:
-        """The running covariances of both codes, which no gradient trains."""
-        self.running = Covariances(example.action_code.shape[-1], example.nuisance_code.shape[-1])
+        """The running covariances of the codes, which no gradient trains."""
+        self.running = Covariances(
+            *(
+                c.shape[-1]
+                for c in (example.action_code, example.region_code, example.nuisance_code)
+            )
+        )
         return self.running
 
     def loss(
         self, outputs: Mapping[str, ActionOutput], batch: Batch, views: Mapping[str, View]
     ) -> Tensor:
-        """Mean over pasted clips, directions and the two codes; 0 where there are none."""
+        """Mean over pasted clips, directions and codes; 0 where there are none."""
         assert self.running is not None, "attach comes first"
         clip, pasted = outputs["clip"], outputs["foreground_paste.pasted"]
         view = views["foreground_paste.pasted"]
-        action, nuisance = (
+        action, region, nuisance = (
             self._change(running, pasted.mean_code(of(pasted)), clip.mean_code(of(clip)), wanted)
             for running, of, wanted in (
                 (self.running.action, lambda o: o.action_code, view.rows),
+                (self.running.region, lambda o: o.region_code, view.rows),
                 (self.running.nuisance, lambda o: o.nuisance_code, view.background),
             )
         )  # fmt: skip
         share = min(1.0, batch.progress / self.ramp) ** 2 if self.ramp else 1.0
-        return share * (action + nuisance) / 2
+        return share * ((action + region) / 2 + nuisance) / 2
 
     @staticmethod
     def _change(running: Tensor, codes: Tensor, origins: Tensor, wanted: Tensor) -> Tensor:
@@ -85,12 +94,13 @@ class WhitenedConsistency(Objective):
 
 
 class Covariances(nn.Module):
-    """Running covariances (C, C) of both codes; their scale says nothing, as they begin at 0."""
+    """Running covariances (C, C) of the codes; their scale says nothing, as they begin at 0."""
 
     action: Tensor
+    region: Tensor
     nuisance: Tensor
 
-    def __init__(self, action: int, nuisance: int) -> None:
+    def __init__(self, action: int, region: int, nuisance: int) -> None:
         super().__init__()
-        self.register_buffer("action", torch.zeros(action, action))
-        self.register_buffer("nuisance", torch.zeros(nuisance, nuisance))
+        for name, width in (("action", action), ("region", region), ("nuisance", nuisance)):
+            self.register_buffer(name, torch.zeros(width, width))

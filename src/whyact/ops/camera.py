@@ -58,6 +58,19 @@ class Camera:
         return similarity_grid(shift.flatten(0, 1), scale.flatten() - 1, canvas, size)
 
 
+def moving_camera(pan: Tensor, zoom: Tensor, frames: int, size: tuple[int, int]) -> Tensor:
+    """Grid (n * T, H, W, 2) of a camera that moves evenly and shows clips as they are half-way.
+
+    Args:
+        pan: (n, 2) as (x, y), from the first frame to the last, as a share of the frame's sides.
+        zoom: (n,), by which share the picture widens meanwhile. frames: T. size: (H, W).
+    """
+    time = torch.linspace(-0.5, 0.5, frames, device=pan.device)
+    sides = pan.new_tensor(size[::-1])
+    shift = pan[:, None] * sides * time[None, :, None]
+    return similarity_grid(shift.flatten(0, 1), (zoom[:, None] * time).flatten(), size, size)
+
+
 def chunk_size(video: Tensor) -> int:
     """Clips of (B, 3, T, H, W) that are best worked on at a time: few enough for a CPU's caches."""
     pixels = video[0, 0].numel() if len(video) else 1

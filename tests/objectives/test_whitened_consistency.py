@@ -52,7 +52,7 @@ def test_the_nuisance_code_has_the_other_half_and_scale_does_not_count():
 
 
 def test_what_leaks_into_regions_counts_even_where_the_graph_hides_it():
-    """The refined code is still; that of the regions has the mean change of 1, so half of a half."""
+    """The refined code is still, that of the regions has a mean change of 1: half of a half."""
     still, leaky = (torch.tensor(codes(leak)).view(4, 1, 1, 2) for leak in (1, -1))
     clip, pasted = output(codes(1), codes(1)), output(codes(1), codes(1))
     clip = replace(clip, region_code=still)

@@ -150,7 +150,7 @@ class ForegroundPaste(Objective):
         reach = reach.to(batch.video)
         grid = moving_camera(reach[:, :2], reach[:, 2] / 2, frames, (size[0], size[1]))
         images = sample(batch.video.transpose(1, 2).flatten(0, 1), grid, padding="reflection")
-        known = {}
+        known: dict[str, Any] = {}
         for name, of in _known(batch).items():
             moved = sample(of.flatten(0, 1)[:, None].to(grid), grid, padding="zeros").view_as(of)
             known[name] = moved if of.is_floating_point() else (moved > 0.5).to(of.dtype)

@@ -194,7 +194,8 @@ class ActionOutput:
             sums to one over K.
         grid: (h, w) with ``h * w == N``.
         action_code: (B, T', K, C), what the action logits read.
-        region_code: (B, T', K, C), the action code before prompts and graph; the same without them.
+        region_code: (B, T', K, C), the action code as ``spatial_graph`` made it: before prompts,
+            clip graph and erasure.
         nuisance_code: (B, T', K, C); C may be 0 for a model that does not split its features.
         action_share: (B, T', K) in [0, 1], how much of each region is action; 1 for a model that
             does not split its features.

@@ -71,23 +71,37 @@ def test_gaps_hide_the_actor_in_pixels_and_masks_alike() -> None:
     assert shown[~masked].mean() > 0.8 and shown[masked].mean() < 0.2
 
 
-def test_a_camera_moves_pixels_and_masks_alike_and_is_where_it_was_half_way() -> None:
+def test_a_camera_moves_actor_masks_and_background_alike() -> None:
     still, view = pasted(), pasted(camera=0.4)
     assert torch.equal(still.rows, view.rows)
-    middle = FRAMES // 2
+    middle, mask = FRAMES // 2, view.batch.mask
     torch.testing.assert_close(view.batch.video[:, :, middle], still.batch.video[:, :, middle])
-    mask = view.batch.mask
-    assert mask.dtype == torch.bool and mask.any(2).any(2).all()
+    assert mask.dtype == torch.bool and torch.equal(view.batch.foreground > 0.5, mask)
     left = mask.any(2).float().argmax(2)
     moved = (left[:, -1] - left[:, 0]).float()  # a pan of 0.4 is 40 pixels, a zoom of 0.2 six more
     assert 25 < moved.abs().max() <= 46 and moved.min() < -10 and moved.max() > 10
     assert (moved.abs() < 8).float().mean() < 0.5
     # Steps are even, but for whole pixels.
     assert (left.diff(dim=1) - moved[:, None] / (FRAMES - 1)).abs().max() < 2
-    # The actor is black but for its red, and what lies around it white.
-    green = view.batch.video[:, 1]
+    rows = mask.any(3).float().argmax(2)
+    assert len(rows[:, -1].unique()) > 1  # up and down too
+    green = view.batch.video[:, 1]  # the actor has none, and all that lies around it
     assert green[mask].mean() < 0.2 and green[~mask].mean() > 0.8
-    assert torch.equal(view.batch.foreground > 0.5, mask)
+
+
+def test_an_actor_at_the_border_is_not_mirrored() -> None:
+    """The actor fills the left of the frame: what comes in from beyond it is background."""
+    wide = batch()
+    actor = torch.zeros_like(wide.foreground)
+    actor[..., :40] = 1
+    wide = replace(wide, foreground=actor, mask=actor > 0)
+    view = ForegroundPaste(share=1.0, camera=0.4).views(wide, torch.Generator().manual_seed(0))
+    batch_ = view["pasted"].batch
+    uncovered = ~batch_.mask
+    assert uncovered[:, 0, :, :10].any() and uncovered[:, -1, :, :10].any()
+    deep = uncovered[:, [0, -1], :, :5].all(-1)  # away from the feathered seam
+    assert deep.any()
+    assert batch_.video[:, 1][:, [0, -1], :, :3][deep].mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -102,6 +116,14 @@ def test_what_cannot_be(settings: dict[str, float]) -> None:
 
 def test_a_ramp_disturbs_a_share_of_the_actors_that_grows() -> None:
     settings = {"gaps": 0.8, "tempo": 2.0, "ramp": 0.5}
+    still = pasted(camera=0.0).batch.video
+    for progress, least, most in ((0.0, 0.0, 0.0), (0.25, 0.2, 0.8), (0.5, 1.0, 1.0)):
+        at = replace(batch(), progress=progress)
+        views = ForegroundPaste(share=1.0, camera=0.4, ramp=0.5).views(
+            at, torch.Generator().manual_seed(0)
+        )
+        other = (views["pasted"].batch.video != still).flatten(1).any(1).float().mean()
+        assert least <= other <= most
     touched = []
     for progress in (0.0, 0.25, 0.5, 1.0):
         at = replace(batch(), progress=progress)

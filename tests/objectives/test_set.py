@@ -77,10 +77,11 @@ def test_objectives_of_regions_are_refused_for_models_without() -> None:
 
 def test_reconstruction_needs_pasted_clips_in_their_own_tempo() -> None:
     weights = ObjectivesConfig(**{**OFF, "foreground_paste": 1.0, "reconstruction": 1.0})
-    with pytest.raises(
-        WhyactError, match=r"with .*foreground_paste_tempo above 1 or .* shows another"
-    ):
-        build_objectives(weights, ObjectiveSettings(foreground_paste_tempo=1.7))
+    for settings in ({"foreground_paste_tempo": 1.7}, {"foreground_paste_camera": 0.2}):
+        with pytest.raises(
+            WhyactError, match=r"with .*foreground_paste_tempo above 1 it shows ano"
+        ):
+            build_objectives(weights, ObjectiveSettings(**settings))
     build_objectives(
         weights, ObjectiveSettings(foreground_paste_tempo=1.7, reconstruction_swap=0.0)
     )

@@ -22,13 +22,15 @@ def codes(leak: float, scale: float = 1.0) -> list[list[float]]:
     return (scale * (SIGNS * torch.tensor([10.0, leak])) @ TURN).tolist()
 
 
-def loss(objective, pasted, clip=None, batch: Batch | None = None, rows=ROWS):
+def loss(objective, pasted, clip=None, batch: Batch | None = None, rows=ROWS, background=None):
     clip, batch = clip or output(codes(1), codes(1)), batch or toy_batch(4)
     if isinstance(objective, WhitenedConsistency) and objective.running is None:
         objective.attach(clip)
     return objective.loss(
         {"clip": clip, "foreground_paste.pasted": pasted}, batch,
-        {"foreground_paste.pasted": View(batch.rows(rows), rows, rows)},
+        {"foreground_paste.pasted": View(
+            batch.rows(rows), rows, rows if background is None else background
+        )},
     )  # fmt: skip
 
 
@@ -61,6 +63,21 @@ def test_what_leaks_into_regions_counts_even_where_the_graph_hides_it():
     assert change.item() == pytest.approx(0.25, rel=0.01)
     change.backward()
     assert leaky.grad.abs().sum() > 0
+
+
+def test_actions_follow_the_actor_and_the_nuisance_the_background():
+    """Every clip has another code: each of the three is still where it follows the right one."""
+    own, other = codes(1), torch.tensor(codes(1)).roll(-1, 0).tolist()
+    clip = output(codes(1), codes(1))
+    right = output(own, other)
+    behind = ROWS.roll(-1)
+    assert loss(WhitenedConsistency(), right, clip, background=behind).item() == pytest.approx(0)
+    for pasted in (
+        replace(right, action_code=right.nuisance_code),
+        replace(right, region_code=right.nuisance_code),
+        replace(right, nuisance_code=right.action_code),
+    ):
+        assert loss(WhitenedConsistency(), pasted, clip, background=behind).item() > 0.2
 
 
 def test_directions_are_those_of_all_steps():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.ops.scenes import panned, texture
 
-from whyact.ops.camera import camera_motion, chunk_size
+from whyact.ops.camera import camera_motion, chunk_size, moving_camera
 from whyact.ops.warp import sample, similarity_grid
 
 PATH = [(-9, 4), (-6, 3), (-3, 1), (-1, 1), (0, 0), (3, -1), (5, -2), (8, -2)]
@@ -38,6 +38,19 @@ def test_zoom_and_brightness_are_found() -> None:
     assert (camera.zoom[0] - zoom).abs().max() < 0.006
     assert camera.shift.abs().max() < 0.3
     assert (camera.gain[0] * light.flatten() - 1).abs().max() < 0.02
+
+
+def test_a_moving_camera_is_where_it_was_half_way_and_goes_as_far_as_asked() -> None:
+    """Half a frame to the right, and a picture that widens by 0.4, while three frames pass."""
+    grid = moving_camera(torch.tensor([[0.5, -0.25]]), torch.tensor([0.4]), 3, (8, 20))
+    first, middle, last = grid
+    still = similarity_grid(torch.zeros(1, 2), torch.zeros(1), (8, 20), (8, 20))[0]
+    torch.testing.assert_close(middle, still)
+    # In halves of the frame: centres at minus and plus a quarter of it, spread by 0.8 and 1.2.
+    torch.testing.assert_close(first, 0.8 * still + torch.tensor([-0.5, 0.25]))
+    torch.testing.assert_close(last, 1.2 * still + torch.tensor([0.5, -0.25]))
+    alone = moving_camera(torch.ones(1, 2), torch.ones(1), 1, (8, 20))
+    torch.testing.assert_close(alone[0], still)
 
 
 def test_middle_frame_is_the_reference() -> None:

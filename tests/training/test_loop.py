@@ -247,6 +247,21 @@ def test_networks_of_objectives_learn_at_their_own_rate_and_stay_out_of_the_weig
     assert set(load_state(tmp_path / "checkpoints" / "last")["attached"]) == set(before)
 
 
+def test_a_run_whose_objectives_kept_something_else_is_refused(tmp_path, monkeypatch):
+    config = toy_config({"gradient_reversal": 1.0}, epochs=1)
+    loop = toy_loop(tmp_path, config)
+    loop.run()
+    last = tmp_path / "checkpoints" / "last"
+    state = load_state(last)
+    gone = sorted(state["attached"])[0]
+    del state["attached"][gone]
+    monkeypatch.setattr("whyact.training.loop.load_state", lambda folder: state)
+    with pytest.raises(
+        WhyactError, match=rf"last: the objectives keep {gone} only before or after"
+    ):
+        toy_loop(tmp_path, config).resume(last)
+
+
 def test_networks_are_made_for_the_first_clip_that_can_be_read(tmp_path):
     config = toy_config({"club": 1.0})
     late = toy_loop(tmp_path / "late", config, ToyClips(broken=(0, 1)))

@@ -107,8 +107,8 @@ def build_objectives(weights: ObjectivesConfig, settings: ObjectiveSettings) -> 
     if swaps and (settings.foreground_paste_tempo > 1 or settings.foreground_paste_camera > 0):
         raise WhyactError(
             "objectives.reconstruction rebuilds each frame of a pasted clip from the codes of that "
-            "frame, but with objective_settings.foreground_paste_tempo above 1 or "
-            "foreground_paste_camera above 0 it shows another; set them to 1 and 0, or "
+            "frame, but with objective_settings.foreground_paste_tempo above 1 it shows another, "
+            "and with foreground_paste_camera above 0 another part of it; set them to 1 and 0, or "
             "objective_settings.reconstruction_swap to 0."
         )
     terms = []

@@ -62,8 +62,8 @@ class ForegroundPaste(Objective):
             shows a part of its clip, a fast one stands still when it has done. 1 is off. Both are
             this project's; the action code learns to stand them with `swap_consistency`.
         camera: pasted clips are seen by a camera that pans by up to this share of the frame either
-            way, and zooms by up to half of it, while they last; their mirror image continues them
-            beyond the border. 0 is off.
+            way, and zooms by up to half of it, while they last; the background's mirror image
+            continues it beyond the border. 0 is off. Parts of a pixel soften pasted clips a little.
         ramp: share of the training over which gaps, tempo and camera come in, at first for no
             actor, then for all; 0 has them from the start. Where actors are disturbed before the
             model has found them, how long that takes varies with the seed, up to most of the
@@ -106,10 +106,10 @@ class ForegroundPaste(Objective):
             return {"pasted": View(kept, rows, partners)}
         behind = backgrounds(batch, mask, partners, known=self.mask == "motion")
         kept, actor = self._disturbed(kept, mask[rows], generator)
+        if self.camera:
+            kept, actor, behind = self._moved(kept, actor, behind, generator)
         video = paste_foreground(kept.video, actor, behind)
         pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
-        if self.camera:
-            pasted = self._moved(pasted, generator)
         return {"pasted": View(pasted, rows, partners)}
 
     def _disturbed(
@@ -117,7 +117,7 @@ class ForegroundPaste(Objective):
     ) -> tuple[Batch, Tensor]:
         """Clips and actor masks (n, T, H, W) at another tempo, and with gaps in all masks."""
         count, frames, _, width = actor.shape
-        share = self._share(batch)
+        share = self._ramped(batch)
         if self.tempo > 1:
             speed = self.tempo ** (2 * torch.rand(count, 1, generator=generator) - 1)
             if share < 1:
@@ -142,22 +142,32 @@ class ForegroundPaste(Objective):
             batch = replace(batch, **{k: v * left.to(v) for k, v in _known(batch).items()})
         return batch, actor
 
-    def _moved(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Clips, and what is known of their actors, behind a camera that moves."""
-        count, _, frames, *size = batch.video.shape
-        reach = self.camera * (2 * torch.rand(count, 3, generator=generator) - 1)
-        reach[torch.rand(count, generator=generator) >= self._share(batch)] = 0.0
-        reach = reach.to(batch.video)
-        grid = moving_camera(reach[:, :2], reach[:, 2] / 2, frames, (size[0], size[1]))
-        images = sample(batch.video.transpose(1, 2).flatten(0, 1), grid, padding="reflection")
-        known: dict[str, Any] = {}
-        for name, of in _known(batch).items():
-            moved = sample(of.flatten(0, 1)[:, None].to(grid), grid, padding="zeros").view_as(of)
-            known[name] = moved if of.is_floating_point() else (moved > 0.5).to(of.dtype)
-        video = images.unflatten(0, (count, frames)).transpose(1, 2)
-        return replace(batch, video=video, **known)
+    def _moved(
+        self, batch: Batch, actor: Tensor, behind: Tensor, generator: torch.Generator
+    ) -> tuple[Batch, Tensor, Tensor]:
+        """Clips, all masks of their actors, and backgrounds, as a camera that moves sees them.
 
-    def _share(self, batch: Batch) -> float:
+        What is mirrored at the border is background alone: half an actor upside down is nobody.
+        """
+        count, frames, *size = actor.shape
+        reach = self.camera * (2 * torch.rand(count, 3, generator=generator) - 1)
+        reach[torch.rand(count, generator=generator) >= self._ramped(batch)] = 0.0
+        reach = reach.to(behind)
+        grid = moving_camera(reach[:, :2], reach[:, 2] / 2, frames, (size[0], size[1]))
+
+        def moved(clips: Tensor, padding: str = "zeros") -> Tensor:
+            images = sample(clips.transpose(1, 2).flatten(0, 1), grid, padding)
+            return images.unflatten(0, (count, frames)).transpose(1, 2)
+
+        masks = {"actor": actor, **_known(batch)}
+        masks = {k: moved(v[:, None].to(grid))[:, 0] for k, v in masks.items()}
+        if batch.mask is not None:
+            masks["mask"] = (masks["mask"] > 0.5).to(batch.mask.dtype)
+        actor = (masks.pop("actor") > 0.5).to(actor)
+        return replace(batch, video=moved(batch.video), **masks), actor, moved(behind, "reflection")
+
+    def _ramped(self, batch: Batch) -> float:
+        """Share of the actors that are disturbed at this point of the training."""
         return min(1.0, batch.progress / self.ramp) if self.ramp else 1.0
 
     def loss(

@@ -29,7 +29,7 @@ class WhitenedConsistency(Objective):
     come from running covariances of the codes, since a batch has fewer clips than a code features;
     variances along them are the batch's, so that a code can't lower the term by shrinking.
 
-    The action code is compared before prompts and graph as well as after them, half each: what
+    The action code is compared before prompts and clip graph as well as after them, half each: what
     they add may outweigh what leaked into the regions, and hide it from a comparison of the sum.
 
     Source: the whitened distance of positive pairs of W-MSE (Ermolov et al., ICML 2021).

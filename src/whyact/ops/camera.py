@@ -1,4 +1,4 @@
-"""Estimate how the camera moved: shift, zoom and brightness of every frame of a clip.
+"""Estimate how the camera moved: shift, zoom and brightness of every frame of a clip; and move it.
 
 Two steps. Neighbouring frames are matched by an exhaustive, coarse-to-fine search over whole-pixel
 shifts with a truncated L1 residual; the truncation keeps actors from voting, and the search, unlike
@@ -59,13 +59,13 @@ class Camera:
 
 
 def moving_camera(pan: Tensor, zoom: Tensor, frames: int, size: tuple[int, int]) -> Tensor:
-    """Grid (n * T, H, W, 2) of a camera that moves evenly and shows clips as they are half-way.
+    """Grid (n * T, H, W, 2) of a camera that moves evenly and shows a clip as it is half-way.
 
     Args:
         pan: (n, 2) as (x, y), from the first frame to the last, as a share of the frame's sides.
         zoom: (n,), by which share the picture widens meanwhile. frames: T. size: (H, W).
     """
-    time = torch.linspace(-0.5, 0.5, frames, device=pan.device)
+    time = (torch.arange(frames, device=pan.device) - (frames - 1) / 2) / max(1, frames - 1)
     sides = pan.new_tensor(size[::-1])
     shift = pan[:, None] * sides * time[None, :, None]
     return similarity_grid(shift.flatten(0, 1), (zoom[:, None] * time).flatten(), size, size)

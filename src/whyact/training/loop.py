@@ -145,7 +145,8 @@ class Loop:
         """Go on from a checkpoint's state.
 
         Raises:
-            WhyactError: it was made from other clips, or within an epoch by other processes.
+            WhyactError: it was made from other clips, within an epoch by other processes, or by a
+                version whose objectives keep something else.
         """
         state = load_state(folder)
         here = {"data": self.dataset.fingerprint, "processes": self.accelerator.num_processes}
@@ -160,7 +161,13 @@ class Loop:
                 f"resume it with as many, not {here['processes']}."
             )
         self.model.load_state_dict(state["model"])
-        self.attached.load_state_dict(state.get("attached", {}))
+        attached = state.get("attached", {})
+        if lacking := set(self.attached.state_dict()) ^ set(attached):
+            raise WhyactError(
+                f"{folder}: the objectives keep {', '.join(sorted(lacking))} only before or after "
+                "the version of whyact that this run was begun with. Start another one with --name."
+            )
+        self.attached.load_state_dict(attached)
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progression(**state["progress"])
         if self.average is not None:

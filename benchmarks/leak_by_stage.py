@@ -1,7 +1,7 @@
 r"""Where the scene leaks into the action code: probes of regions, of what is added, and of both.
 
     python ablation.py --only SSG+DPM+GPNN --output runs/ablation
-    python benchmarks/leak_by_stage.py now/0=runs/ablation/SSG+DPM+GPNN/seed_0 \
+    python benchmarks/leak_by_stage.py now/0=runs/ablation/SSG+DPM+GPNN/seed_0 now/1=… before/0=… \
         --output docs/results/separation/stages.json
 
 The refined action code is the regions' own and what prompts and graph add to it. A linear probe of

@@ -48,6 +48,10 @@ def print_record(split: str, folder: Path) -> None:
         )
     if "submission" in record:
         lines.append(f"no labels; submission file: {folder / record['submission']}")
+    measure = "map" if "map" in counts else "top1"
+    if counts.get(measure) is not None and (modules := counts.get("modules")):
+        each = ", ".join(f"{name} {100 * of[measure]:.1f} %" for name, of in modules.items())
+        lines.append(f"{measure} after each module: {each}")
     for one in record["references"]:
         lines.append(f"published {one['measure']}: {one['model']} {100 * one['value']:.2f} %")
     for line in lines:

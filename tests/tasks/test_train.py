@@ -17,6 +17,7 @@ from tests.tasks.tiny import CLASSES, same_weights, tiny_config, write_clip, wri
 from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.builders import build_dataset
+from whyact.data.loader import load
 from whyact.data.protocol import label_map_hash
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.evaluation_record import read_predictions
@@ -101,6 +102,20 @@ def test_the_evaluation_of_a_run_is_the_best_checkpoints(run):
     assert run.scores["test"]["expected"] == run.scores["test"]["clips"] == 6
     confusion = torch.tensor(record["confusion"])
     assert confusion.sum() == 6 and confusion.diagonal().sum() == sum(hits)
+
+
+def test_every_module_is_scored_by_its_own_prediction(run):
+    loaded = load_model(run.folder)
+    dataset = build_dataset(loaded.config.data, "test", train=False, seed=0)
+    batch = next(iter(load(dataset, [[(i, 0) for i in range(len(dataset))]])))
+    with torch.no_grad():
+        output = loaded.model.eval()(batch.to(torch.device("cpu")).streams)
+    found = run.scores["test"]["modules"]
+    assert list(found) == ["spatial_graph", "dynamic_prompts", "graph_prompt_gnn"]
+    for name, logits in output.module_logits.items():
+        right = (logits.argmax(1) == batch.label).double().mean()
+        assert found[name]["top1"] == pytest.approx(float(right))
+    assert found["graph_prompt_gnn"]["ece"] == pytest.approx(run.scores["test"]["ece"])
 
 
 def test_evaluating_again_gives_the_same_scores(run, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from whyact.config import Config
 from whyact.data.builders import build_dataset
@@ -29,7 +30,7 @@ from whyact.training.checkpoint import (
 )
 from whyact.training.predictions import Predictions, predict_dataset
 from whyact.training.record import write_json
-from whyact.types import WhyactError
+from whyact.types import Batch, WhyactError
 
 
 def evaluate(
@@ -63,7 +64,8 @@ def evaluate(
 
     Returns:
         Scores by split: those of `recognition_scores`, and ``expected``, ``decoded``, ``failed``
-        clips; ``asked`` holds the scores by protocol where there are any.
+        clips; ``modules`` holds what the head makes of each module's own result (without
+        intervals), ``asked`` the scores by protocol, where there are any.
 
     Raises:
         WhyactError: no such checkpoint or split, other classes than it was trained with, or a fold
@@ -96,16 +98,25 @@ def _score(
     place = torch.device(device)
     source = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
     dataset, mapped = _mapped(source, loaded, class_map)
+    modules: list[str] = []
+
+    def score(batch: Batch) -> Tensor:
+        output = loaded.model(batch.streams, **batch.given)
+        modules[:] = output.module_logits
+        return torch.stack([output.logits, *output.module_logits.values()], 1)
+
     found = predict_dataset(
         loaded.model, dataset, device=place, batch_size=loaded.config.training.eval_batch_size,
         workers=config.data.workers, pooling=views_of(config.data.protocol).pooling,
-        title=f"Evaluate {split}",
+        title=f"Evaluate {split}", score=score,
     )  # fmt: skip
     if isinstance(dataset, MappedDataset) and found.ids:
-        found = replace(found, logits=found.logits[:, dataset.columns])
+        found = replace(found, logits=found.logits[..., dataset.columns])
+    own, *parts = found.logits.unbind(1) if found.ids else [found.logits]
+    found = replace(found, logits=own)
     scores = write_record(
         folder, split=split, config=config, loaded=loaded, dataset=dataset, found=found,
-        device=place, class_map=mapped,
+        device=place, class_map=mapped, modules=dict(zip(modules, parts, strict=False)),
     )  # fmt: skip
     if loaded.model.can_be_asked and mapped is None and found.ids:
         scores["asked"] = evaluate_asked(

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
 from whyact.config import Config
 from whyact.data.protocol import ClipDataset, label_map_hash
@@ -32,7 +33,7 @@ SCHEMA = "1.0"
 def write_record(
     folder: Path, *, split: str, config: Config, loaded: LoadedModel, dataset: ClipDataset,
     found: Predictions, device: torch.device, class_map: Mapping[str, Any] | None = None,
-    asked: Mapping[str, Any] | None = None,
+    asked: Mapping[str, Any] | None = None, modules: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write ``scores.json``, ``clips.parquet``, ``confusion.png``, and a submission file.
 
@@ -44,6 +45,7 @@ def write_record(
         loaded: the model. dataset: that was read. found: what the model said of it.
         device: of the model. class_map: what `MappedDataset` mapped, for another set's classes.
         asked: protocol of the wishes and its leak (`whyact.tasks.asked`); None for no wishes.
+        modules: logits after each module, shaped like those of ``found``.
 
     Returns:
         The scores, with ``expected``, ``decoded`` and ``failed`` clips.
@@ -53,7 +55,14 @@ def write_record(
     counts = {
         "expected": found.expected, "decoded": len(found.ids), "failed": len(found.failures)
     }  # fmt: skip
-    scores = recognition_scores(found.logits, found.labels) if labelled else {"clips": 0}
+    scores: dict[str, Any] = (
+        recognition_scores(found.logits, found.labels) if labelled else {"clips": 0}
+    )
+    if labelled and modules:
+        scores["modules"] = {
+            name: recognition_scores(logits, found.labels, intervals=False)
+            for name, logits in modules.items()
+        }
     record: dict[str, Any] = {"schema": SCHEMA, "scores": scores | counts}
     record |= _provenance(split, config, loaded, dataset, device)
     record["failures"] = {f.id: f.reason for f in found.failures}

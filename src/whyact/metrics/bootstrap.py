@@ -12,10 +12,16 @@ BINS = 15
 _CHUNK = 50
 
 
+def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """The measures of `draws_of_measures` on the clips as they are."""
+    every = torch.ones(1, len(labels), dtype=torch.float64)
+    return {name: float(value) for name, value in _measured(logits, labels, every).items()}
+
+
 def draws_of_measures(
     logits: Tensor, labels: Tensor, *, draws: int = 1000, seed: int = 0
 ) -> dict[str, Tensor]:
-    """Every measure of `whyact.metrics.recognition` on resampled clips.
+    """Every measure of recognition on resampled clips.
 
     Two calls with as many clips and the same seed resample the same clips, so that the difference
     of their results is the paired bootstrap.
@@ -25,12 +31,11 @@ def draws_of_measures(
         seed: of the draw.
 
     Returns:
-        (draws,) float64 by measure: ``top1``, ``top5``, ``mean_class``, ``macro_f1``, ``ece``; for
+        (draws,) float64 by measure: ``top1``, ``top5``, ``mean_class``, ``macro_f1``, and ``ece``,
+        the mean gap between confidence and accuracy over 15 equal bins (Guo et al., ICML 2017); for
         several labels ``map``. Classes that a resample does not hold are left out of it.
     """
-    chunks = _weights(len(labels), draws, seed)
-    found = [_several(logits, labels, w) if labels.ndim == 2 else _single(logits, labels, w)
-             for w in chunks]  # fmt: skip
+    found = [_measured(logits, labels, w) for w in _weights(len(labels), draws, seed)]
     return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
@@ -79,6 +84,11 @@ def _by_class(weights: Tensor, place: Tensor, classes: int) -> Tensor:
     return weights.new_zeros(len(weights), classes).index_add_(1, place, weights)
 
 
+def _measured(logits: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Every measure, (draws,), where clips count as often as weights (draws, n) say."""
+    return (_several if labels.ndim == 2 else _single)(logits, labels, weights)
+
+
 def _single(logits: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
     classes, clips = logits.shape[1], len(labels)
     chance, guess = logits.double().softmax(1).max(1)
@@ -116,13 +126,3 @@ def _several(logits: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tenso
         average = (precision * positive).sum(0) / total.clamp(min=1e-12)
         rows.append(average[total > 0].mean())
     return {"map": torch.stack(rows)}
-
-
-def expected_calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Mean gap between confidence and accuracy over 15 equal bins (Guo et al., ICML 2017).
-
-    Args:
-        logits: (n, Y). labels: (n,).
-    """
-    every = torch.ones(1, len(labels), dtype=torch.float64)
-    return float(_single(logits, labels, every)["ece"])

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torchmetrics.functional.classification import (
-    multiclass_accuracy,
     multiclass_confusion_matrix,
-    multiclass_f1_score,
     multilabel_average_precision,
 )
 
-from whyact.metrics.bootstrap import (
-    draws_of_measures,
-    expected_calibration_error,
-    percentile_interval,
-)
+from whyact.metrics.bootstrap import draws_of_measures, measures, percentile_interval
 
 MEASURES = ("top1", "top5", "mean_class", "macro_f1", "map")
 """Shares that `recognition_scores` gives for single labels, and ``map`` for several."""
-
-
-def bootstrap_interval(
-    values: Tensor, *, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of ``values`` (n,); (nan, nan) is never returned.
-
-    Raises:
-        ValueError: no values; the caller reports N/A instead.
-    """
-    if not len(values):
-        raise ValueError("no values to bootstrap")
-    generator = torch.Generator().manual_seed(seed)
-    picks = torch.randint(len(values), (draws, len(values)), generator=generator)
-    means = values.double()[picks].mean(1)
-    tail = (1 - level) / 2
-    low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=means.dtype)).tolist()
-    return low, high
 
 
 def recognition_scores(logits: Tensor, labels: Tensor, *, intervals: bool = True) -> dict[str, Any]:
@@ -60,33 +35,11 @@ def recognition_scores(logits: Tensor, labels: Tensor, *, intervals: bool = True
         return {"clips": 0, "top1": None, "top5": None, "mean_class": None}
     if labels.ndim == 2 and not bool(labels.any()):
         return {"clips": len(labels), "map": None}
-    scores = _measures(logits, labels)
+    scores: dict[str, Any] = dict(measures(logits, labels))
     if intervals:
         for name, values in draws_of_measures(logits, labels).items():
             scores[f"{name}_interval"] = percentile_interval(values)
     return {"clips": len(labels), **scores}
-
-
-def _measures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    classes = logits.shape[1]
-    if labels.ndim == 2:
-        seen = labels.bool().any(0)
-        per_class = _average_precisions(logits, labels)
-        return {"map": float(per_class[seen].mean())}
-    seen = torch.bincount(labels, minlength=classes) > 0
-
-    def over_seen(metric: Callable[..., Tensor]) -> float:
-        return float(metric(logits, labels, num_classes=classes, average=None)[seen].mean())
-
-    hits = (logits.argmax(1) == labels).double()
-    five = logits.topk(min(5, classes), dim=1).indices
-    return {
-        "top1": float(hits.mean()),
-        "top5": float((five == labels[:, None]).any(1).double().mean()),
-        "mean_class": over_seen(multiclass_accuracy),
-        "macro_f1": over_seen(multiclass_f1_score),
-        "ece": expected_calibration_error(logits, labels),
-    }
 
 
 def _average_precisions(logits: Tensor, labels: Tensor) -> Tensor:

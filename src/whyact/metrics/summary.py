@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyact.metrics.recognition import bootstrap_interval
+from whyact.metrics.bootstrap import draws_of_means, percentile_interval
 from whyact.types import WhyactError
 
 
@@ -50,7 +50,8 @@ def summarise(values: Tensor, *, level: float = 0.95, draws: int = 2000, seed: i
     missing = len(values) - len(defined)
     if not len(defined):
         return Summary(None, None, None, 0, missing)
-    low, high = bootstrap_interval(defined, level=level, draws=draws, seed=seed)
+    drawn = draws_of_means(defined[None], draws=draws, seed=seed)[0]
+    low, high = percentile_interval(drawn, level=level)
     return Summary(float(defined.mean()), low, high, len(defined), missing)
 
 

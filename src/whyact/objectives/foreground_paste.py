@@ -93,7 +93,10 @@ class ForegroundPaste(Objective):
         self.needs_attention = mask == "regions"
 
     def views(self, batch: Batch, generator: torch.Generator) -> dict[str, View]:
-        """``pasted``: label and masks of the actor's clip, scene of the background's clip."""
+        """``pasted``: label and mask of the actor's clip, scene of the background's clip.
+
+        Its foreground is what was pasted.
+        """
         mask = self._masks(batch)
         usable = usable_rows(mask).cpu()
         wanted = len(draw_rows(len(batch), self.share, generator))
@@ -109,7 +112,9 @@ class ForegroundPaste(Objective):
         if self.camera:
             kept, actor, behind = self._moved(kept, actor, behind, generator)
         video = paste_foreground(kept.video, actor, behind)
-        pasted = replace(kept, video=video, nuisance=batch.nuisance[partners])
+        # What is not pasted is the other scene, whatever the soft map says of it.
+        known = None if kept.foreground is None else actor.to(kept.foreground)
+        pasted = replace(kept, video=video, foreground=known, nuisance=batch.nuisance[partners])
         return {"pasted": View(pasted, rows, partners)}
 
     def _disturbed(

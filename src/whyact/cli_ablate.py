@@ -20,6 +20,9 @@ def add_ablate_options(one: argparse.ArgumentParser) -> None:
         "--only", default="", metavar="VARIANT[,VARIANT…]",
         help="train these now; the table has all variants that are done",
     )  # fmt: skip
+    one.add_argument(
+        "--table-only", action="store_true", help="train nothing; tabulate what is done"
+    )
     one.add_argument("--quick", action="store_true", help="the grid's short form")
     one.add_argument(
         "--workers", type=int, default=0, metavar="N",
@@ -35,8 +38,9 @@ def run_ablate(args: argparse.Namespace, config: Config) -> int:
     config = load_config([*base_configs(grid), *args.config], args.flags)
     only = [name for name in args.only.split(",") if name]
     found = ablate(
-        config, grid=grid, output=args.output, quick=args.quick, workers=args.workers, only=only
-    )
+        config, grid=grid, output=args.output, quick=args.quick, workers=args.workers, only=only,
+        table_only=args.table_only,
+    )  # fmt: skip
     print(found.text)
     for name, reason in found.failed.items():
         print(f"whyact: {name} failed: {reason}", file=sys.stderr)

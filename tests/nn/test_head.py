@@ -21,6 +21,21 @@ def test_noise_is_on_in_training_only_and_keeps_the_sum():
     assert torch.equal(scores(head.eval(), 0).logits, scores(head, 1).logits)
 
 
+@pytest.mark.parametrize("given", [{"noise": 0.5}, {"dropout": 0.5}])
+def test_wishes_are_scored_in_training_as_the_rest_is(given):
+    head = AdditiveHead(code_width=8, classes=3, **given)
+
+    def wished(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        code, ones = torch.ones(2, 3, 1, 4, 8), torch.ones(2, 3, 1, 4)
+        guides = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4, 8)
+        return head.score_wishes(code, *guides, ones, torch.eye(3)[:1]).logits
+
+    assert not torch.allclose(wished(0), wished(1))
+    head.eval()
+    assert torch.equal(wished(0), wished(1))
+
+
 def test_noise_has_the_deviation_asked_for():
     head = AdditiveHead(code_width=1, classes=1, noise=0.5)
     with torch.no_grad():

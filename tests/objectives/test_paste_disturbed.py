@@ -46,6 +46,21 @@ def test_without_them_the_actor_is_as_it_was() -> None:
     assert view.batch.mask[:, :, 4, LEFT:RIGHT].all()
 
 
+@pytest.mark.parametrize("mask", ["motion", "true"])
+def test_the_foreground_of_a_pasted_clip_is_what_was_pasted(mask: str) -> None:
+    """Beside a soft halo, and where the truth is another half of the actor than what moved."""
+    soft = batch()
+    assert soft.foreground is not None and soft.mask is not None
+    foreground = 0.4 + 0.3 * soft.foreground
+    half = soft.mask.clone()
+    half[..., :50] = False
+    soft = replace(soft, foreground=foreground, mask=half)
+    view = ForegroundPaste(share=1.0, mask=mask).views(soft, torch.Generator().manual_seed(0))
+    made = view["pasted"].batch
+    expected = half if mask == "true" else foreground > 0.5
+    assert torch.equal(made.foreground, expected[view["pasted"].rows].float())
+
+
 def test_tempo_keeps_the_order_and_its_bounds() -> None:
     seen = frames_seen(pasted(tempo=2.0))
     steps = seen.diff(dim=1)

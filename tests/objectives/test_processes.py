@@ -11,8 +11,10 @@ from tests.toys import toy_batch, toy_output
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
-from whyact.objectives.contrast import SwapContrast
+from whyact.objectives.contrast import SwapConsistency, SwapContrast
 from whyact.objectives.gradient_reversal import GradientReversal
+from whyact.objectives.temporal_consistency import TemporalConsistency
+from whyact.objectives.whitened_consistency import WhitenedConsistency
 
 PARTNER = torch.tensor([1, 0, 3, 2])
 """Backgrounds: within the first two clips, and within the last two."""
@@ -23,23 +25,27 @@ def normal(*shape: int, seed: int) -> Tensor:
 
 
 def losses(weight: Tensor, start: int, stop: int) -> Tensor:
-    """Of both objectives, on clips ``start`` to ``stop`` and their pasted views."""
+    """Of all that compare clips, on clips ``start`` to ``stop`` and their pasted views."""
 
     def coded(seed: int) -> dict[str, Tensor]:
         inputs = normal(4, 3, seed=seed)[start:stop]
         return {
-            "action_code": (inputs @ weight)[:, None, None],
-            "nuisance_code": (inputs.square() @ weight)[:, None, None],
+            "action_code": (inputs @ weight)[:, None, None].expand(-1, 2, -1, -1),
+            "region_code": (inputs.exp() @ weight)[:, None, None].expand(-1, 2, -1, -1),
+            "nuisance_code": torch.stack([inputs.square(), inputs.sin()], 1)[:, :, None] @ weight,
         }
 
     batch, rows = toy_batch(stop - start, classes=2), torch.arange(stop - start)
     outputs = {
-        "clip": toy_output(len(batch), 1, 1, **coded(1)),
-        "foreground_paste.pasted": toy_output(len(batch), 1, 1, **coded(2)),
+        "clip": toy_output(len(batch), 2, 1, **coded(1)),
+        "foreground_paste.pasted": toy_output(len(batch), 2, 1, **coded(2)),
     }
     views = {"foreground_paste.pasted": View(batch, rows, PARTNER[start:stop] - start)}
     torch.manual_seed(0)
-    objectives: tuple[Objective, ...] = (SwapContrast(), GradientReversal())
+    objectives: tuple[Objective, ...] = (
+        SwapContrast(), GradientReversal(), SwapConsistency(), WhitenedConsistency(),
+        TemporalConsistency(),
+    )  # fmt: skip
     for objective in objectives:
         objective.attach(outputs["clip"])
     return torch.stack([o.loss(outputs, batch, views) for o in objectives])

@@ -118,6 +118,11 @@ def test_some_variants_now_and_the_others_later(tmp_path, ran):
     assert ran == ["good/seed_1", "good/seed_2", "latency"]
     assert "| good |" in found.text and "| late |" in found.text
     ran.clear()
+    grown = write_grid(
+        tmp_path, "variants: {good: {}, late: {training.epochs: 2}}\nseeds: [1, 2, 3]"
+    )
+    found = ablate(config, grid=grown, output=out, table_only=True)
+    assert ran == [] and "| good |" in found.text and "| late |" in found.text
     config.data.test = ["test", "train"]  # another split is scored, and nothing trained again
     log = (out / "good/seed_1/metrics.jsonl").read_text()
     found = ablate(config, grid=path, output=out, only=["good"])
@@ -163,6 +168,15 @@ def test_what_is_wrong_is_told_before_the_first_run(tmp_path, ran, bad, message)
     with pytest.raises(WhyactError, match=message):
         ablate(config, grid=path, output=tmp_path / "out")
     assert ran == [] and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", ["probe: prob", "explain: {split: prob, clips: 2}"])
+def test_a_split_that_is_measured_afterwards_is_looked_for_before(tmp_path, ran, what):
+    config = tiny_config(write_folder(tmp_path / "clips", clips=1), tmp_path / "out")
+    path = write_grid(tmp_path, f"variants: {{good: {{}}}}\n{what}")
+    with pytest.raises(WhyactError, match="prob"):
+        ablate(config, grid=path, output=tmp_path / "out")
+    assert ran == []
 
 
 def test_it_starts_its_own_processes(tmp_path, monkeypatch):

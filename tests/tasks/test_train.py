@@ -156,6 +156,20 @@ def test_a_finished_run_is_resumed_without_training(clips, runs, run):
     assert finished(config) == run.scores
     config.data.test = ["test", "train"]
     assert finished(config) == {}  # not done: a split is missing
+    config.data.test = []
+    assert finished(config) == run.scores  # more than was asked for
+
+
+def test_a_run_without_weights_is_not_trained_for_another_split(clips, run, tmp_path):
+    """Its records would be of other weights than its new scores."""
+    kept = shutil.copytree(run.folder, tmp_path / "first")
+    shutil.rmtree(kept / "checkpoints")
+    config = tiny_config(clips, tmp_path, name="first", training__epochs=2)
+    config.output = str(tmp_path)
+    assert finished(config) == run.scores
+    config.data.test = ["test", "train"]
+    with pytest.raises(WhyactError, match="not scored on train, and its weights are gone"):
+        finished(config)
 
 
 def test_a_run_is_not_resumed_with_other_settings(clips, runs, run):

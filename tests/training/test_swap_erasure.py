@@ -20,14 +20,18 @@ from whyact.types import ActionOutput, Batch, WhyactError
 SIDE = 16
 
 
-def batch(count: int, seed: int = 0) -> Batch:
-    """Each clip: a square of one grey, its actor, before another grey, its background."""
+def batch(count: int, seed: int = 0, soft: bool = False) -> Batch:
+    """Each clip: a square of one grey, its actor, before another grey, its background.
+
+    With ``soft`` it is not sure where the actor is, as motion never is.
+    """
     g = torch.Generator().manual_seed(seed)
     actor, behind = torch.rand(2, count, 1, 1, 1, 1, generator=g)
     mask = torch.zeros(count, 2, SIDE, SIDE)
     mask[..., 4:12, 4:12] = 1
     background = behind.expand(count, 3, 2, SIDE, SIDE)
     video = torch.where(mask[:, None] > 0, actor, background)
+    mask = 0.2 + 0.4 * mask if soft else mask
     return Batch(
         video=video, label=torch.zeros(count, dtype=torch.int64), nuisance=torch.zeros(count),
         ids=tuple(map(str, range(count))), foreground=mask, background=background,
@@ -53,9 +57,11 @@ class _Greys(nn.Module):
         )  # fmt: skip
 
 
-def test_action_codes_lose_the_background_and_nuisance_codes_the_actor() -> None:
+@pytest.mark.parametrize("soft", [False, True])
+def test_action_codes_lose_the_background_and_nuisance_codes_the_actor(soft: bool) -> None:
     model = _Greys().train()
-    erase_swaps(model, [batch(40, s) for s in range(5)], above=0.5)  # type: ignore[arg-type]
+    clips = [batch(40, s, soft) for s in range(5)]
+    erase_swaps(model, clips, above=0.5)  # type: ignore[arg-type]
     assert model.training
     action, nuisance = model.kept
     actor, behind = torch.tensor([[1.0, 1.0]]), torch.tensor([[0.3, -0.3]])  # what each adds

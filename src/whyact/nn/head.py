@@ -54,12 +54,14 @@ class AdditiveHead(nn.Module):
             classifier_guide: (B, T', K, C).
             membership: (B, T', K) in [0, 1], see `weigh`. mask: (B, T', K) bool, see `weigh`.
         """
-        if self.training and self.noise:
-            code = code + self.noise * torch.randn_like(code)
+        code = self._noisy(code)
         weights = self.weigh(code, region_guide, membership, mask)
         contributions = weights.unsqueeze(-1) * self.evidence(self.dropout(code), classifier_guide)
         frame_logits = contributions.sum(2) * code.shape[1] + self.bias
         return Scores(frame_logits.mean(1), frame_logits, contributions, weights)
+
+    def _noisy(self, code: Tensor) -> Tensor:
+        return code + self.noise * torch.randn_like(code) if self.training and self.noise else code
 
     def evidence(self, code: Tensor, classifier_guide: Tensor) -> Tensor:
         """What each node of codes (..., C) says for each class, before it is weighted, (..., Y)."""
@@ -95,11 +97,12 @@ class AdditiveHead(nn.Module):
             membership: (B, T', n, K).
             wished: (n, Y), the classes of each wish; of several the best counts.
         """
+        code = self._noisy(code)
         # As `weigh`; but PyTorch's tanh, 2 sigmoid(2x) - 1, is what took longest on a CPU.
         first, _, last = self.attend
         raw = last(2 * (2 * first(code)).sigmoid() - 1).squeeze(-1)
         weights = normalized(shares_of(raw + region_guide.unsqueeze(2), membership))[..., :-1]
-        read = code * (1 + classifier_guide.unsqueeze(2))
+        read = self.dropout(code) * (1 + classifier_guide.unsqueeze(2))
         # Classes that no wish names are not scored; where no wish names any, all are.
         named = wished.any(0) | ~wished.any()
         weight, bias = self.classify.weight[named], self.bias[named]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from whyact.objectives.base import Objective, View
 from whyact.objectives.codes import first_row, gather_rows, info_nce
-from whyact.objectives.terms import UNDEFINED, same_label, zero
+from whyact.objectives.terms import UNDEFINED, same_label
 from whyact.types import ActionOutput, Batch, WhyactError
 
 TEMPERATURE = 0.1
@@ -93,8 +93,6 @@ class SwapConsistency(Objective):
         """Mean over pasted clips, features and the two codes; 0 where there are none."""
         clip, pasted = outputs["clip"], outputs["foreground_paste.pasted"]
         view = views["foreground_paste.pasted"]
-        if len(view.rows) == 0:
-            return zero(clip)
         action, nuisance = (
             relative_change(pasted.mean_code(of(pasted)), clip.mean_code(of(clip)), wanted)
             for of, wanted in (
@@ -107,11 +105,13 @@ class SwapConsistency(Objective):
 def relative_change(codes: Tensor, origins: Tensor, wanted: Tensor, least: float = 0.0) -> Tensor:
     """Mean squared difference of codes (n, C) from rows ``wanted`` (n,) of ``origins`` (B, C).
 
-    Each feature's is over twice its variance among all of them, and ``least`` of the mean variance.
+    Each feature's is over twice its variance among all of them, those of other processes included
+    (so every process must call it, n = 0 gives 0), and ``least`` of the mean variance.
     """
-    spread = torch.cat([origins, codes]).var(0, unbiased=False)
+    spread = gather_rows(torch.cat([origins, codes])).var(0, unbiased=False)
     spread = spread + least * spread.mean()
-    return ((codes - origins[wanted]).square().mean(0) / (2 * spread + 1e-6)).mean()
+    change = (codes - origins[wanted]).square().sum(0) / max(1, len(codes))
+    return (change / (2 * spread + 1e-6)).mean()
 
 
 class PromptAlignment(Objective):

@@ -27,7 +27,9 @@ class Hsic(Objective):
     It reads pasted clips where there are any (`whyact.objectives.codes.crossed_codes`).
 
     Statistics are gathered over processes, with gradient, so that the result is that of one process
-    with the whole batch; gradient accumulation still splits the batch.
+    with the whole batch; gradient accumulation still splits the batch. Give it 16 pasted clips at a
+    time or more: of independent codes it is 0.06 by chance then (median of its size), 0.15 of 8
+    clips, and 0.7 of 4.
 
     Args:
         permutations: of the p-value that is logged as ``hsic_p``; 0 skips it.

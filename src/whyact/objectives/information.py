@@ -128,7 +128,9 @@ class Bottleneck(Objective):
     N(a, s^2), and the divergence from the prior N(0, 1) bounds from above what the noisy code holds
     of the clip. What is returned is the part of it that depends on the code, ``|a|^2 / 2``, where
     the head looks: regions that it does not read need not be short, and its look does not learn
-    from this, or it would turn to what says little.
+    from this, or it would turn to what says little. What prompts say of the code, which is bounded,
+    comes from it without noise: with prompts the bound holds for what the head reads, not for
+    what guides it.
 
     Source: Alemi et al., Deep Variational Information Bottleneck (ICLR 2017), eq. 17. Deviations:
     the noise has a fixed deviation, the same for every channel, so the encoder keeps its form; the

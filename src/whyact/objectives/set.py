@@ -100,6 +100,8 @@ class ObjectiveSet:
             training = model.training
             output = model.eval()(batch.streams)
             model.train(training)
+            # Autocast keeps its copies of the weights; older PyTorch keeps these without gradient.
+            torch.clear_autocast_cache()
             batch = replace(batch, attention=attention_map(output, batch.video.shape[2:]))
         return batch
 

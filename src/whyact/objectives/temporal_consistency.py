@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from whyact.objectives.base import Objective, View
+from whyact.objectives.codes import gather_rows
 from whyact.types import ActionOutput, Batch
 
 
@@ -15,9 +16,9 @@ class TemporalConsistency(Objective):
     """Flicker of the nuisance code plus jerk of the regions; both are this project's own.
 
     Flicker: the mean squared difference between neighbouring frames' nuisance codes (mean over
-    regions), over twice their variance across clips and frames. As it is relative, a code can't
-    lower it by shrinking; it is about 1 for a code that ignores which clip it is in, and 0 for one
-    that is constant within clips and differs between them.
+    regions), over twice their variance across clips and frames, those of all processes. As it is
+    relative, a code can't lower it by shrinking; it is about 1 for a code that ignores which clip
+    it is in, and 0 for one that is constant within clips and differs between them.
 
     Jerk: the mean squared *second* difference of the regions' centres, in units of half the frame,
     weighted by how much the head listens to each region. Regions that follow an actor at a steady
@@ -48,7 +49,7 @@ def flicker(code: Tensor, mask: Tensor | None = None) -> Tensor:
     if frames.shape[1] < 2 or frames.shape[2] == 0:
         return code.sum() * 0.0
     change = (frames[:, 1:] - frames[:, :-1]).square().sum(-1).mean()
-    spread = (frames - frames.mean((0, 1))).square().sum(-1).mean()
+    spread = gather_rows(frames.flatten(0, 1)).var(0, unbiased=False).sum()
     return change / (2 * spread + 1e-6)
 
 

@@ -87,8 +87,6 @@ class WhitenedConsistency(Objective):
             both = gather_rows(torch.cat([origins, codes]).detach())
             both = both - both.mean(0)
             running.lerp_(both.T @ both / len(both), 1 - DECAY)
-            if len(wanted) == 0:
-                return codes.sum()
             _, directions = torch.linalg.eigh(running)
             return relative_change(codes @ directions, origins @ directions, wanted, least=LEAST)
 

@@ -37,7 +37,11 @@ RANKED = {
     "iou": 1, "energy": 1, "pointing": 1, "deletion": -1, "insertion": 1, "faithfulness": 1
 }  # fmt: skip
 """Measures by which an explanation must beat the controls, with the sign of what is better."""
-_ONE_SEED = "† one seed: over clips alone, so it knows nothing of how trainings differ."
+FEW_SEEDS = {1: "†", 2: "‡"}
+_FEW_SEEDS = (
+    "† one seed: over clips alone, so it knows nothing of how trainings differ. ‡ two seeds: where "
+    "trainings differ much, such an interval holds the truth in four of five cases, not in 95 %."
+)
 _MEBI = 1 << 20
 
 
@@ -64,7 +68,7 @@ def markdown(table: Mapping[str, Any]) -> str:
     """The table for people: an overview, then differences, explanations, interaction and costs."""
     parts = [
         _overview(table), _differences(table), _explanations(table), _leaks(table),
-        _interactions(table), _costs(table), _matched(table), _failed(table),
+        _interactions(table), _costs(table), _matched(table), _commits(table), _failed(table),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -91,15 +95,16 @@ def _mean(cell: Cell | None, scale: float = 100, digits: int = 1) -> str:
 def _interval(cell: Cell | None, scale: float = 100, digits: int = 1, signed: bool = True) -> str:
     """``+3.0 [1.0, 5.0]``, in bold where the interval leaves out 0; ``*`` for other clips.
 
-    With one seed ``†`` and never bold: that interval knows nothing of how trainings differ.
+    With one seed ``†`` and with two ``‡``, and never bold: one says nothing of how trainings
+    differ, and two too little.
     """
     if cell is None or cell["mean"] is None:
         return "–"
     mean, low, high = (scale * cell[key] for key in ("mean", "low", "high"))
     sign = "+" if signed else ""
     text = f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
-    if signed and cell["seeds"] == 1:
-        text += "†"
+    if signed and cell["seeds"] in FEW_SEEDS:
+        text += FEW_SEEDS[cell["seeds"]]
     elif signed and (low > 0 or high < 0):
         text = f"**{text}**"
     return text if cell.get("paired", True) else f"{text}*"
@@ -160,7 +165,7 @@ def _against(
     star = " \\* on other clips, as the variant's data differ: drawn apart." if unpaired else ""
     note = (
         f"### {title} from {table['reference']}\n\n[95 % interval], bootstrap over clips and seeds,"
-        f" paired by both; bold where it leaves out 0. {_ONE_SEED}{star}"
+        f" paired by both; bold where it leaves out 0. {_FEW_SEEDS}{star}"
     )
     return f"{note}\n\n{_rows(['variant', *columns.values()], rows)}" if rows else ""
 
@@ -172,7 +177,7 @@ def _explanations(table: Mapping[str, Any]) -> str:
 
     def row(name: str, cells: Mapping[str, Cell], control: bool = False) -> list[str]:
         shown = [_interval(cells.get(m), 1, 3, signed=False) for m in MEASURES]
-        marks = ["‡" if control and _not_beaten(cells.get(m), m) else "" for m in MEASURES]
+        marks = ["◦" if control and _not_beaten(cells.get(m), m) else "" for m in MEASURES]
         return [name, *map("".join, zip(shown, marks, strict=True))]
 
     rows = [row(name, cells) for name, cells in table["explained"].items()]
@@ -181,7 +186,7 @@ def _explanations(table: Mapping[str, Any]) -> str:
         f"### Native explanations\n\n{asked['clips']} clips of `{asked['split']}`, "
         "explained for the predicted class; mean [95 % interval]. In italics the controls, maps "
         f"that know nothing of the model, on the models of {table['reference'] or 'no variant'}; "
-        "‡ where its explanation is not better, as the interval of the difference has 0 in it. "
+        "◦ where its explanation is not better, as the interval of the difference has 0 in it. "
         "Stability and spread never rank alone: a constant map is stable, and a map may be local "
         "in the wrong place."
     )
@@ -236,7 +241,7 @@ def _interactions(table: Mapping[str, Any]) -> str:
         "### Interaction\n\n`A`: gain of A alone over none. `A x B`: what the two gain together "
         "beyond their single gains. `all`: gain of all over none. `surplus`: `all` minus the single"
         " gains; above 0, the whole is more than the sum of its parts. Points of accuracy, or the "
-        f"measure's own unit; [95 % interval]. {_ONE_SEED}"
+        f"measure's own unit; [95 % interval]. {_FEW_SEEDS}"
     )
     return "\n\n".join([note, *parts])
 
@@ -264,13 +269,14 @@ def _costs(table: Mapping[str, Any]) -> str:
             quartiles or "–", _number(c["inference_bytes"], _MEBI),
             _number(c["training_bytes"], _MEBI), _number(c["training_seconds"]),
         ])  # fmt: skip
-    workers = table["workers"]
+    workers = sorted({w for c in table["costs"].values() for w in c.get("workers", ())})
+    at_a_time = " or ".join(map(str, workers)) or "an unknown number of"
     note = (
         "### Costs\n\nLatency: median forward pass of one clip over the reference's, all variants "
         "measured in turn in one process with one thread (quartiles of a round's ratio). Inference "
         "memory: what a forward pass of 8 clips adds to a fresh process; training memory: the peak "
         "of the run's whole process, libraries and mapped data included; on a GPU both are what "
-        f"torch allocated. Training time: with {workers} run{'s' if workers > 1 else ''} at a time."
+        f"torch allocated. Training time: with {at_a_time} runs at a time."
     )
     return f"{note}\n\n{_rows(head, rows)}"
 
@@ -284,6 +290,18 @@ def _matched(table: Mapping[str, Any]) -> str:
     note = f"### Matched sizes\n\nThe width at which a variant has {table['reference']}'s size."
     head = ["variant", "setting", "value", "parameters", "miss"]
     return f"{note}\n\n{_rows(head, rows)}" if rows else ""
+
+
+def _commits(table: Mapping[str, Any]) -> str:
+    """Which code trained which runs, where it wasn't one and the same for all."""
+    runs: dict[str, list[str]] = {}
+    for name, variant in table["variants"].items():
+        for seed, commit in variant["commits"].items():
+            runs.setdefault(str(commit), []).append(f"{name}/{seed}")
+    rows = [[commit, ", ".join(names)] for commit, names in runs.items()]
+    note = "### Trained by\n\nRuns by the commit of the code; + is a working tree with changes."
+    mixed = len(runs) > 1 or any(commit.endswith("+") for commit in runs)
+    return f"{note}\n\n{_rows(['commit', 'variant/seed'], rows)}" if mixed else ""
 
 
 def _failed(table: Mapping[str, Any]) -> str:

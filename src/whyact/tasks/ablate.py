@@ -83,7 +83,7 @@ class _Run:
 
 def ablate(
     config: Config, *, grid: str | Path, output: str | Path = "runs/ablation", quick: bool = False,
-    workers: int = 0, only: Collection[str] = (),
+    workers: int = 0, only: Collection[str] = (), table_only: bool = False,
 ) -> Ablation:  # fmt: skip
     """Train every variant with every seed, measure it, and compare all with the reference.
 
@@ -100,6 +100,8 @@ def ablate(
         only: variants to train now, those at matched size by their own names; the table has all
             that are done. Empty for all.
 
+        table_only: train nothing, tabulate what is done.
+
     Raises:
         WhyactError: a grid, setting or variant that is wrong, or runs there that were made with
             other settings.
@@ -111,7 +113,7 @@ def ablate(
         )
     plan = read_grid(grid, quick)
     runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
-    _check(runs)
+    _check(runs, plan)
     matches = _add_matched(runs, plan.reference) if plan.matched else {}
     names = {run.variant for run in runs}
     for name in only:
@@ -119,18 +121,18 @@ def ablate(
             raise WhyactError(
                 f"{grid} has no variant '{name}'. Did you mean '{nearest(name, sorted(names))}'?"
             )
-    wanted = [run for run in runs if not only or run.variant in only]
+    wanted = [run for run in runs if not table_only and (not only or run.variant in only)]
     devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
     workers = workers or max(1, devices)
-    jobs = [_job(run, plan) for run in wanted if not _measured(run, plan)]
+    jobs = [_job(run, plan, workers) for run in wanted if not _measured(run, plan)]
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
     latency = _latency(done, Path(output), failed, devices)
     variants = _variants(runs, done, matches)
-    if only:
+    if only or table_only:
         variants = {n: v for n, v in variants.items() if v.runs or n in only}
     table = tabulate(plan, variants, latency)
-    table |= {"grid": str(grid), "quick": quick, "workers": workers, "failed": failed}
+    table |= {"grid": str(grid), "quick": quick, "failed": failed}
     table |= environment(torch.device("cpu"), [])
     return Ablation(Path(output), write_ablation(Path(output), table), failed)
 
@@ -152,11 +154,12 @@ def _plan(
     return runs
 
 
-def _check(runs: Sequence[_Run]) -> None:
+def _check(runs: Sequence[_Run], plan: Grid) -> None:
     """Say what is wrong before the first run is trained, which may take hours; make the data."""
     for run in runs:
         finished(run.config)
-    _prepare_data(run.config for run in runs)
+    measured = [s for s in (plan.explain and plan.explain.split, plan.probe) if s]
+    _prepare_data((run.config for run in runs), measured)
     for run in {run.variant: run for run in runs}.values():
         shadow_model(run.config.model, run.sizes)
 
@@ -174,17 +177,23 @@ def _variants(
     }  # fmt: skip
 
 
-def _prepare_data(configs: Iterable[Config]) -> None:
-    """Make what the data sets keep on disk once, before several processes would all make it."""
+def _prepare_data(configs: Iterable[Config], measured: Sequence[str]) -> None:
+    """Make what the data sets keep on disk once, before several processes would all make it.
+
+    Args:
+        configs: of the runs. measured: splits that are explained or probed afterwards; one that a
+            set does not have is better found now than after its training.
+    """
     seen: set[str] = set()
     for config in configs:
         data = _one_fold(config.data)
         wanted = wants_foreground(config)
         key = json.dumps([asdict(data), wanted])
-        if data.type != "backdrop" or key in seen:
+        if key in seen:
             continue
         seen.add(key)
-        for split in (data.train, data.val, *data.test):
+        trained = (data.train, data.val, *data.test) if data.type == "backdrop" else ()
+        for split in dict.fromkeys([*trained, *measured]):
             build_dataset(
                 data, split, train=False, seed=0, foreground=wanted and split == data.train
             )
@@ -234,10 +243,10 @@ def _measured(run: _Run, plan: Grid) -> bool:
     )
 
 
-def _job(run: _Run, plan: Grid) -> Job:
+def _job(run: _Run, plan: Grid, workers: int) -> Job:
     task = {
         "kind": "run", "config": asdict(run.config), "sizes": asdict(run.sizes),
-        "explain": _explain(run, plan), "probe": plan.probe,
+        "explain": _explain(run, plan), "probe": plan.probe, "workers": workers,
     }  # fmt: skip
     count = folds(run.config.data) if run.config.data.fold == -1 else 1
     return Job(run.config.name, run.folder, task, run.config.training.epochs * count)

@@ -146,10 +146,11 @@ def _record(loop: Loop, made_by: dict[str, Any], started: bool) -> dict[str, Any
 
 
 def finished(config: Config) -> dict[str, dict[str, Any]]:
-    """Scores of a run that is done; empty where there is none.
+    """Scores of a run that is done, on ``data.test`` at least; empty where there is none.
 
     Raises:
-        WhyactError: the run in that folder was made with other settings.
+        WhyactError: the run in that folder was made with other settings, or it lacks a split and
+            its weights are gone.
     """
     folder = Path(config.output) / config.name
     file = folder / "result.json"
@@ -161,7 +162,14 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
     # Its weights may be gone: the records of runs are kept where weights are too large to be.
     settings = folder / "config.yaml"
     check_same_run(settings, load_config([settings]), config)
-    return scores if set(scores) == set(config.data.test) else {}
+    missing = [split for split in config.data.test if split not in scores]
+    if missing and not (folder / "checkpoints").is_dir():
+        raise WhyactError(
+            f"{folder} was not scored on {', '.join(missing)}, and its weights are gone: leave "
+            f"{'it' if len(missing) == 1 else 'these'} out of data.test, or train in another "
+            "folder."
+        )
+    return {} if missing else scores
 
 
 def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:

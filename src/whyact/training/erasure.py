@@ -69,11 +69,12 @@ def _swapped(model: ActionRecognizer, batch: Batch, at_once: int) -> list[Tensor
     Two of each, (n, C), for the n clips whose actor can be pasted; none where that is fewer than 3.
     """
     assert batch.foreground is not None
-    rows = usable_rows(batch.foreground)
+    actors = (batch.foreground > 0.5).to(batch.video)  # hard, as in training
+    rows = usable_rows(actors)
     if len(rows) < 3:
         return []
-    video, mask = batch.video[rows], batch.foreground[rows]
-    behind = backgrounds(batch, batch.foreground, rows)
+    video, mask = batch.video[rows], actors[rows]
+    behind = backgrounds(batch, actors, rows)
     action, nuisance = [], []
     for turn in (1, 2):
         pasted = paste_foreground(video, mask, behind.roll(-turn, 0))

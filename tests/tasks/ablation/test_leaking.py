@@ -10,7 +10,7 @@ from tests.tasks.tiny import tiny_config, write_folder
 from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.models.builders import build_model
-from whyact.tasks.ablation.leaking import NAMES, leak_run
+from whyact.tasks.ablation.leaking import NAMES, is_current, leak_run
 from whyact.tasks.codes import probe_codes, read_codes
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import WhyactError
@@ -25,7 +25,7 @@ def untrained(folder: Path, config: Config, classes: tuple[str, ...], scenes: in
     return folder
 
 
-def test_hits_of_held_out_clips_less_the_floor(tmp_path):
+def test_hits_of_held_out_clips_and_floors(tmp_path):
     config = Config()
     config.data.type, config.data.root = "backdrop", str(tmp_path)
     config.data.clip.frames, config.data.transform.short_side = 4, 32
@@ -46,8 +46,8 @@ def test_hits_of_held_out_clips_less_the_floor(tmp_path):
     for question, leak in told.items():
         assert found["floors"][NAMES[question]] == leak.floor < 0.2
         for probe, hits in leak.hits.items():
-            expected = (hits.double() - leak.floor).tolist()
-            assert rows[f"{NAMES[question]}_{probe}"] == pytest.approx(expected, abs=1e-6)
+            assert rows[f"{NAMES[question]}_{probe}"] == hits.int().tolist()
+    assert is_current(found, "probe") and not is_current({**found, "version": 1}, "probe")
 
 
 def test_clips_without_scenes_are_refused(tmp_path):

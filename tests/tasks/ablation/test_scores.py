@@ -22,6 +22,7 @@ from whyact.tasks.ablation.scores import (
     recorded_scores,
     score_run,
 )
+from whyact.types import WhyactError
 
 
 def write(run: Path, hits: dict[str, bool], split: str = "iid", fingerprint: str = "x") -> Path:
@@ -73,6 +74,8 @@ def test_seeds_are_read_by_the_names_of_clips(tmp_path):
     mean = estimates(found)["top1"]
     assert mean.mean == pytest.approx(2 / 3) and mean.std == pytest.approx(0) and mean.clips == 3
     assert read_scores({3: a, 9: c}) is None
+    with pytest.raises(WhyactError, match=r"Seeds 3 and 7 were measured on different data \(x…"):
+        read_scores({3: a, 7: b | {"fingerprint": "of another version"}})
 
 
 def test_the_clips_of_all_folds_count(tmp_path):

@@ -12,13 +12,14 @@ from tests.tasks.ablation.test_scores import write
 from whyact.config import Config
 from whyact.metrics.factorial import Cell
 from whyact.report.ablation_table import markdown, write_ablation
+from whyact.tasks.ablation import leaking
 from whyact.tasks.ablation.explained import VERSION
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
 from whyact.tasks.ablation.matching import Match
 from whyact.tasks.ablation.scores import score_run
 from whyact.tasks.ablation.table import Variant, tabulate
 
-ABOUT = {"workers": 2, "failed": {}}
+ABOUT: dict[str, Any] = {"failed": {}}
 CLIPS = [f"c{i}" for i in range(10)]
 
 
@@ -29,9 +30,9 @@ def finish(run: Path, right: dict[str, int], seconds: float = 60.0, **data: str)
         write(run, hits, split, data.get(split, split))
     (run / "scored.json").write_text(json.dumps(score_run(run, [*right])))
     (run / "result.json").write_text(json.dumps({s: {"top1": n / 10} for s, n in right.items()}))
-    (run / "record.json").write_text(json.dumps({"seconds": seconds}))
+    (run / "record.json").write_text(json.dumps({"seconds": seconds, "commit": "1f"}))
     costs = {"parameters": 2_000, "flops": 3_000_000, "inference_bytes": 5 << 20,
-             "training_bytes": None}  # fmt: skip
+             "training_bytes": None, "workers": 2}  # fmt: skip
     (run / "costs.json").write_text(json.dumps(costs))
     return run
 
@@ -95,7 +96,7 @@ def test_means_differences_and_costs_by_hand(two):
     )
     assert overview[4] == "| full | 80.0 ± 14.1 | 100.0 ± 0.0 | 1.00× | 5 | 60 | 2 |"
     assert overview[5] == "| plain | 40.0 ± 14.1 | 100.0 ± 0.0 | 0.50× | 5 | 60 | 2 |"
-    assert "\n| plain | **-40.0 [" in text and "on other clips" not in text
+    assert "\n| plain | -40.0 [" in text and "]‡ |" in text and "on other clips" not in text
     assert "with 2 runs at a time" in text and "2,000 | 0.003" in text
     assert table["rows"]["full"] == {0: {"iid": {"top1": 0.9}}, 1: {"iid": {"top1": 0.7}}}
 
@@ -116,9 +117,9 @@ def test_splits_of_some_variants_and_variants_without_a_run(two, tmp_path):
     assert table["summary"]["failed"] == {} and list(table["summary"]["more"]) == ["iid", "swap"]
     assert table["summary"]["more"]["iid"]["std"] is None
     assert "difference" not in table["summary"]["more"]["swap"]  # the reference has no such split
-    text = markdown({**table, "workers": 1, "failed": {"failed/seed_0": "no memory"}})
+    text = markdown({**table, "failed": {"failed/seed_0": "no memory"}})
     assert "| more | 80.0 | 10.0 |" in text and "| failed | – | – |" in text
-    assert "- failed/seed_0: no memory" in text and "with 1 run at a time" in text
+    assert "- failed/seed_0: no memory" in text and "with 2 runs at a time" in text
 
 
 def test_contrasted_accuracy_is_a_column(tmp_path):
@@ -149,26 +150,60 @@ def test_explanations_and_controls(two):
     assert (
         "| full | 0.500 [0.500, 0.500] |" in text and "| *random* | 0.100 [0.100, 0.100] |" in text
     )
-    assert "| *motion* | 0.600 [0.600, 0.600]‡ |" in text  # it beats the map of the full model
-    assert "| plain | **-0.200 [-0.200, -0.200]** |" in text
+    assert "| *motion* | 0.600 [0.600, 0.600]◦ |" in text  # it beats the map of the full model
+    assert "| plain | -0.200 [-0.200, -0.200]‡ |" in text
+    run = two["full"].runs[1]
+    explain(run, 0.5)  # measured before the controls were asked for: the other seed's are left
+    assert tabulate(grid(explain=ExplainedClips("iid", 10)), two, None)["controls"]["random"]
 
 
-def leak(run: Path, above_floor: float) -> None:
-    rows = {"probes": {"scene_in_action_linear": [above_floor] * 4}}
-    record = {"split": "probe", "fingerprint": "x", "ids": list("abcd"), "rows": rows}
+def leak(run: Path, hits: list[int], floor: float) -> None:
+    rows = {"probes": {"scene_in_action_linear": hits}}
+    record = {"version": leaking.VERSION, "split": "probe", "fingerprint": "x", "ids": [*"abcd"],
+              "rows": rows, "floors": {"scene_in_action": floor}}  # fmt: skip
     (run / "leaks.json").write_text(json.dumps(record))
 
 
-def test_leakage_above_the_floor(two):
-    for name, value in (("full", 0.05), ("plain", 0.9)):
-        for run in two[name].runs.values():
-            leak(run, value)
-    table = tabulate(grid(probe="probe"), two, None)
-    text = markdown({**table, **ABOUT})
+def test_leakage_above_one_floor_for_all(two):
+    """A half and all of the clips are told; floors of 0.1, 0.3, 0.15 and 0.25 are 0.2."""
+    for name, hits, floors in (
+        ("full", [1, 0, 1, 0], (0.1, 0.3)),
+        ("plain", [1] * 4, (0.15, 0.25)),
+    ):
+        for run, floor in zip(two[name].runs.values(), floors, strict=True):
+            leak(run, hits, floor)
+    found = tabulate(grid(probe="probe"), two, None)
+    full, plain = (found["leaks"][n]["scene_in_action_linear"] for n in ("full", "plain"))
+    assert full["mean"] == pytest.approx(0.3) and full["std"] == pytest.approx(0)
+    assert plain["mean"] == pytest.approx(0.8)
+    assert plain["difference"]["mean"] == pytest.approx(0.5)
+    text = markdown({**found, **ABOUT})
     assert "| variant | scene from the action code ↓, linear |" in text
-    assert "| full | 5.0 [5.0, 5.0] |" in text and "| plain | **+85.0 [+85.0, +85.0]** |" in text
+    assert "| full | 30.0 [" in text and "| plain | 80.0 [80.0, 80.0] |" in text
     other = tabulate(grid(probe="iid"), two, None)  # records of another split do not count
     assert "Leakage" not in markdown({**other, **ABOUT})
+
+
+def test_three_seeds_may_be_bold_and_fewer_not(tmp_path):
+    right = {"full": 9, "plain": 4}
+    for seeds, mark in ((3, "**-50.0 [-80.0, -20.0]**"), (2, "]‡"), (1, "]†")):
+        runs = {
+            name: variant(
+                {s: finish(tmp_path / f"{seeds}{name}{s}", {"iid": n}) for s in range(seeds)},
+                ["iid"],
+            )
+            for name, n in right.items()
+        }
+        assert mark in markdown({**tabulate(grid(), runs, None), **ABOUT})
+
+
+def test_who_trained_what_is_told_where_it_was_not_one_commit(two):
+    table = {**tabulate(grid(), two, None), **ABOUT}
+    assert table["variants"]["full"]["commits"] == {0: "1f", 1: "1f"}
+    assert "Trained by" not in markdown(table)
+    (two["full"].runs[1] / "record.json").write_text('{"seconds": 1, "commit": "2e+"}')
+    said = markdown({**tabulate(grid(), two, None), **ABOUT})
+    assert "| 1f | full/0, plain/0, plain/1 |" in said and "| 2e+ | full/1 |" in said
 
 
 def test_the_interaction_as_they_are_and_at_matched_size(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ NAMES = {
     "scene in the nuisance code": "scene_in_nuisance",
 }
 """Questions of `whyact.tasks.codes.probe_codes` and what their measures begin with."""
+VERSION = 2
+"""Of what is probed and kept: raised where it comes out otherwise than before."""
+
+
+def is_current(record: Mapping[str, Any], split: str) -> bool:
+    """Whether a record is what `leak_run` would make of this split now."""
+    return (record.get("version"), record["split"]) == (VERSION, split)
 
 
 def leak_run(run: Path, *, split: str) -> dict[str, Any]:
@@ -26,9 +34,9 @@ def leak_run(run: Path, *, split: str) -> dict[str, Any]:
         run: folder. split: of the run's data.
 
     Returns:
-        ``split``, ``fingerprint`` of the data, ``ids`` of the clips that the probes were tested on
-        and ``rows``: under ``probes``, by question and probe, 1 where the probe was right and 0
-        elsewhere, less the question's floor; under ``floors`` the floors.
+        ``version``, ``split``, ``fingerprint`` of the data, ``ids`` of the clips that the probes
+        were tested on and ``rows``: under ``probes``, by question and probe, 1 where the probe was
+        right and 0 elsewhere; under ``floors`` the floor of each question.
 
     Raises:
         WhyactError: no such run or split, or too few clips whose scene is known.
@@ -44,12 +52,13 @@ def leak_run(run: Path, *, split: str) -> dict[str, Any]:
         )
     results = probe_codes(found, dataset)
     rows = {
-        f"{NAMES[question]}_{probe}": [round(hit - leak.floor, 6) for hit in hits.tolist()]
+        f"{NAMES[question]}_{probe}": [int(hit) for hit in hits.tolist()]
         for question, leak in results.items()
         for probe, hits in leak.hits.items()
     }
     count = len(next(iter(rows.values())))
     return {
-        "split": split, "fingerprint": dataset.fingerprint, "ids": [str(i) for i in range(count)],
-        "rows": {"probes": rows}, "floors": {NAMES[q]: leak.floor for q, leak in results.items()},
+        "version": VERSION, "split": split, "fingerprint": dataset.fingerprint,
+        "ids": [str(i) for i in range(count)], "rows": {"probes": rows},
+        "floors": {NAMES[q]: leak.floor for q, leak in results.items()},
     }  # fmt: skip

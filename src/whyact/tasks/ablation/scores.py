@@ -22,6 +22,7 @@ from whyact.metrics.seeds import (
 )
 from whyact.tasks.evaluation_record import read_predictions, read_record
 from whyact.tasks.folds import fold_runs
+from whyact.types import WhyactError
 
 _OTHER_CLIPS = 1
 """Seed of the draws of clips that are not the reference's; those must not be drawn alike."""
@@ -102,8 +103,12 @@ def read_scores(
     Returns:
         Measures ``top1`` and ``top5``, or `ClipTable.logits` for several labels, of the clips that
         all seeds could read; None where there are none.
+
+    Raises:
+        WhyactError: seeds that saw different data.
     """
     records = [*found.values()]
+    fingerprint = _fingerprint(found)
     shared, order = _shared([record["ids"] for record in records])
     truth = [records[0]["labels"][i] for i in order[0].tolist()]
     if actions:
@@ -117,10 +122,24 @@ def read_scores(
             [torch.tensor(r[name])[at] for r, at in zip(records, order, strict=True)]
         )
 
-    base = ClipTable(records[0]["fingerprint"], tuple(shared), tuple(found), {})
+    base = ClipTable(fingerprint, tuple(shared), tuple(found), {})
     if "logits" in records[0]:
         return replace(base, logits=(stacked("logits"), torch.tensor(truth)))
     return replace(base, values={name: stacked(name).double() for name in ("top1", "top5")})
+
+
+def _fingerprint(found: Mapping[int, Mapping[str, Any]]) -> str:
+    """Of the data that all seeds saw."""
+    prints = {seed: str(record["fingerprint"]) for seed, record in found.items()}
+    first, *others = prints
+    for seed in others:
+        if prints[seed] != prints[first]:
+            raise WhyactError(
+                f"Seeds {first} and {seed} were measured on different data ({prints[first][:12]}… "
+                f"and {prints[seed][:12]}…), so they are no seeds of one variant: give the newer "
+                "runs an output folder of their own."
+            )
+    return prints[first]
 
 
 def _shared(names: Sequence[Sequence[str]]) -> tuple[list[str], list[Tensor]]:
@@ -136,7 +155,11 @@ def recorded_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTab
 
     Args:
         found: the records by seed. row: of those that the records have, such as ``native``.
+
+    Raises:
+        WhyactError: seeds that saw different data.
     """
+    fingerprint = _fingerprint(found)
     shared, order = _shared([record["ids"] for record in found.values()])
     if not shared:
         return None
@@ -145,9 +168,8 @@ def recorded_scores(found: Mapping[int, Mapping[str, Any]], row: str) -> ClipTab
         for name, values in record["rows"][row].items():
             numbers = [torch.nan if v is None else v for v in values]
             columns.setdefault(name, []).append(torch.tensor(numbers, dtype=torch.float64)[place])
-    prints = next(iter(found.values()))["fingerprint"]
     stacked = {k: torch.stack(v) for k, v in columns.items() if len(v) == len(found)}
-    return ClipTable(prints, tuple(shared), tuple(found), stacked)
+    return ClipTable(fingerprint, tuple(shared), tuple(found), stacked)
 
 
 def contrasted(scuba: ClipTable, scufo: ClipTable) -> ClipTable | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from whyact.config import Config
 from whyact.data.backdrop import ACTIONS, ORDER_PAIRS
+from whyact.tasks.ablation import leaking
 from whyact.tasks.ablation.costs import ratio
 from whyact.tasks.ablation.explained import NATIVE, is_current
 from whyact.tasks.ablation.grid import ExplainedClips, Grid
@@ -64,7 +65,7 @@ def tabulate(
     Returns:
         ``summary`` and ``top5``: by variant and split a mean over seeds with its interval, and the
         difference from the reference; ``explained``, ``controls``: the same by measure;
-        ``leaks``: the same by question and probe, above the floor;
+        ``leaks``: the same by question and probe, above the mean floor of all runs;
         ``interaction``; ``costs``; ``variants``; ``rows``: what each run scored.
     """
     tables = _scores(variants)
@@ -83,7 +84,7 @@ def tabulate(
         explained = _explained(variants, grid.explain)
         table["explain"] = asdict(grid.explain)
         table["explained"] = _by_measure(explained, grid.reference)
-        table["controls"] = _controls(variants.get(grid.reference))
+        table["controls"] = _controls(variants.get(grid.reference), grid.explain)
     leaks = _leaks(variants, grid.probe) if grid.probe else {}
     table["leaks"] = _by_measure(leaks, grid.reference)
     if grid.factors:
@@ -155,18 +156,39 @@ def _explained(variants: Mapping[str, Variant], asked: ExplainedClips) -> dict[s
 
 
 def _leaks(variants: Mapping[str, Variant], split: str) -> dict[str, ClipTable]:
+    """What probes read above the floor, which is one for all runs.
+
+    A part of a run's own floor, the probe of permuted labels, is chance; taken off run by run, it
+    would be in every difference without being in its interval.
+    """
+    records = {
+        name: {s: r for s, r in v.record(LEAKS).items() if leaking.is_current(r, split)}
+        for name, v in variants.items()
+    }
+    floors: dict[str, list[float]] = {}
+    for record in (r for found in records.values() for r in found.values()):
+        for question, floor in record["floors"].items():
+            floors.setdefault(question, []).append(floor)
     made = {}
-    for name, variant in variants.items():
-        records = {s: r for s, r in variant.record(LEAKS).items() if r["split"] == split}
-        table = recorded_scores(records, "probes") if records else None
+    for name, found in records.items():
+        table = recorded_scores(found, "probes") if found else None
         if table is not None:
-            made[name] = table
+            values = {
+                measure: hits - statistics.mean(floors[measure.rsplit("_", 1)[0]])
+                for measure, hits in table.values.items()
+            }
+            made[name] = replace(table, values=values)
     return made
 
 
-def _controls(reference: Variant | None) -> dict[str, dict[str, Any]]:
+def _controls(reference: Variant | None, asked: ExplainedClips) -> dict[str, dict[str, Any]]:
     """The maps that know nothing of the model on the reference's models, less its own map."""
-    records = reference.record(EXPLAINED) if reference else {}
+    found_in = reference.record(EXPLAINED) if reference else {}
+    records = {
+        seed: record
+        for seed, record in found_in.items()
+        if is_current(record, *astuple(asked)) and len(record["rows"]) > 1
+    }
     rows = list(next(iter(records.values()))["rows"]) if records else []
     tables = {row: recorded_scores(records, row) for row in rows}
     found = _by_measure({row: t for row, t in tables.items() if t is not None}, NATIVE)
@@ -199,7 +221,11 @@ def matched_name(name: str) -> str:
 
 def _about(variant: Variant) -> dict[str, Any]:
     match = None if variant.match is None else asdict(variant.match) | {"miss": variant.match.miss}
-    return {"seeds": list(variant.runs), "matched": match, "config": asdict(variant.config)}
+    commits = {s: _training_records(run)[0].get("commit") for s, run in variant.runs.items()}
+    return {
+        "seeds": list(variant.runs), "commits": commits, "matched": match,
+        "config": asdict(variant.config),
+    }  # fmt: skip
 
 
 def _costs(
@@ -213,8 +239,9 @@ def _costs(
 
     keys = ("parameters", "flops", "inference_bytes", "training_bytes")
     costs: dict[str, Any] = {key: largest(key) for key in keys}
-    seconds = [_training_seconds(run) for run in variant.runs.values()]
+    seconds = [sum(r["seconds"] for r in _training_records(f)) for f in variant.runs.values()]
     costs["training_seconds"] = statistics.mean(seconds) if seconds else None
+    costs["workers"] = sorted({r["workers"] for r in records if "workers" in r})
     costs["latency"] = costs["seconds_a_clip"] = None
     if latency is not None and name in latency:
         costs["seconds_a_clip"] = statistics.median(latency[name])
@@ -223,7 +250,6 @@ def _costs(
     return costs
 
 
-def _training_seconds(run: Path) -> float:
+def _training_records(run: Path) -> list[dict[str, Any]]:
     """Of a run, or of all its folds."""
-    records = [json.loads((r / "record.json").read_text("utf-8")) for r in fold_runs(run) or [run]]
-    return sum(float(record["seconds"]) for record in records)
+    return [json.loads((r / "record.json").read_text("utf-8")) for r in fold_runs(run) or [run]]

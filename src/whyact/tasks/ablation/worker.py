@@ -20,6 +20,7 @@ import torch
 from whyact.config import Config, ModelConfig
 from whyact.config_io import from_dict
 from whyact.models.builders import build_model
+from whyact.tasks.ablation import leaking
 from whyact.tasks.ablation.costs import (
     MEMORY_BATCH,
     count_flops,
@@ -28,7 +29,6 @@ from whyact.tasks.ablation.costs import (
     peak_memory,
 )
 from whyact.tasks.ablation.explained import explain_run, is_current
-from whyact.tasks.ablation.leaking import leak_run
 from whyact.tasks.ablation.matching import Sizes, count_parameters
 from whyact.tasks.ablation.scores import score_run
 from whyact.tasks.train import finished, train
@@ -45,13 +45,13 @@ LATENCY = "latency.json"
 
 def run(
     config: Mapping[str, Any], sizes: Mapping[str, Any], explain: Mapping[str, Any] | None,
-    probe: str,
+    probe: str, workers: int,
 ) -> None:  # fmt: skip
     """Train, evaluate, explain and weigh one variant with one seed; what is there is kept.
 
     Args:
         config: of the run, as a tree. sizes: `Sizes`. explain: arguments of `explain_run`, or None.
-        probe: split whose codes are probed; empty for none.
+        probe: split whose codes are probed; empty for none. workers: runs at a time.
     """
     settings = from_dict(config)
     folder = Path(settings.output) / settings.name
@@ -63,13 +63,14 @@ def run(
     if costs is not None:
         # A run that was trained before has no peak of its own in this process.
         costs["training_bytes"] = peak_memory(device) if trained else None
+        costs["workers"] = workers
         write_json(folder / COSTS, costs)
     if not scored(folder, settings.data.test):
         write_json(folder / SCORED, score_run(folder, settings.data.test))
     if explain is not None and not explained(folder, explain):
         write_json(folder / EXPLAINED, explain_run(folder, **explain))
     if probe and not probed(folder, probe):
-        write_json(folder / LEAKS, leak_run(folder, split=probe))
+        write_json(folder / LEAKS, leaking.leak_run(folder, split=probe))
 
 
 def scored(folder: Path, splits: Sequence[str]) -> bool:
@@ -81,7 +82,7 @@ def scored(folder: Path, splits: Sequence[str]) -> bool:
 def probed(folder: Path, split: str) -> bool:
     """Whether a run's codes were probed on that split."""
     file = folder / LEAKS
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["split"] == split
+    return file.is_file() and leaking.is_current(json.loads(file.read_text("utf-8")), split)
 
 
 def explained(folder: Path, explain: Mapping[str, Any]) -> dict[str, Any]:

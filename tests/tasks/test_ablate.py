@@ -221,7 +221,7 @@ def test_the_worker_says_what_went_wrong(tmp_path, capsys):
     file = tmp_path / "job.json"
     task = {"kind": "run", "config": {"model": {"type": "cnn3d"}, "output": str(tmp_path)},
             "sizes": {"classes": 2, "scenes": 0}, "explain": None,
-            "probe": ""}  # fmt: skip
+            "probe": "", "workers": 1}  # fmt: skip
     file.write_text(json.dumps(task))
     assert main([str(file)]) == 1
     assert "cnn3d needs a 3-D network" in capsys.readouterr().err.splitlines()[-1]

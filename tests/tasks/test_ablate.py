@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from whyact.config_io import to_yaml
 from whyact.tasks import ablate as module
 from whyact.tasks.ablate import ablate
 from whyact.tasks.ablation.jobs import Job
-from whyact.tasks.ablation.worker import KINDS, main
+from whyact.tasks.ablation.worker import KINDS, _end_with, main
 from whyact.tasks.train import finished
 from whyact.types import WhyactError
 
@@ -223,11 +224,20 @@ def test_the_worker_says_what_went_wrong(tmp_path, capsys):
             "sizes": {"classes": 2, "scenes": 0}, "explain": None,
             "probe": "", "workers": 1}  # fmt: skip
     file.write_text(json.dumps(task))
-    assert main([str(file)]) == 1
+    assert main([str(file), str(os.getppid())]) == 1
     assert "cnn3d needs a 3-D network" in capsys.readouterr().err.splitlines()[-1]
     file.write_text(json.dumps({"kind": "run", "wrong": 1}))
-    assert main([str(file)]) == 1
+    assert main([str(file), str(os.getppid())]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("TypeError: ")
+
+
+def test_a_worker_leaves_when_its_parent_was_gone_before_it_looked(monkeypatch):
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit):
+        _end_with(os.getpid())  # which is not the parent of this process
 
 
 def test_latency_is_of_the_models_asked_for(tmp_path):

@@ -115,8 +115,8 @@ def _start(job: Job, slot: int, workers: int, devices: int) -> subprocess.Popen[
         environment["CUDA_VISIBLE_DEVICES"] = _visible(devices)[slot % devices]
     with job.log.open("ab") as log:
         return subprocess.Popen(
-            [*COMMAND, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            env=environment,
+            [*COMMAND, str(file), str(os.getpid())], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=subprocess.STDOUT, env=environment,
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-"""A process of its own for a run or a measurement: ``python -m whyact.tasks.ablation.worker JOB``.
+"""A process for a run or a measurement: ``python -m whyact.tasks.ablation.worker JOB PARENT``.
 
-JOB is a JSON file: ``{"kind": "run", …}`` with the arguments of `run`, or ``train``, ``latency``.
+PARENT is the number of the process that waits for it, without which it ends too. JOB is a JSON
+file: ``{"kind": "run", …}`` with the arguments of `run`, or ``train``, ``latency``.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ def _end_with(parent: int) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Do the job in a file; an error is the last line of what is printed."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # Its number is given: a parent that died before this line would not be known any more.
+    threading.Thread(target=_end_with, args=(int(argv[1]),), daemon=True).start()
     job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
     try:
         KINDS[job.pop("kind")](**job)

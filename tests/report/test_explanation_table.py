@@ -38,6 +38,13 @@ def test_what_it_says() -> None:
     assert "effective rank of the 16 prompts" in told and "15.4" in told
 
 
+def test_the_true_mask_is_not_asked_to_explain_again() -> None:
+    values = table()
+    values["rows"]["actor_mask"] = {"deletion_blur": values["rows"]["random"]["deletion_blur"]}
+    told = markdown(values)
+    assert "| actor_mask | truth | N/A |" in told and "(5 clips)" in told
+
+
 def test_a_method_that_was_not_judged_beats_nobody() -> None:
     values = table()
     for verdict in values["verdicts"]["native"].values():

@@ -74,7 +74,10 @@ def _part(table: Mapping[str, Any], group: str, title: str) -> list[str]:
     names = [n for n in names if any(n in values for values in rows.values())]
     if not names:
         return []
-    clips = {n: max(v[n]["clips"] + v[n]["undefined"] for v in rows.values()) for n in names}
+    # A row may lack a metric: the true mask is no method, which could be asked to explain again.
+    clips = {
+        n: max(v[n]["clips"] + v[n]["undefined"] for v in rows.values() if n in v) for n in names
+    }
     arrows = {n: "↑" if METRICS[n].better == "higher" else "↓" for n in names}
     heads = [f"{METRICS[n].title} {arrows[n]} ({clips[n]} clips)" for n in names]
     lines = [f"### {title}", "", "| row | kind | " + " | ".join(heads) + " |"]

@@ -276,7 +276,8 @@ def _costs(table: Mapping[str, Any]) -> str:
         "measured in turn in one process with one thread (quartiles of a round's ratio). Inference "
         "memory: what a forward pass of 8 clips adds to a fresh process; training memory: the peak "
         "of the run's whole process, libraries and mapped data included; on a GPU both are what "
-        f"torch allocated. Training time: with {at_a_time} runs at a time."
+        f"torch allocated. Training time: with {at_a_time} "
+        f"run{'' if workers == [1] else 's'} at a time."
     )
     return f"{note}\n\n{_rows(head, rows)}"
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,27 +20,8 @@ from whyact.types import WhyactError
 CLIPS = max(EXPLAINED) + 1
 
 
-class OneProcess:
-    """A pool that works where it is called."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __enter__(self) -> OneProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def imap(self, job: Callable, items: Iterable) -> Iterator:
-        return map(job, items)
-
-
 def use_one_process(patch: pytest.MonkeyPatch) -> None:
-    context = SimpleNamespace(Pool=OneProcess)
-    patch.setattr(
-        generation, "multiprocessing", SimpleNamespace(get_context=lambda method: context)
-    )
+    patch.setattr(generation, "in_processes", lambda work, items, **_: map(work, items))
 
 
 def tiny(root: Path) -> list[str]:
@@ -120,10 +99,10 @@ def test_the_second_call_trains_and_generates_nothing(done, monkeypatch, capsys)
     before = files(output)
     assert len(before) == 6
 
-    def no_more(*_: object) -> None:
+    def no_more(*_: object, **__: object) -> None:
         raise AssertionError("this was to need no work")
 
-    monkeypatch.setattr(generation, "multiprocessing", SimpleNamespace(get_context=no_more))
+    monkeypatch.setattr(generation, "in_processes", no_more)
     monkeypatch.setattr("whyact.tasks.ablation.jobs._start", no_more)
     monkeypatch.setattr(module, "explain_examples", lambda run, folder: [])  # shown above
     assert demo(output=output, flags=tiny(root)) == results

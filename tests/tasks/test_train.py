@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -144,6 +146,20 @@ def test_a_split_without_a_readable_clip_is_read_back(clips, runs, run, tmp_path
 def test_an_existing_run_is_refused(clips, runs, run):
     with pytest.raises(WhyactError, match=r"first holds a run already\. Go on with --resume"):
         train(tiny_config(clips, runs, name="first", training__epochs=2))
+
+
+def test_a_folder_is_trained_by_one_process_at_a_time(clips, runs, run):
+    """The other one is a process of its own, and its lock ends with it however it ends."""
+    before, config = weights(run.folder), tiny_config(clips, runs, name="first", training__epochs=2)
+    hold = "import sys, filelock as f; a = f.FileLock(sys.argv[1]); a.acquire(); print(flush=True)"
+    command = [sys.executable, "-c", f"{hold}; input()", str(run.folder / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        with pytest.raises(WhyactError, match=r"Another process is training .*first\. Wait for it"):
+            train(config, resume=True)
+        other.kill()
+    assert same_weights(weights(run.folder), before)
+    assert train(config, resume=True).scores == run.scores
 
 
 def test_a_finished_run_is_resumed_without_training(clips, runs, run):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from whyact.data.content import content_hash, stamp_of
 from whyact.data.sampling import sample
 from whyact.data.video import VideoError, probe, read_frames
+from whyact.processes import in_processes
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,7 @@ def inspect_all(
 
 def _run(todo: Sequence[str], workers: int, deep: bool) -> Iterator[Inspection]:
     look = partial(inspect_clip, deep=deep)
-    if workers <= 1 or len(todo) < 2:
-        yield from map(look, todo)
-        return
-    # FFmpeg's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(look, todo, chunksize=8)
+    return in_processes(look, todo, workers=workers, chunk=8)
 
 
 def _read_journal(file: Path, deep: bool) -> dict[str, Inspection]:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from whyact.data.content import content_hash
 from whyact.data.errors import VideoError
 from whyact.data.frame_folder import frame_files
@@ -147,7 +149,7 @@ class ShardStore:
         """
         folder = path.parent
         if not folder.is_dir():
-            lock = _library("filelock").FileLock(str(folder) + ".lock")
+            lock = FileLock(f"{folder}.lock")
             self.scratch.mkdir(parents=True, exist_ok=True)
             with lock:
                 if not folder.is_dir():

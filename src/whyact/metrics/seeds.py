@@ -11,7 +11,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -75,6 +75,19 @@ def resample_values(
         tuple(seeds), values.nanmean(1), draws_of_means(values, draws=draws, seed=seed),
         values.shape[1],
     )  # fmt: skip
+
+
+def log_odds(hits: Resamples) -> Resamples:
+    """``log(p / (1 - p))`` of shares p of clips, in which gains have room at both ends.
+
+    Half a hit and half a miss are added to every share (Haldane 1956), so that all hits of n clips
+    have ``log(2 n + 1)`` and not infinity.
+    """
+
+    def scaled(share: Tensor) -> Tensor:
+        return ((share * hits.clips + 0.5) / (hits.clips + 1)).logit()
+
+    return replace(hits, values=scaled(hits.values), draws=scaled(hits.draws))
 
 
 def top_hits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -224,16 +224,14 @@ def _interactions(table: Mapping[str, Any]) -> str:
     """Effects of the factorial on accuracy and on explanations, at every size."""
     parts = []
     for size, found in table.get("interaction", {}).items():
-        accuracy = {
-            split: effects.get("top1", effects.get("map"))
-            for split, effects in found.items()
-            if split not in ("explained", "leaks")
-        }
+        splits = {k: v for k, v in found.items() if k not in ("explained", "leaks")}
+        accuracy = {split: v.get("top1", v.get("map")) for split, v in splits.items()}
+        odds = {f"{k}, log-odds": v["log_odds"] for k, v in splits.items() if "log_odds" in v}
         explained = found.get("explained", {})
         measures = {MEASURES[m]: explained[m] for m in MEASURES if m in explained}
         leaks = {LEAKS[m]: found["leaks"][m] for m in LEAKS if m in found.get("leaks", {})}
         parts.append(f"Variants {size}:")
-        shown = (accuracy, (100, 1)), (measures, (1, 3)), (leaks, (100, 1))
+        shown = (accuracy, (100, 1)), (odds, (1, 2)), (measures, (1, 3)), (leaks, (100, 1))
         parts += [_effects(columns, *unit) for columns, unit in shown if columns]
     if not parts:
         return ""
@@ -241,7 +239,9 @@ def _interactions(table: Mapping[str, Any]) -> str:
         "### Interaction\n\n`A`: gain of A alone over none. `A x B`: what the two gain together "
         "beyond their single gains. `all`: gain of all over none. `surplus`: `all` minus the single"
         " gains; above 0, the whole is more than the sum of its parts. Points of accuracy, or the "
-        f"measure's own unit; [95 % interval]. {_FEW_SEEDS}"
+        f"measure's own unit; [95 % interval]. In log-odds (of shares with half a hit and half a "
+        "miss added, so that none is infinite) parts add up that each divide the odds of a mistake "
+        f"by the same, whatever is on beside them; in points they cannot, near 100 %. {_FEW_SEEDS}"
     )
     return "\n\n".join([note, *parts])
 

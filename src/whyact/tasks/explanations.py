@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
 from whyact.models.interventions import with_boxes
 from whyact.models.recognizer import ActionRecognizer
+from whyact.processes import in_processes
 from whyact.report.explanation_table import write_table
 from whyact.tasks.evaluate import run_folder
 from whyact.tasks.explain import graph_rounds
@@ -233,17 +232,12 @@ def _call(job: Callable[[], tuple[Measured, Reasons]]) -> tuple[Measured, Reason
 def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Measured, Reasons]]:
     """The parts in order; those that an earlier, interrupted call has written are read."""
     missing = {file: job for file, job in jobs if not file.is_file()}
-    made: Iterable[tuple[Measured, Reasons]] = map(_call, missing.values())
-    with ExitStack() as stack:
-        if workers > 1 and missing:
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(context.Pool(workers, _threads))
-            made = pool.imap(_call, missing.values())
-        steps = zip(missing, made, strict=True)
-        for file, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
-            scratch = file.with_suffix(".tmp")
-            scratch.write_text(json.dumps({"measured": asdict(part), "reasons": why.to_json()}))
-            scratch.replace(file)
+    made = in_processes(_call, [*missing.values()], workers=workers, start=_threads)
+    steps = zip(missing, made, strict=True)
+    for file, (part, why) in track(steps, "Explanations", total=len(missing), transient=True):
+        scratch = file.with_suffix(".tmp")
+        scratch.write_text(json.dumps({"measured": asdict(part), "reasons": why.to_json()}))
+        scratch.replace(file)
     for file, _ in jobs:
         values = json.loads(file.read_text())
         yield Measured(**values["measured"]), Reasons.from_json(values["reasons"])

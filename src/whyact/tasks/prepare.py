@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import track
@@ -15,6 +13,7 @@ from whyact.config import Config
 from whyact.data.catalog import chosen_folds, listing_of
 from whyact.data.preparation import FORMS, prepare_clip, prepared_path
 from whyact.data.video import VideoError
+from whyact.processes import in_processes
 from whyact.training.record import write_json
 from whyact.types import WhyactError
 
@@ -98,8 +97,4 @@ def _run(
     todo: list[tuple[Path, Path]], form: str, short_side: int, workers: int
 ) -> Iterator[tuple[str, str]]:
     work = partial(_one, form=form, short_side=short_side)
-    if workers <= 1:
-        yield from map(work, todo)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, todo, chunksize=4)
+    return in_processes(work, todo, workers=workers, chunk=4)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 from torch import nn
 
 from whyact.config import Config
@@ -89,20 +91,42 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     nondeterministic = set_determinism(config.training.deterministic)
     accelerator = make_accelerator(config.training)
     loop = _prepare(config, accelerator, folder)
-    if started:
-        _go_on(loop, checkpoint)
-    record = _record(loop, environment(accelerator.device, nondeterministic), started)
-    if accelerator.is_main_process:
-        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        write_json(folder / "record.json", record, indent=1)
-    progress = loop.run()
-    if accelerator.is_main_process:
-        unreadable = {"unreadable": progress.unreadable, "seconds": progress.seconds}
-        write_json(folder / "record.json", record | unreadable, indent=1)
-        scores = evaluate(folder, splits=config.data.test, device=str(accelerator.device))
-        write_json(folder / "result.json", scores, indent=1)
-    accelerator.wait_for_everyone()
+    with _alone(folder) if accelerator.is_main_process else nullcontext():
+        if started:
+            _go_on(loop, checkpoint)
+        record = _record(loop, environment(accelerator.device, nondeterministic), started)
+        if accelerator.is_main_process:
+            (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+            write_json(folder / "record.json", record, indent=1)
+        progress = loop.run()
+        if accelerator.is_main_process:
+            unreadable = {"unreadable": progress.unreadable, "seconds": progress.seconds}
+            write_json(folder / "record.json", record | unreadable, indent=1)
+            scores = evaluate(folder, splits=config.data.test, device=str(accelerator.device))
+            write_json(folder / "result.json", scores, indent=1)
+        accelerator.wait_for_everyone()
     return RunResult(folder, json.loads((folder / "result.json").read_text()))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two trainings in one folder would go on from each other's checkpoints.
+
+    The system lets go of the lock when a process ends, however it ends.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise WhyactError(
+            f"Another process is training {folder}. Wait for it, or take another --name."
+        ) from None
+    except NotImplementedError:  # by file systems that know no locks, such as some of clusters
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_selection(config: Config) -> None:

@@ -4,10 +4,8 @@ import hashlib
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,37 +27,8 @@ SETTINGS = {"split": "train", "seed": 0, "frames": 8, "size": 32, "correlation":
 LEFT, RIGHT = ACTIONS.index("push_left"), ACTIONS.index("push_right")
 
 
-class OneProcess:
-    """A pool that works where it is called."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __enter__(self) -> "OneProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def imap(self, job: Callable, items: Iterable) -> Iterator:
-        return map(job, items)
-
-
-def no_pool(*_: object) -> None:
+def no_work(*_: object, **__: object) -> None:
     raise AssertionError("this was to need no work")
-
-
-def use_pool(patch: pytest.MonkeyPatch, pool: Callable) -> None:
-    context = SimpleNamespace(Pool=pool)
-    patch.setattr(
-        generation, "multiprocessing", SimpleNamespace(get_context=lambda method: context)
-    )
-
-
-@pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the second that a new process takes to import torch."""
-    use_pool(monkeypatch, OneProcess)
 
 
 def made(root: Path, clips: int = 3, **changes) -> Path:
@@ -77,10 +46,8 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def separated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of each action with its foreground."""
-    with pytest.MonkeyPatch.context() as patch:
-        use_pool(patch, OneProcess)
-        folder = made(tmp_path_factory.mktemp("separated"), 15, frames=8, size=48)
-        add_foreground(folder)
+    folder = made(tmp_path_factory.mktemp("separated"), 15, frames=8, size=48)
+    add_foreground(folder)
     return folder
 
 
@@ -88,7 +55,7 @@ def clip(dataset: BackdropDataset, index: int, turn: int = 0) -> Clip:
     return dataset[index, turn]
 
 
-def test_other_processes_give_the_same_arrays_as_this_one(train, tmp_path, one_process) -> None:
+def test_other_processes_give_the_same_arrays_as_this_one(train, tmp_path) -> None:
     alone = generate_split(root=tmp_path, clips=generation.CHUNK + 2, workers=1, **SETTINGS)
     assert alone.name == train.name
     for name in ("video.npy", "mask.npy", "factors.jsonl", "settings.json", "sha256"):
@@ -139,7 +106,7 @@ def test_a_clip_does_not_share_memory_with_the_cache(train) -> None:
     assert clip(dataset, 0).video.any()
 
 
-def test_clips_with_several_people_have_several_labels(tmp_path, one_process) -> None:
+def test_clips_with_several_people_have_several_labels(tmp_path) -> None:
     folder = made(tmp_path, 8, split="multi")
     plain, flipped = BackdropDataset(folder=folder), BackdropDataset(folder=folder, flip=1.0)
     assert {len(labels) for labels in plain.labels} == {2, 3, 4}
@@ -155,8 +122,8 @@ def test_clips_with_several_people_have_several_labels(tmp_path, one_process) ->
 
 
 def test_the_second_call_does_no_work(train, monkeypatch) -> None:
-    use_pool(monkeypatch, no_pool)
-    monkeypatch.setattr(generation, "generate_clip", no_pool)
+    monkeypatch.setattr(generation, "in_processes", no_work)
+    monkeypatch.setattr(generation, "generate_clip", no_work)
     before = {p: p.stat().st_mtime_ns for p in train.iterdir()}
     again = generate_split(root=train.parents[1], clips=52, workers=1, **SETTINGS)
     assert again == train and {p: p.stat().st_mtime_ns for p in train.iterdir()} == before
@@ -164,9 +131,7 @@ def test_the_second_call_does_no_work(train, monkeypatch) -> None:
         generate_split(root=train.parents[1], clips=51, **SETTINGS)
 
 
-def test_every_setting_and_the_version_have_a_folder_of_their_own(
-    tmp_path, one_process, monkeypatch
-) -> None:
+def test_every_setting_and_the_version_have_a_folder_of_their_own(tmp_path, monkeypatch) -> None:
     changes = [
         {}, {"split": "iid"}, {"seed": 1}, {"frames": 3}, {"size": 34}, {"correlation": 0.5},
         {"clips": 1},
@@ -182,7 +147,7 @@ def test_every_setting_and_the_version_have_a_folder_of_their_own(
     assert shapes[6] == (1, 2, 32, 32, 3)
 
 
-def test_untrimmed_arrays_have_room_for_the_longer_clips(tmp_path, one_process) -> None:
+def test_untrimmed_arrays_have_room_for_the_longer_clips(tmp_path) -> None:
     dataset = BackdropDataset(folder=made(tmp_path, 2, split="untrimmed"))
     assert dataset.video.shape == (2, 8, 32, 32, 3) and dataset.mask[:, -1].any()
 
@@ -200,7 +165,7 @@ def interrupt(patch: pytest.MonkeyPatch, root: Path, at: int = 2) -> None:
         made(root)
 
 
-def test_an_interrupted_generation_leaves_nothing_half_made(tmp_path, one_process) -> None:
+def test_an_interrupted_generation_leaves_nothing_half_made(tmp_path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         interrupt(patch, tmp_path)
     assert list((tmp_path / "backdrop").iterdir()) == []
@@ -209,7 +174,7 @@ def test_an_interrupted_generation_leaves_nothing_half_made(tmp_path, one_proces
     assert BackdropDataset(folder=folder).mask[2].any()
 
 
-def test_what_a_killed_generation_left_is_never_read(tmp_path, one_process) -> None:
+def test_what_a_killed_generation_left_is_never_read(tmp_path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation.shutil, "rmtree", lambda *_, **__: None)  # no time to clean up
         interrupt(patch, tmp_path)
@@ -220,7 +185,7 @@ def test_what_a_killed_generation_left_is_never_read(tmp_path, one_process) -> N
 
 
 def test_two_that_make_the_same_split_share_the_one_that_is_done_first(
-    tmp_path, one_process, monkeypatch
+    tmp_path, monkeypatch
 ) -> None:
     other = made(tmp_path / "other")
     folder = tmp_path / "one" / "backdrop" / other.name
@@ -243,7 +208,7 @@ def test_the_fingerprint_is_the_hash_of_the_raw_arrays(train) -> None:
     assert dataset.fingerprint == digest.hexdigest()
 
 
-def test_the_fingerprint_tells_contents_apart(tmp_path, one_process, monkeypatch) -> None:
+def test_the_fingerprint_tells_contents_apart(tmp_path, monkeypatch) -> None:
     def fingerprint(name: str, **changes) -> str:
         return BackdropDataset(folder=made(tmp_path / name, **changes)).fingerprint
 
@@ -303,11 +268,19 @@ def test_the_foreground_finds_the_actor_and_the_background_has_none(separated) -
     assert np.mean(on) > 5 * np.mean(off)
 
 
-def test_the_foreground_is_made_once_and_by_other_processes_alike(separated, tmp_path) -> None:
+def test_other_processes_make_the_same_foreground(train, tmp_path) -> None:
+    alone, spread = (shutil.copytree(train, tmp_path / name) for name in ("alone", "spread"))
+    add_foreground(alone, workers=1)
+    add_foreground(spread, workers=2)
+    for name in SEPARATED.values():
+        assert (alone / f"{name}.npy").read_bytes() == (spread / f"{name}.npy").read_bytes()
+
+
+def test_the_foreground_is_made_once(separated, tmp_path) -> None:
     files = [separated / f"{name}.npy" for name in SEPARATED.values()]
     before = [(p.stat().st_mtime_ns, p.stat().st_ino) for p in files]
     with pytest.MonkeyPatch.context() as patch:
-        use_pool(patch, no_pool)
+        patch.setattr(generation, "in_processes", no_work)
         add_foreground(separated)
     assert [(p.stat().st_mtime_ns, p.stat().st_ino) for p in files] == before
     copy = tmp_path / "copy"
@@ -319,7 +292,7 @@ def test_the_foreground_is_made_once_and_by_other_processes_alike(separated, tmp
     assert not list(copy.glob(".making-*"))
 
 
-def test_an_interrupted_foreground_is_made_again(separated, tmp_path, one_process) -> None:
+def test_an_interrupted_foreground_is_made_again(separated, tmp_path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(separated, copy, ignore=shutil.ignore_patterns("*ground*.npy"))
     names = sorted(p.name for p in copy.iterdir())
@@ -344,7 +317,7 @@ def test_the_foreground_leaves_the_fingerprint_alone(separated) -> None:
     assert clip(plain, 0).foreground is None
 
 
-def test_a_split_is_loaded_as_the_settings_say(tmp_path, one_process) -> None:
+def test_a_split_is_loaded_as_the_settings_say(tmp_path) -> None:
     load = partial(
         load_backdrop, root=str(tmp_path), clips=4, eval_clips=2, correlation=0.9, seed=0,
         frames=2, size=32, flip=1.0,
@@ -363,7 +336,7 @@ def test_the_probe_has_whole_rounds_of_all_pairs() -> None:
     assert [split_size(s, 4000, 400) for s in ("train", "val", "iid")] == [4000, 400, 400]
 
 
-def test_the_config_builds_it(tmp_path, one_process) -> None:
+def test_the_config_builds_it(tmp_path) -> None:
     config = DataConfig(
         root=str(tmp_path), clip=ClipConfig(frames=2), transform=TransformConfig(size=32, flip=1.0),
         backdrop=BackdropConfig(clips=3, eval_clips=2, seed=5),
@@ -389,13 +362,13 @@ def test_the_config_builds_it(tmp_path, one_process) -> None:
     ],
 )
 def test_wrong_settings_are_named_before_any_work(tmp_path, monkeypatch, wrong, message) -> None:
-    use_pool(monkeypatch, no_pool)
+    monkeypatch.setattr(generation, "in_processes", no_work)
     with pytest.raises(WhyactError, match=message):
         made(tmp_path, **wrong)
     assert not list(tmp_path.iterdir())
 
 
-def test_every_split_can_be_cached(tmp_path, one_process) -> None:
+def test_every_split_can_be_cached(tmp_path) -> None:
     for split in SPLITS:
         dataset = BackdropDataset(folder=made(tmp_path, 1, split=split))
         assert clip(dataset, 0).id == f"{split}/000000"
@@ -413,7 +386,7 @@ def test_a_watermark_is_stamped_last_and_covers_the_actor(train: Path) -> None:
         BackdropDataset(folder=train, watermark="logo")
 
 
-def test_boxes_are_the_actors_and_turn_with_the_clip(tmp_path, one_process) -> None:
+def test_boxes_are_the_actors_and_turn_with_the_clip(tmp_path) -> None:
     folder = made(tmp_path, 6, split="multi")
     plain = BackdropDataset(folder=folder, boxes=True)
     flipped = BackdropDataset(folder=folder, boxes=True, flip=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -148,6 +149,15 @@ def test_the_interaction_needs_the_same_data():
     )
     other = {c: table([0.0], fingerprint=str(len(c))) for c in cells(parts)}
     assert interaction(parts, other) is None
+
+
+def test_gains_add_up_in_log_odds_where_they_cannot_in_points():
+    """One, two, two and three hits of three: odds of 0.6, 5/3, 5/3 and 7 with half of each more."""
+    parts, right = ["A", "B"], {Cell("AB"): 3, Cell("A"): 2, Cell("B"): 2, Cell(): 1}
+    found = interaction(parts, {c: table([1.0] * n + [0.0] * (3 - n)) for c, n in right.items()})
+    assert found["top1"]["surplus"].mean == pytest.approx(0)
+    assert found["log_odds"]["A"].mean == pytest.approx(math.log(25 / 9))
+    assert found["log_odds"]["surplus"].mean == pytest.approx(math.log(7 * 0.6 / (25 / 9)))
 
 
 def test_several_labels_are_ranked():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,8 @@ def test_the_interaction_as_they_are_and_at_matched_size(tmp_path):
     )
     text = markdown({**table, **ABOUT})
     assert "Variants matched:" in text and "| surplus | +20.0 [" in text
+    odds = (9.5 / 1.5) * (2.5 / 8.5) / (5.5 / 5.5 * 4.5 / 6.5)
+    assert "| effect | iid, log-odds |" in text and f"| surplus | {math.log(odds):+.2f} [" in text
     assert "| none-matched | `model.backbone.width` | 8 → 9 | 1,010 | +1.0% |" in text
     del variants["A"]
     assert "as they are" not in tabulate(asked, variants, None)["interaction"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from whyact.data.backdrop.render import BackdropSample, generate_clip, split_fra
 from whyact.data.backdrop.scenes import SCENES
 from whyact.ops.motion import foreground
 from whyact.ops.paste import remove_actor, rim
+from whyact.processes import in_processes
 
 BACKDROP_VERSION = "1.3"
 """Raised with every change of the content; caches of another version are never read."""
@@ -88,8 +88,8 @@ def generate_split(
             np.lib.format.open_memmap(f"{scratch}/{name}.npy", "w+", np.uint8, full).flush()
         starts = range(0, clips, CHUNK)
         job = partial(_fill, folder=scratch, settings=settings, clips=clips)
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            chunks = list(track(pool.imap(job, starts), f"Backdrop {split}", total=len(starts)))
+        parts = in_processes(job, starts, workers=workers)
+        chunks = list(track(parts, f"Backdrop {split}", total=len(starts)))
         rows = (row for chunk in chunks for row in chunk)
         (Path(scratch) / "factors.jsonl").write_text("\n".join(rows) + "\n")
         (Path(scratch) / "settings.json").write_text(key)
@@ -133,11 +133,10 @@ def add_foreground(folder: Path, workers: int = 2) -> None:
             np.lib.format.open_memmap(scratch / f"{name}.npy", "w+", np.uint8, shape).flush()
         starts = range(0, len(video), CHUNK)
         job = partial(_separate, folder=str(folder), scratch=str(scratch))
-        with multiprocessing.get_context("spawn").Pool(
-            workers, torch.set_num_threads, (1,)
-        ) as pool:
-            for _ in track(pool.imap(job, starts), "Foreground", total=len(starts)):
-                pass
+        one_thread = partial(torch.set_num_threads, 1)
+        parts = in_processes(job, starts, workers=workers, start=one_thread)
+        for _ in track(parts, "Foreground", total=len(starts)):
+            pass
         former = [f for kind in SEPARATED for f in folder.glob(f"{kind}*.npy")]
         for name, file in made.items():
             (scratch / f"{name}.npy").replace(file)

@@ -16,6 +16,7 @@ from whyact.metrics.seeds import (
     Estimate,
     Resamples,
     contrast,
+    log_odds,
     resample_map,
     resample_values,
     top_hits,
@@ -226,11 +227,18 @@ def differences(table: ClipTable, reference: ClipTable) -> tuple[dict[str, Estim
 def interaction(
     factors: Sequence[str], tables: Mapping[Cell, ClipTable]
 ) -> dict[str, dict[str, Estimate]] | None:
-    """The effects of a factorial by measure; None where the cells saw different data."""
+    """The effects of a factorial by measure; None where the cells saw different data.
+
+    ``log_odds`` are those of ``top1`` on `whyact.metrics.seeds.log_odds`: where few clips are wrong
+    already, gains cannot add up in points.
+    """
     if len({t.fingerprint for t in tables.values()}) > 1:
         return None
     found = dict(zip(tables, aligned(list(tables.values())), strict=True))
     measured = {cell: table.resamples() for cell, table in found.items()}
+    for each in measured.values():
+        if "top1" in each:
+            each["log_odds"] = log_odds(each["top1"])
     measures = next(iter(measured.values()))
     return {
         name: effects(factors, {cell: each[name] for cell, each in measured.items()})

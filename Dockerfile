@@ -1,4 +1,6 @@
-# docker build -t whyact .   and   docker run --rm -v "$PWD/runs:/work/runs" whyact demo
+# docker build -t whyact .
+# mkdir -p runs && chmod a+rwx runs      # which Docker would make as root, and the image's user not write
+# docker run --rm --ipc=host -v "$PWD/runs:/work/runs" whyact demo
 # As a Singularity/Apptainer image: apptainer build whyact.sif docker-daemon://whyact:latest
 FROM python:3.11-slim
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from whyact.config_io import (
     to_yaml,
 )
 from whyact.metrics.factorial import cells
+from whyact.objectives.builders import objectives_of
 from whyact.tasks.ablation.grid import base_configs, read_grid
 from whyact.types import WhyactError
 
@@ -244,7 +246,7 @@ def test_shipped_configs_load(path):
     assert config.data.val not in config.data.test
 
 
-def test_the_preset_goes_on_top_of_any_config():
+def test_the_preset_goes_on_top_of_a_config():
     base = CONFIGS / "backdrop.yaml"
     both = load_config([base, CONFIGS / "presets" / "reduced.yaml"])
     assert both.model.spatial_graph.regions == 4 and both.model.graph_prompt_gnn.layers == 1
@@ -267,6 +269,19 @@ def test_every_variant_of_a_shipped_grid_is_a_config(path, quick):
         assert all(
             a.training.epochs < b.training.epochs for a, b in zip(made.values(), long, strict=True)
         )
+
+
+def test_the_grid_of_the_page_can_be_trained(tmp_path):
+    page = (CONFIGS.parent / "docs" / "ablation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "grid.yaml").write_text(example.replace("demo.yaml", str(CONFIGS / "demo.yaml")))
+    base, grid = (
+        load_config(base_configs(tmp_path / "grid.yaml")),
+        read_grid(tmp_path / "grid.yaml"),
+    )
+    assert len(grid.variants) == 7
+    for name, tree in grid.variants.items():
+        objectives_of(from_dict(merge(asdict(base), tree), name))  # refuses what does not fit
 
 
 def test_the_grid_of_the_readme_has_all_combinations_and_the_baselines():

@@ -252,6 +252,8 @@ def test_wrong_settings_list_the_choices():
         build_model(config(code_width=32), classes=2)
     with pytest.raises(WhyactError, match="Unknown edge cues"):
         build_model(config(graph_={"cues": ["colour"]}), classes=2)
+    with pytest.raises(WhyactError, match="weights is 'default', but 'small' is trained from"):
+        build_model(ModelConfig(backbone=BackboneConfig(weights="default")), classes=2)
     with pytest.raises(WhyactError, match="resnet18"):
         build_model(ModelConfig(backbone=BackboneConfig(type="resnet_18")), classes=2)
     with pytest.raises(WhyactError, match="top_k must be in"):

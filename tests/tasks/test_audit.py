@@ -118,9 +118,17 @@ def test_what_is_audited_must_be_a_callable_that_works():
     def broken(clips):
         raise ValueError("size 112 expected")
 
-    with pytest.raises(WhyactError, match=r"broken fails on a clip of shape \(1, 3, 6, 24, 24\): "
+    with pytest.raises(WhyactError, match=r"broken fails on clips of shape \(1, 3, 6, 24, 24\): "
                        r"ValueError: size 112 expected. --size and --frames"):  # fmt: skip
         whyact.audit(broken, ToyClips(4))
+
+    def traced_for_one(clips):
+        if len(clips) > 1:
+            raise RuntimeError("shape '[1, 6]' is invalid")
+        return ActorReader()(clips)
+
+    with pytest.raises(WhyactError, match=r"fails on clips of shape \(4, 3, .*--batch-size 1 asks"):
+        whyact.audit(traced_for_one, ToyClips(4), explainer="none")
     opened = OpenedModel(ActorReader(), "x.onnx", (), None, "", {}, gradients=False)
     with pytest.raises(WhyactError, match=r"x.onnx has no gradients, so integrated_gradients"):
         whyact.audit(opened, ToyClips(4), explainer="integrated_gradients")

@@ -123,6 +123,8 @@ BACKBONES: Mapping[str, Callable[[BackboneConfig], nn.Module]] = {
     "narrow_r3d_18": _narrow_r3d,
 }
 """Backbones by name; any other name is looked up in torchvision."""
+UNTRAINED = ("small", "blind", "narrow_r3d_18")
+"""Those for which there are no pretrained weights."""
 
 SPATIAL_GRAPHS: Mapping[str, Callable[[SpatialGraphConfig, int, int], nn.Module]] = {
     "learned": _learned,
@@ -188,6 +190,11 @@ def _recognizer(c: ModelConfig, backbone: nn.Module, **sizes: int) -> VideoModel
 
 def _backbone(config: ModelConfig, seed: int, motion: str) -> nn.Module:
     """The backbone, or two of the same kind for pixels and motion."""
+    if config.backbone.weights != "none" and config.backbone.type in UNTRAINED:
+        raise WhyactError(
+            f"model.backbone.weights is '{config.backbone.weights}', but '{config.backbone.type}' "
+            "is trained from scratch; set it to none (and model.backbone.frozen to false)."
+        )
     if (config.fusion == "none") != (motion == "none"):
         raise WhyactError(
             f"model.fusion is '{config.fusion}' and data.motion.source '{motion}': a second stream "

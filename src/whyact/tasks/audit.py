@@ -28,7 +28,7 @@ from whyact.audits.record import (
 )
 from whyact.audits.verdict import by_class, comparable, judged, majority_rate
 from whyact.data.protocol import ClipDataset
-from whyact.explainers.base import Model, logits_of
+from whyact.explainers.base import Model
 from whyact.metrics.disentanglement import Leakage
 from whyact.metrics.summary import Summary
 from whyact.models.clip_callable import OpenedModel
@@ -37,6 +37,7 @@ from whyact.tasks.audited import (
     as_opened,
     evaluating,
     first_logits,
+    logits_by,
     match_classes,
     named,
     open_segmenter,
@@ -175,7 +176,7 @@ def _answer(
         dataset, clips=asked.clips, seed=asked.seed, masks=masks, segmenter=segmenter,
         workers=workers,
     )  # fmt: skip
-    call = _in_order(opened.call, columns)
+    call = _in_order(logits_by(opened), columns)
     answers = ask(call, clips, seed=asked.seed, batch_size=asked.batch_size, device=asked.device)
     return _Ready(asked, call, outputs, dataset, matched, clips, answers)
 
@@ -184,7 +185,7 @@ def _in_order(model: Model, columns: list[int] | None) -> Model:
     """The model with its outputs in the order of the data's classes."""
     if columns is None:
         return model
-    return lambda clips: logits_of(model, clips)[:, columns]
+    return lambda clips: model(clips)[:, columns]
 
 
 def _check_explainer(explainer: str, opened: OpenedModel) -> None:

@@ -15,7 +15,7 @@ from whyact.audits.clips import MASKS, Segmenter
 from whyact.config import Config
 from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
-from whyact.explainers.base import logits_of
+from whyact.explainers.base import Model, logits_of
 from whyact.models.clip_callable import ClipCallable, OpenedModel
 from whyact.models.foreign import FORMS, Wanted, file_hash, is_foreign, open_foreign
 from whyact.training.checkpoint import check_device, find_checkpoint, load_model, read_metadata
@@ -91,18 +91,28 @@ def first_logits(opened: OpenedModel, dataset: ClipDataset, device: str) -> Tens
     else:
         raise WhyactError(f"None of the {len(dataset)} clips can be read.")
     video = (clip.video[None].float() / 255).to(device)
-    try:
-        with torch.no_grad():
-            return logits_of(opened.call, video)
-    except WhyactError:
-        raise
-    except Exception as error:  # anyone's model may raise anything
-        text = str(error).strip().splitlines()
-        raise WhyactError(
-            f"{opened.name} fails on a clip of shape {tuple(video.shape)}: "
-            f"{type(error).__name__}: {text[0] if text else 'no message'}. --size and --frames "
-            "bring clips into the form that it takes."
-        ) from error
+    with torch.no_grad():
+        return logits_by(opened)(video)
+
+
+def logits_by(opened: OpenedModel) -> Model:
+    """The model as a function to logits, whose own errors say what was asked of it."""
+
+    def call(clips: Tensor) -> Tensor:
+        try:
+            return logits_of(opened.call, clips)
+        except WhyactError:
+            raise
+        except Exception as error:  # anyone's model may raise anything
+            text = str(error).strip().splitlines()
+            raise WhyactError(
+                f"{opened.name} fails on clips of shape {tuple(clips.shape)}: "
+                f"{type(error).__name__}: {text[0] if text else 'no message'}. --size and --frames "
+                "bring clips into the form that it takes, and --batch-size 1 asks for one at a "
+                "time."
+            ) from error
+
+    return call
 
 
 def match_classes(

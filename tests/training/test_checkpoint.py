@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 import torch
+import torchvision
 from tests.training.toy_runs import ToyClips, toy_config
 
+from whyact.config_model import BackboneConfig
 from whyact.models.builders import build_model
 from whyact.training.checkpoint import (
     check_label_map,
@@ -171,11 +173,11 @@ def test_a_foreign_file_is_not_a_checkpoint(tmp_path):
 
 def test_loading_does_not_need_the_file_the_backbone_came_from(tmp_path):
     config = toy_config()
-    write(tmp_path / "best", config)
     source = tmp_path / "backbone.pt"
-    model = build_model(config.model, classes=3)
-    torch.save(model.backbone.state_dict(), source)
-    config.model.backbone.weights = str(source)
+    torch.save(torchvision.models.mobilenet_v3_small().state_dict(), source)
+    config.model.backbone = BackboneConfig(
+        type="mobilenet_v3_small", motion="none", weights=str(source)
+    )
     write(tmp_path / "best", config)
     source.unlink()
     assert load_model(tmp_path / "best").config.model.backbone.weights == str(source)

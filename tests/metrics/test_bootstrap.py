@@ -8,7 +8,7 @@ from torchmetrics.functional import classification as oracle
 
 from whyact.metrics.bootstrap import draws_of_measures, measures, percentile_interval
 from whyact.metrics.comparison import mcnemar, paired_differences
-from whyact.metrics.recognition import per_class_scores, recognition_scores
+from whyact.metrics.recognition import confusion_matrix, per_class_scores, recognition_scores
 from whyact.types import WhyactError
 
 
@@ -150,3 +150,10 @@ def test_paired_differences() -> None:
 def test_percentiles() -> None:
     assert percentile_interval(torch.arange(101.0)) == pytest.approx([2.5, 97.5])
     assert percentile_interval(torch.arange(101.0), level=0.5) == pytest.approx([25, 75])
+
+
+def test_a_confusion_matrix_by_hand_and_of_one_class():
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 2.0, 1.0]])
+    found = confusion_matrix(logits, torch.tensor([0, 1, 2]))
+    assert found.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert confusion_matrix(torch.zeros(2, 1), torch.tensor([0, 0])).tolist() == [[2]]

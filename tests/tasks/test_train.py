@@ -343,6 +343,19 @@ def test_the_mean_over_folds_by_hand(crossed):
     assert load_config([result.folder / "config.yaml"]).data.fold == -1
 
 
+def test_one_fold_and_all_folds_are_not_mixed(crossed, clips, runs, run):
+    """The single model would be trained, and the folds' own scored in its place."""
+    root, output, result = crossed
+    before = (result.folder / "result.json").read_text()
+    with pytest.raises(WhyactError, match=r"cross holds the runs of all folds already.* fold is 0"):
+        train(tiny_config(root, output, **{**CROSS, "data__fold": 0}))
+    assert (result.folder / "result.json").read_text() == before
+    with pytest.raises(
+        WhyactError, match=r"first holds a single run already, and data\.fold is -1"
+    ):
+        train(tiny_config(root, runs, **{**CROSS, "name": "first"}))
+
+
 def test_a_single_fold_has_no_deviation_yet(crossed):
     _, _, result = crossed
     one = summarise([result.scores["fold 0"]], [result.folder / "fold_0" / "evaluation" / "test"])

@@ -1,6 +1,7 @@
 import copy
 import json
 import shutil
+import threading
 
 import pytest
 import torch
@@ -169,6 +170,34 @@ def test_a_foreign_file_is_not_a_checkpoint(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 64)
     with pytest.raises(WhyactError, match="not a readable checkpoint"):
         load_model(tmp_path)
+
+
+def test_readers_never_break_a_training_that_saves(tmp_path):
+    """Both look at once for what is there, which reading changed and removed before."""
+    folder, errors, done = tmp_path / "last", [], threading.Event()
+    write(folder)
+
+    def read():
+        while not done.is_set():
+            try:
+                find_checkpoint(folder)
+            except Exception as error:
+                errors.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for step in range(2, 12):
+        write(folder, step=step)
+    done.set()
+    reader.join()
+    assert not errors and load_state(folder)["step"] == 11
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_run_is_found_from_inside_it(tmp_path, monkeypatch):
+    write(tmp_path / "checkpoints" / "best")
+    monkeypatch.chdir(tmp_path)
+    assert load_model(".").classes == CLASSES
 
 
 def test_loading_does_not_need_the_file_the_backbone_came_from(tmp_path):

@@ -239,7 +239,7 @@ def _interactions(table: Mapping[str, Any]) -> str:
         "### Interaction\n\n`A`: gain of A alone over none. `A x B`: what the two gain together "
         "beyond their single gains. `all`: gain of all over none. `surplus`: `all` minus the single"
         " gains; above 0, the whole is more than the sum of its parts. Points of accuracy, or the "
-        f"measure's own unit; [95 % interval]. In log-odds (of shares with half a hit and half a "
+        "measure's own unit; [95 % interval]. In log-odds (of shares with half a hit and half a "
         "miss added, so that none is infinite) parts add up that each divide the odds of a mistake "
         f"by the same, whatever is on beside them; in points they cannot, near 100 %. {_FEW_SEEDS}"
     )

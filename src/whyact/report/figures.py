@@ -179,8 +179,8 @@ def _ablation(values: Mapping[str, Any]) -> Figure:
                 axis.text(0.5, y, "–", ha="center", va="center", color=_MUTED)
                 continue
             mean, low, high = (100 * cell[key] for key in ("mean", "low", "high"))
-            axis.plot([low, high], [y, y], color="#0072B2", linewidth=1.5)
-            axis.plot(mean, y, "o", color="#0072B2", markersize=5)
+            axis.plot([low, high], [y, y], color="#0072B2", linewidth=1.5, clip_on=False)
+            axis.plot(mean, y, "o", color="#0072B2", markersize=5, clip_on=False)
             spread = "" if cell["std"] is None else f" ± {100 * cell['std']:.1f}"
             text = f"{mean:.1f}{spread}"
             axis.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), size=8, va="center")

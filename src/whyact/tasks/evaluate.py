@@ -118,7 +118,8 @@ def _score(
         folder, split=split, config=config, loaded=loaded, dataset=dataset, found=found,
         device=place, class_map=mapped, modules=dict(zip(modules, parts, strict=False)),
     )  # fmt: skip
-    if loaded.model.can_be_asked and mapped is None and found.ids:
+    labelled = found.labels.ndim == 2 or not bool((found.labels < 0).any())
+    if loaded.model.can_be_asked and mapped is None and found.ids and labelled:
         scores["asked"] = evaluate_asked(
             folder, split=split, config=config, loaded=loaded, dataset=dataset, device=place
         )

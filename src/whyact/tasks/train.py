@@ -28,7 +28,7 @@ from whyact.models.recognizer import VideoModel
 from whyact.objectives.builders import objectives_of, wants_foreground
 from whyact.objectives.set import ObjectiveSet
 from whyact.tasks.evaluate import evaluate
-from whyact.tasks.folds import fold_configs, train_folds
+from whyact.tasks.folds import fold_configs, fold_runs, train_folds
 from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
@@ -71,6 +71,13 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         WhyactError: settings that do not fit, or a run of that name that is not to be resumed.
     """
     _check_selection(config)
+    folder = Path(config.output) / config.name
+    single = (folder / "checkpoints").is_dir()
+    if single if config.data.fold == -1 else fold_runs(folder):
+        raise WhyactError(
+            f"{folder} holds {'a single run' if single else 'the runs of all folds'} already, and "
+            f"data.fold is {config.data.fold}; take another --name."
+        )
     if config.data.fold == -1:
 
         def one(part: Config) -> dict[str, dict[str, Any]]:
@@ -78,7 +85,6 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
 
         folder, scores = train_folds(config, one)
         return RunResult(folder, scores)
-    folder = Path(config.output) / config.name
     checkpoint = folder / "checkpoints" / "last"
     started = settle(checkpoint)
     if started and not resume:

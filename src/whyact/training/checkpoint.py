@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,27 @@ def settle(folder: Path) -> bool:
     """Finish a write that was killed after its last byte; say whether ``folder`` is a checkpoint.
 
     A folder cannot replace another in one step, so a write ends in three: give the new one a name
-    that says it is complete, remove the old one, give the new one its name.
+    that says it is complete, move the old one away, give the new one its name. For the process that
+    trains; others read with `_readable`.
     """
-    waiting = _complete(folder)
-    if waiting.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        waiting.rename(folder)
+    if _complete(folder).exists():
+        former = folder.with_name(f".{folder.name}.former")
+        shutil.rmtree(former, ignore_errors=True)
+        if folder.exists():
+            folder.rename(former)
+        _readable(folder)
+        shutil.rmtree(former, ignore_errors=True)
+    return _readable(folder)
+
+
+def _readable(folder: Path) -> bool:
+    """Whether ``folder`` is a checkpoint, which nothing is removed to find out.
+
+    Between the last two steps of a write whoever comes first gives the new one its name.
+    """
+    if not folder.exists():
+        with suppress(FileNotFoundError):
+            _complete(folder).rename(folder)
     return (folder / "model.safetensors").is_file()
 
 
@@ -108,7 +124,7 @@ def find_checkpoint(path: str | Path) -> Path:
     """
     path = Path(path)
     for folder in (path, path / "checkpoints" / "best", path / "checkpoints" / "last"):
-        if settle(folder):
+        if _readable(folder):
             return folder
     runs = sorted(p.parent.name for p in path.glob("*/checkpoints"))
     inside = f" Runs inside it: {', '.join(runs)}." if runs else ""

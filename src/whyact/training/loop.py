@@ -172,7 +172,7 @@ class Loop:
         self.progress = Progression(**state["progress"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        if self.accelerator.scaler is not None:
+        if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def run(self) -> Progression:

@@ -85,9 +85,12 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
         parts.fingerprints.append(dataset.fingerprint)
         rows = sorted(drawn(len(dataset))[:count])
         requests = [[(i, 0) for i in rows[s : s + BATCH]] for s in range(0, count, BATCH)]
+        before = len(parts.ids)
         for batch in load(dataset, requests):
             if len(batch):
                 _measure(loaded, batch.to("cpu"), parts, controls)
+        if folds:  # official ones may share clips, which different models have explained
+            parts.ids[before:] = [f"{fold}/{name}" for name in parts.ids[before:]]
     # Prompts of different folds are of different models, so no one can be found by another's.
     if not folds and sum(map(len, parts.mixtures)) >= MINIMUM_ALIGNED:
         aligned = prompt_alignment(torch.cat(parts.mixtures), torch.cat(parts.content))

@@ -347,7 +347,9 @@ def test_one_fold_and_all_folds_are_not_mixed(crossed, clips, runs, run):
     """The single model would be trained, and the folds' own scored in its place."""
     root, output, result = crossed
     before = (result.folder / "result.json").read_text()
-    with pytest.raises(WhyactError, match=r"cross holds the runs of all folds already.* fold is 0"):
+    with pytest.raises(
+        WhyactError, match=r"cross holds the runs of all folds already.*data.fold is 0"
+    ):
         train(tiny_config(root, output, **{**CROSS, "data__fold": 0}))
     assert (result.folder / "result.json").read_text() == before
     with pytest.raises(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -30,6 +31,7 @@ from whyact.tasks.named import measure_named, named_scores, named_values
 from whyact.tasks.timeline import timeline
 from whyact.tasks.train import train
 from whyact.training.checkpoint import LoadedModel, load_model
+from whyact.training.predictions import Predictions
 from whyact.types import Clip, WhyactError
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +71,20 @@ def test_every_protocol_has_a_record_of_its_own_with_its_leak(run: Path) -> None
     log = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     terms = ("specification", "part_decorrelation", "part_reconstruction")
     assert all(log[f"train/{term}"] > 0 for term in terms)
+
+
+def test_clips_without_labels_are_scored_but_not_asked_for(run, tmp_path, monkeypatch) -> None:
+    """As the official test lists have none; a wish for their action would need it."""
+    module = importlib.import_module("whyact.tasks.evaluate")
+    predict = module.predict_dataset
+
+    def unlabelled(*given: Any, **settings: Any) -> Predictions:
+        found = predict(*given, **settings)
+        return replace(found, labels=torch.full((len(found.ids),), -1))
+
+    monkeypatch.setattr(module, "predict_dataset", unlabelled)
+    scores = module.evaluate(run, splits=["multi"], output=tmp_path)["multi"]
+    assert scores["decoded"] == 6 and "asked" not in scores
 
 
 def test_a_loaded_model_knows_its_classes_by_name(run: Path) -> None:

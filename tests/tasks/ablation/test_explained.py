@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,17 @@ def test_the_map_is_the_native_one_of_each_clip(saved):
     assert constant["spread"] == pytest.approx([1] * 11)
     assert constant["temporal"] == [None] * 11  # a constant map has no correlation
     assert "alignment" not in constant
+
+
+def test_folds_that_share_clips_keep_what_each_said(saved):
+    """As HMDB51's official lists do; by name alone the second fold's values would stand twice."""
+    run = saved()
+    for fold in (0, 1):
+        shutil.copytree(run / "checkpoints", run / f"fold_{fold}" / "checkpoints")
+    shutil.copytree(run / "fold_0", run / "fold_0_old")  # no fold
+    found = explain_run(run, split="iid", clips=4)
+    names = [f"iid/{i:06d}" for i in sorted(drawn(CLIPS)[:2])]
+    assert found["ids"] == [f"{fold}/{name}" for fold in (0, 1) for name in names]
 
 
 def test_fewer_clips_than_asked_for_and_a_model_without_regions(saved):

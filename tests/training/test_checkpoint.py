@@ -1,7 +1,7 @@
 import copy
 import json
-import shutil
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +14,11 @@ from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
     find_checkpoint,
+    is_checkpoint,
     load_model,
     load_state,
     load_weights,
     save_checkpoint,
-    settle,
     start_from,
 )
 from whyact.types import WhyactError
@@ -59,7 +59,7 @@ def test_a_write_killed_before_it_is_complete_leaves_the_old_checkpoint(tmp_path
     half = tmp_path / ".last.new"
     half.mkdir()
     (half / "state.pt").write_bytes(b"half a file")
-    assert settle(folder) and load_state(folder)["step"] == 1
+    assert is_checkpoint(folder) and load_state(folder)["step"] == 1
     write(folder, step=2)
     assert load_state(folder)["step"] == 2 and not half.exists()
 
@@ -67,18 +67,27 @@ def test_a_write_killed_before_it_is_complete_leaves_the_old_checkpoint(tmp_path
 def test_a_first_write_killed_halfway_is_no_checkpoint(tmp_path):
     (tmp_path / ".last.new").mkdir()
     (tmp_path / ".last.new" / "model.safetensors").write_bytes(b"half a file")
-    assert not settle(tmp_path / "last")
+    assert not is_checkpoint(tmp_path / "last")
 
 
-@pytest.mark.parametrize("old_remains", [True, False])
-def test_a_write_killed_after_its_last_byte_is_finished(tmp_path, old_remains):
-    folder = tmp_path / "last"
-    write(tmp_path / "other", step=2)
-    if old_remains:
-        write(folder, step=1)
-    shutil.move(tmp_path / "other", tmp_path / ".last.complete")
-    assert settle(folder) and load_state(folder)["step"] == 2
-    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+def test_a_write_killed_between_its_files_goes_on_from_the_new_state(tmp_path, monkeypatch):
+    folder, replace = tmp_path / "last", Path.replace
+    before = write(folder, step=1).state_dict()
+
+    def stopping(file, target):
+        if file.name == "model.safetensors":
+            raise KeyboardInterrupt
+        return replace(file, target)
+
+    monkeypatch.setattr(Path, "replace", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        write(folder, step=2)
+    assert is_checkpoint(folder) and load_state(folder)["step"] == 2
+    found = load_model(folder).model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in before.items())
+    monkeypatch.undo()
+    write(folder, step=3)
+    assert load_state(folder)["step"] == 3 and [p.name for p in tmp_path.iterdir()] == ["last"]
 
 
 def test_no_checkpoint_names_the_runs_inside(tmp_path):
@@ -180,7 +189,7 @@ def test_readers_never_break_a_training_that_saves(tmp_path):
     def read():
         while not done.is_set():
             try:
-                find_checkpoint(folder)
+                load_model(find_checkpoint(folder))
             except Exception as error:
                 errors.append(error)
 

@@ -33,9 +33,9 @@ from whyact.training.checkpoint import (
     check_label_map,
     check_same_run,
     find_checkpoint,
+    is_checkpoint,
     load_weights,
     read_metadata,
-    settle,
     start_from,
 )
 from whyact.training.loop import Loop
@@ -86,7 +86,7 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         folder, scores = train_folds(config, one)
         return RunResult(folder, scores)
     checkpoint = folder / "checkpoints" / "last"
-    started = settle(checkpoint)
+    started = is_checkpoint(checkpoint)
     if started and not resume:
         raise WhyactError(
             f"{folder} holds a run already. Go on with --resume, take another --name, "

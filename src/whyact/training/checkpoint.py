@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +55,15 @@ def save_checkpoint(
     folder: Path, *, weights: Mapping[str, torch.Tensor], config: Config, classes: Sequence[str],
     scenes: Sequence[str], state: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Write a checkpoint; an interrupted write leaves the old one as it was.
+    """Write a checkpoint, whose files are whole at any moment, for those who read it meanwhile.
+
+    A write that is killed between the two leaves the weights of before beside the new state, which
+    holds all that training goes on from.
 
     Args:
         folder: of the checkpoint. weights: state dict that is evaluated.
         state: what the loop needs to go on: tensors, numbers, strings, lists and dicts only.
     """
-    settle(folder)
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -79,40 +80,14 @@ def save_checkpoint(
     for file in fresh.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())
-    fresh.rename(_complete(folder))
-    settle(folder)
+    folder.mkdir(exist_ok=True)
+    for name in ("state.pt", "model.safetensors"):
+        (fresh / name).replace(folder / name)
+    fresh.rmdir()
 
 
-def _complete(folder: Path) -> Path:
-    """Where a checkpoint that is wholly written waits for its predecessor's removal."""
-    return folder.with_name(f".{folder.name}.complete")
-
-
-def settle(folder: Path) -> bool:
-    """Finish a write that was killed after its last byte; say whether ``folder`` is a checkpoint.
-
-    A folder cannot replace another in one step, so a write ends in three: give the new one a name
-    that says it is complete, move the old one away, give the new one its name. For the process that
-    trains; others read with `_readable`.
-    """
-    if _complete(folder).exists():
-        former = folder.with_name(f".{folder.name}.former")
-        shutil.rmtree(former, ignore_errors=True)
-        if folder.exists():
-            folder.rename(former)
-        _readable(folder)
-        shutil.rmtree(former, ignore_errors=True)
-    return _readable(folder)
-
-
-def _readable(folder: Path) -> bool:
-    """Whether ``folder`` is a checkpoint, which nothing is removed to find out.
-
-    Between the last two steps of a write whoever comes first gives the new one its name.
-    """
-    if not folder.exists():
-        with suppress(FileNotFoundError):
-            _complete(folder).rename(folder)
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a checkpoint was written there to its end."""
     return (folder / "model.safetensors").is_file()
 
 
@@ -124,7 +99,7 @@ def find_checkpoint(path: str | Path) -> Path:
     """
     path = Path(path)
     for folder in (path, path / "checkpoints" / "best", path / "checkpoints" / "last"):
-        if _readable(folder):
+        if is_checkpoint(folder):
             return folder
     runs = sorted(p.parent.name for p in path.glob("*/checkpoints"))
     inside = f" Runs inside it: {', '.join(runs)}." if runs else ""

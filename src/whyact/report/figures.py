@@ -183,7 +183,7 @@ def _ablation(values: Mapping[str, Any]) -> Figure:
             axis.plot(mean, y, "o", color="#0072B2", markersize=5, clip_on=False)
             spread = "" if cell["std"] is None else f" ± {100 * cell['std']:.1f}"
             text = f"{mean:.1f}{spread}"
-            axis.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), size=8, va="center")
+            axis.annotate(text, (1.06, y), xycoords=("axes fraction", "data"), size=8, va="center")
         axis.set(title=split, xlim=(0, 100), ylim=(len(names) - 0.5, -0.5))
         axis.set_title(split, size=10)
         axis.set_yticks(range(len(names)), names)

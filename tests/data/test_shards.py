@@ -146,6 +146,20 @@ def test_unused_shards_go(shards: Path, tmp_path: Path, monkeypatch) -> None:
     assert store.path(rows[4]["shard"], rows[4]["path"]).exists()
 
 
+def test_clips_that_are_trained_on_are_found_in_other_splits(root: Path, tmp_path: Path) -> None:
+    """Copies lie in the folders of their splits, so their paths say nothing."""
+    twin = tmp_path / "twin"
+    shutil.copytree(root, twin)
+    listed = (twin / "train.txt").read_text().splitlines()
+    (twin / "test.txt").write_text((twin / "test.txt").read_text() + listed[0] + "\n")
+    shard_data(config(twin), out=tmp_path / "shards", megabytes=0)
+    leaking = config(tmp_path / "shards", "shards", tmp_path / "scratch")
+    leaking.output, leaking.data.workers = str(tmp_path / "runs"), 0
+    text = r"1 clips of data\.test 'test' .* too, e\.g\. train/0, 0\.mp4; test on others"
+    with pytest.raises(WhyactError, match=text):
+        train(leaking)
+
+
 def test_wrong_uses_are_named(root: Path, shards: Path, tmp_path: Path, capsys) -> None:
     with pytest.raises(WhyactError, match=r"holds shards already; take another --out"):
         shard_data(config(root), out=shards)

@@ -79,6 +79,7 @@ def names(split: str, root: Path) -> set[str]:
 def test_training_completes_and_names_them(run: Path, root: Path) -> None:
     record = json.loads((run / "record.json").read_text())
     assert set(record["unreadable"]) == names("train", root) and len(record["unreadable"]) == 8
+    assert set(record["unreadable_in_validation"]) == names("val", root)
     reasons = record["unreadable"]
     for name, reason in {
         "truncated.mp4": "truncated", "empty.mp4": "empty (0 bytes)",

@@ -242,6 +242,15 @@ def test_an_unknown_measure_is_refused(clips, tmp_path):
         train(tiny_config(clips, tmp_path, training__select="accuracy"))
 
 
+def test_a_measure_of_other_labels_is_refused_before_training(clips, tmp_path):
+    text = (
+        r"'map' is not measured where clips have one label, as in data\.val 'val'; choose top1 or"
+    )
+    with pytest.raises(WhyactError, match=text):
+        train(tiny_config(clips, tmp_path, training__select="map"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_last_weights_can_be_selected(clips, tmp_path):
     config = tiny_config(clips, tmp_path, training__epochs=3, training__select="last")
     folder = train(config).folder

@@ -163,6 +163,16 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
         assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
+def test_every_process_tells_what_it_could_not_read(tmp_path):
+    """Which of two processes reads a clip is drawn anew every epoch; the last one is enough."""
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    settings = '{"batch_size": 6, "epochs": 1, "broken": [0, 1, 2, 5, 7]}'
+    two = run_script(tmp_path, settings, *launch)
+    assert two.returncode == 0, two.stderr
+    state = load_state(tmp_path / "checkpoints" / "last")
+    assert set(state["progress"]["unreadable"]) == {f"toy/{i}" for i in (0, 1, 2, 5, 7)}
+
+
 def test_accumulation_gives_the_losses_of_one_large_batch(tmp_path):
     for name, size in (("whole", 0), ("parts", 2)):
         toy_loop(tmp_path / name, toy_config(device_batch_size=size)).run()

@@ -113,7 +113,10 @@ def test_a_subset_finds_its_clips_by_name(tmp_path):
 
 def test_an_unreadable_clip_stays_a_failure(tmp_path):
     _, made, _ = cached(tmp_path, ToyClips(3, broken=(1,)))
-    assert isinstance(made[(1, 0)], Failure) and isinstance(made[(0, 0)], Clip)
+    assert isinstance(made[(0, 0)], Clip)
+    found = made[(1, 0)]
+    assert isinstance(found, Failure) and found.reason.startswith("broken on purpose")
+    assert "delete that folder once" in found.reason and str(tmp_path) in found.reason
 
 
 def test_a_backbone_that_learns_cannot_be_cached(tmp_path):

@@ -90,7 +90,8 @@ def main() -> None:
     folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     torch.set_num_threads(1)
     kill_at = settings.pop("kill_at", 0)
-    loop = toy_loop(folder, toy_config(**settings))
+    clips = ToyClips(broken=settings.pop("broken", ()))
+    loop = toy_loop(folder, toy_config(**settings), clips)
     if kill_at:
         update = loop._update
 

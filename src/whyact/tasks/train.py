@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +96,8 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         torch.set_num_threads(config.training.threads)
     nondeterministic = set_determinism(config.training.deterministic)
     accelerator = make_accelerator(config.training)
-    loop = _prepare(config, accelerator, folder)
+    not_validated: dict[str, str] = {}
+    loop = _prepare(config, accelerator, folder, not_validated)
     with _alone(folder) if accelerator.is_main_process else nullcontext():
         if started:
             _go_on(loop, checkpoint)
@@ -106,8 +107,9 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
             write_json(folder / "record.json", record, indent=1)
         progress = loop.run()
         if accelerator.is_main_process:
-            unreadable = {"unreadable": progress.unreadable, "seconds": progress.seconds}
-            write_json(folder / "record.json", record | unreadable, indent=1)
+            record |= {"unreadable": progress.unreadable, "seconds": progress.seconds}
+            record["unreadable_in_validation"] = not_validated
+            write_json(folder / "record.json", record, indent=1)
             scores = evaluate(folder, splits=config.data.test, device=str(accelerator.device))
             write_json(folder / "result.json", scores, indent=1)
         accelerator.wait_for_everyone()
@@ -145,6 +147,17 @@ def _check_selection(config: Config) -> None:
         raise WhyactError(
             f"training.select '{config.training.select}' is no measure; choose from "
             f"{', '.join(MEASURES)}, or last for the final weights."
+        )
+
+
+def _check_measure(config: Config, val: ClipDataset) -> None:
+    several = any(isinstance(label, tuple) for label in val.labels)
+    measured = [m for m in MEASURES if (m == "map") == several]
+    if config.training.select not in (*measured, "last"):
+        raise WhyactError(
+            f"training.select '{config.training.select}' is not measured where clips have "
+            f"{'any number of labels' if several else 'one label'}, as in data.val "
+            f"'{config.data.val}'; choose {' or '.join(measured)}, or last for the final weights."
         )
 
 
@@ -202,7 +215,10 @@ def finished(config: Config) -> dict[str, dict[str, Any]]:
     return {} if missing else scores
 
 
-def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
+def _prepare(
+    config: Config, accelerator: Accelerator, folder: Path, unreadable: dict[str, str]
+) -> Loop:
+    """The loop of a run; clips that its validations cannot read are added to ``unreadable``."""
     seed_everything(config.seed)
     objectives = _objectives(config)
     moving = wants_foreground(config)
@@ -223,7 +239,7 @@ def _prepare(config: Config, accelerator: Accelerator, folder: Path) -> Loop:
     folder.mkdir(parents=True, exist_ok=True)
     return Loop(
         config=config, model=model, objectives=objectives, dataset=dataset, folder=folder,
-        validate=partial(_validate, config=config, val=val, device=device),
+        validate=partial(_validate, config=config, val=val, device=device, unreadable=unreadable),
         accelerator=accelerator, wrap=wrap,
     )  # fmt: skip
 
@@ -273,12 +289,14 @@ def _model(config: Config, dataset: ClipDataset) -> VideoModel:
 
 
 def _validate(
-    network: nn.Module, *, config: Config, val: ClipDataset, device: torch.device
-) -> dict[str, float]:
+    network: nn.Module, *, config: Config, val: ClipDataset, device: torch.device,
+    unreadable: dict[str, str],
+) -> dict[str, float]:  # fmt: skip
     found = predict_dataset(
         network, val, device=device, batch_size=config.training.eval_batch_size,
         workers=config.data.workers, pooling=views_of(config.data.protocol).pooling,
     )  # fmt: skip
+    unreadable.update({f.id: f.reason for f in found.failures})
     scores = recognition_scores(found.logits, found.labels, intervals=False)
     return {k: v for k, v in scores.items() if isinstance(v, float)}
 
@@ -292,22 +310,25 @@ def _dataset(config: Config, split: str, train: bool, foreground: bool = False) 
 def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -> None:
     """Find out before training, not after it, what is wrong with the other splits."""
     check_label_map(Path(f"data.val '{config.data.val}'"), dataset.classes, val.classes)
+    _check_measure(config, val)
     trained = _places(dataset)
-    if config.training.select != "last" and (shared := trained & _places(val)):
+    shared = _shared(trained, _places(val))
+    if config.training.select != "last" and shared:
         raise WhyactError(
             f"training.select '{config.training.select}' would choose by clips that are trained "
             f"on: {len(shared)} of data.val '{config.data.val}' are in data.train "
-            f"'{config.data.train}', e.g. {min(shared)}. Set data.train to fit where the set has "
+            f"'{config.data.train}', e.g. {shared[0]}. Set data.train to fit where the set has "
             "that split (the training list without val), or training.select to last."
         )
     for split in config.data.test:
         test = _dataset(config, split, False)
         check_label_map(Path(f"data.test '{split}'"), dataset.classes, test.classes)
         # The training split by its own name is asked for on purpose, to see how well it was learnt.
-        if split != config.data.train and (shared := trained & _places(test)):
+        shared = _shared(trained, _places(test))
+        if split != config.data.train and shared:
             raise WhyactError(
                 f"{len(shared)} clips of data.test '{split}' are in data.train "
-                f"'{config.data.train}' too, e.g. {min(shared)}; test on others."
+                f"'{config.data.train}' too, e.g. {shared[0]}; test on others."
             )
         if list(test.ids) == list(val.ids) and test.fingerprint == val.fingerprint:
             raise WhyactError(
@@ -316,11 +337,24 @@ def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -
             )
 
 
-def _places(dataset: ClipDataset) -> set[str]:
-    """Files of a set of videos, which tell its clips apart across splits; else the clips' names."""
+def _places(dataset: ClipDataset) -> dict[str, str]:
+    """What tells the clips of a set apart across its splits, and what people know each by.
+
+    Files of a set of videos, but name and content where shards hold copies of them; else the clips'
+    names.
+    """
     single = getattr(dataset, "source", dataset)  # of joined clips
     listing = getattr(single, "listing", None)
-    return {str(r.path) for r in listing.records} if listing else set(single.ids)
+    if listing is None:
+        return {name: name for name in single.ids}
+    if listing.store is not None:
+        return {f"{r.id} {r.content}": r.id for r in listing.records}
+    return {str(r.path): str(r.path) for r in listing.records}
+
+
+def _shared(trained: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """Of other clips those that are trained on, by what people know them by."""
+    return sorted(others[key] for key in others.keys() & trained.keys())
 
 
 def _tokens(

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -317,6 +317,8 @@ class Loop:
         p, s = self.progress, self.settings
         values = {f"train/{k}": v for k, v in p.terms.items()}
         p.epoch, p.micro, p.terms = p.epoch + 1, 0, {}
+        for other in gather_object([p.unreadable]):
+            p.unreadable = p.unreadable | other
         improved = False
         if p.epoch == s.epochs or (s.eval_every and p.epoch % s.eval_every == 0):
             # Batch statistics are the first process' own, so the others take its word.

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from whyact.data.protocol import ClipDataset
 from whyact.data.video import decoder_version
 from whyact.models.recognizer import VideoModel
 from whyact.ops.motion import foreground
+from whyact.training.record import write_json
 from whyact.types import ActionOutput, Batch, Clip, Failure, WhyactError
 
 
@@ -53,6 +54,7 @@ class TokenDataset:
         labels: (views, n), or (views, n, Y) multi-hot, of every view (a flip may swap them); -1
             marks unreadable clips.
         orders: (views, Y), `Clip.class_order` of every test view.
+        failures: reasons of unreadable clips, by name.
         nuisance: (n,) scene of every clip, -1 where unknown.
         foreground: (views, n, T', h, w) uint8, `Batch.foreground` times 255 on the token grid, or
             None where no objective asked for it.
@@ -62,13 +64,14 @@ class TokenDataset:
 
     def __init__(
         self, *, source: ClipDataset, file: Path, labels: Tensor, orders: Tensor,
-        nuisance: Tensor, train: bool, seed: int, foreground: Tensor | None = None,
-        rows: Sequence[int] | None = None,
+        nuisance: Tensor, failures: Mapping[str, str], train: bool, seed: int,
+        foreground: Tensor | None = None, rows: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.source, self.file, self.view_labels = source, file, labels
         self._open()
         self.orders, self.row_nuisance, self.foreground = orders, nuisance, foreground
         self.rows = range(len(source)) if rows is None else rows
+        self.failures = failures
         self.train, self.seed = train, seed
         self.classes, self.scenes = source.classes, source.scenes
         self.labels, self.groups, self.ids = source.labels, source.groups, source.ids
@@ -107,7 +110,10 @@ class TokenDataset:
         row = self.rows[index]
         label = self.view_labels[view, row]
         if bool((label < 0).any()):
-            return Failure(self.ids[index], "unreadable when its tokens were cached.")
+            name = self.ids[index]
+            reason = self.failures.get(name, "one of its views could not be read")
+            return Failure(name, f"{reason} So it was when {self.file.parent} was made: delete "
+                           "that folder once the clip can be read.")  # fmt: skip
         return Clip(
             video=self.tokens[view, row],
             label=label.float() if label.ndim else int(label),
@@ -122,7 +128,7 @@ class TokenDataset:
         place = {name: row for name, row in zip(self.ids, self.rows, strict=True)}
         return TokenDataset(
             source=source, file=self.file, labels=self.view_labels, orders=self.orders,
-            nuisance=self.row_nuisance, train=self.train, seed=self.seed,
+            nuisance=self.row_nuisance, failures=self.failures, train=self.train, seed=self.seed,
             foreground=self.foreground, rows=[place[name] for name in source.ids],
         )  # fmt: skip
 
@@ -143,7 +149,7 @@ def _key(
     settings = {
         "data": data, "decoder": decoder_version(), "source": source.fingerprint, "train": train,
         "backbone": asdict(config.model.backbone), "weights": digest.hexdigest(), "views": views,
-        "seed": config.seed if train else None, "foreground": moving, "form": 3,
+        "seed": config.seed if train else None, "foreground": moving, "form": 4,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -195,6 +201,7 @@ def cache_tokens(
         source=source, file=folder / "tokens.npy", labels=labels, train=train, seed=config.seed,
         orders=torch.from_numpy(np.load(folder / "orders.npy")),
         nuisance=torch.from_numpy(np.load(folder / "nuisance.npy")),
+        failures=json.loads((folder / "failures.json").read_text(encoding="utf-8")),
         foreground=torch.from_numpy(np.load(folder / "foreground.npy")) if moving else None,
     )  # fmt: skip
     return made, (grid[0], grid[1])
@@ -217,9 +224,11 @@ def _fill(
     array: Any = None
     labels: Any = None
     actors: Any = None
+    failures: dict[str, str] = {}
     grid = (0, 0)
     try:
         for view, read in batches:
+            failures |= {f.id: f.reason for f in read.failures}
             if not len(read):
                 continue
             assert read.index is not None
@@ -247,6 +256,7 @@ def _fill(
         if moving:
             np.save(scratch / "foreground.npy", actors)
         (scratch / "grid.json").write_text(json.dumps(grid))
+        write_json(scratch / "failures.json", failures)
         with contextlib.suppress(OSError):  # another process was faster; its tokens are the same
             scratch.rename(folder)
     finally:

@@ -56,6 +56,14 @@ def test_a_model_of_two_streams(fusion: str, kind: str) -> None:
         flow(video)
 
 
+def test_a_3d_network_of_two_streams() -> None:
+    config = Config().model
+    config.fusion, config.type = "late", "cnn3d"
+    config.backbone.type, config.backbone.width = "narrow_r3d_18", 8
+    model = build_model(config, classes=3, motion="difference").eval()
+    assert model(torch.rand(1, 3, 8, 32, 32)).logits.shape == (1, 3)
+
+
 def test_a_second_stream_needs_both_settings() -> None:
     config = Config().model
     with pytest.raises(WhyactError, match=r"fusion is 'none' and data\.motion\.source 'dis'"):

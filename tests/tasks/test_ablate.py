@@ -16,7 +16,8 @@ from tests.tasks.tiny import tiny_config, write_folder
 from whyact.config import Config
 from whyact.config_io import to_yaml
 from whyact.tasks import ablate as module
-from whyact.tasks.ablate import ablate
+from whyact.tasks.ablate import _check_measures, _Run, ablate
+from whyact.tasks.ablation.grid import read_grid
 from whyact.tasks.ablation.jobs import Job
 from whyact.tasks.ablation.worker import KINDS, _end_with, main
 from whyact.tasks.train import finished
@@ -178,6 +179,24 @@ def test_a_split_that_is_measured_afterwards_is_looked_for_before(tmp_path, ran,
     with pytest.raises(WhyactError, match="prob"):
         ablate(config, grid=path, output=tmp_path / "out")
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("what", "settings", "message"),
+    [
+        ("probe: test", {"data__fold": -1}, r"probe: variant 'good' trains a model a fold"),
+        ("explain: {split: test, clips: 2}", {"model__spatial_graph__type": "boxes"},
+         r"explain: variant 'good' reads boxes"),
+        ("explain: {split: test, clips: 2}", {"data__motion__source": "dis"},
+         r"explain: variant 'good' reads optical flow"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_refused_before(tmp_path, ran, what, settings, message):
+    config = tiny_config(write_folder(tmp_path / "clips", clips=1), tmp_path / "out", **settings)
+    run = _Run("good", config)
+    plan = read_grid(write_grid(tmp_path, f"variants: {{good: {{}}}}\n{what}"))
+    with pytest.raises(WhyactError, match=message):
+        _check_measures(run, plan)
 
 
 def test_it_starts_its_own_processes(tmp_path, monkeypatch):

@@ -181,6 +181,16 @@ def test_the_files_of_a_set_without_masks(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "table.png").stat().st_size > 10_000
 
 
+def test_no_readable_clip(run: Path, tmp_path: Path) -> None:
+    broken = load_model(run).config
+    for name in CLASSES:
+        (tmp_path / "test" / name).mkdir(parents=True)
+        (tmp_path / "test" / name / "a.mp4").write_bytes(b"broken")
+    broken.data.root = str(tmp_path)
+    with pytest.raises(WhyactError, match="No clip of 'test' could be read; `whyact data check`"):
+        measure_explanations(run, ["native"], data=broken, output=tmp_path / "out")
+
+
 def test_errors(run: Path) -> None:
     with pytest.raises(WhyactError, match=r"no explainer 'gradcam'. Did you mean 'grad_cam'\?"):
         measure_explanations(run, ["gradcam"])

@@ -99,6 +99,12 @@ def test_wrong_uses_are_named(root: Path, tmp_path: Path) -> None:
         for name in ("x/a.avi", "x/a.mkv", "y/b.avi"):
             miniatures.clip(tmp_path / name, 0)
         prepare_data(clash, out=tmp_path / "out")
+    away = miniatures.listed(tmp_path / "away")
+    (away / "test.txt").write_text(f"{tmp_path / 'x' / 'a.avi'},0\n")
+    listed = Config()
+    listed.data.type, listed.data.root, listed.data.test = "list", str(away), ["test"]
+    with pytest.raises(WhyactError, match=r"a\.avi does not lie below data\.root .*away"):
+        prepare_data(listed, out=tmp_path / "out")
     assert main(["data", "prepare"]) == 2
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 from tests.training.toy_runs import ToyClips, rows, toy_config, toy_loop
 
@@ -49,6 +50,12 @@ def test_schedule_warms_up_linearly_then_follows_half_a_cosine():
 def test_a_short_run_warms_up_over_its_first_third():
     assert cosine_with_warmup(0, warmup=1000, total=9) == pytest.approx(1 / 3)
     assert cosine_with_warmup(3, warmup=1000, total=9) == pytest.approx(1.0)
+
+
+def test_a_run_does_not_inherit_the_device_of_the_run_before():
+    make_accelerator(toy_config().training)
+    PartialState._shared_state["device"] = torch.device("meta")  # as if it had been a GPU
+    assert make_accelerator(toy_config().training).device == torch.device("cpu")
 
 
 def test_training_lowers_the_loss(tmp_path):

@@ -231,7 +231,7 @@ def build_model(
         model = _recognizer(config, backbone, classes=classes, scenes=scenes, seed=seed)
         model.motion = motion
         return model
-    if config.type == "cnn3d" and not isinstance(backbone, Volumetric):
+    if config.type == "cnn3d" and not isinstance(getattr(backbone, "pixels", backbone), Volumetric):
         raise WhyactError(
             f"model.type cnn3d needs a 3-D network in model.backbone.type, such as r3d_18 or "
             f"r2plus1d_18; '{config.backbone.type}' is none. For a 2-D network take pooled."

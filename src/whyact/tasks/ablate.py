@@ -162,6 +162,27 @@ def _check(runs: Sequence[_Run], plan: Grid) -> None:
     _prepare_data((run.config for run in runs), measured)
     for run in {run.variant: run for run in runs}.values():
         shadow_model(run.config.model, run.sizes)
+        _check_measures(run, plan)
+
+
+def _check_measures(run: _Run, plan: Grid) -> None:
+    """Refuse what cannot be measured of a variant's models."""
+    data, where = run.config.data, f"variant '{run.variant}'"
+    if plan.probe and data.fold == -1:
+        raise WhyactError(
+            f"probe: {where} trains a model for every fold (data.fold -1), whose codes cannot be "
+            "mixed; leave it out of the grid, or set data.fold to one of them."
+        )
+    if plan.explain and run.config.model.spatial_graph.type == "boxes":
+        raise WhyactError(
+            f"explain: {where} reads boxes (model.spatial_graph.type), which altered clips do not "
+            "have; leave it out of the grid, and use whyact evaluate --explain."
+        )
+    if plan.explain and data.motion.source not in ("none", "difference"):
+        raise WhyactError(
+            f"explain: {where} reads optical flow (data.motion.source '{data.motion.source}'), "
+            "which altered clips do not have; leave it out of the grid, or set it to difference."
+        )
 
 
 def _variants(

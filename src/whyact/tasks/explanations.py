@@ -166,6 +166,8 @@ def measure_explanations(
     for model, (part, why) in zip(models, _run(jobs, workers), strict=True):
         made.add(part)
         reasons[model].add(why)
+    if not made.ids:
+        raise WhyactError(f"No clip of '{one.split}' could be read; `whyact data check` says why.")
     about |= {
         "read": _reading(one),
         "split": one.split,

@@ -63,7 +63,7 @@ def measure_named(
     if split == config.data.val:
         raise WhyactError(f"data.val '{split}' gives the threshold; measure on another split.")
     dataset = _several(loaded, config, split)
-    threshold = _threshold(loaded, _several(loaded, config, config.data.val), clips)
+    threshold = _threshold(loaded, config, clips)
     values: dict[str, list[Tensor]] = {}
     failed = []
     for index in track(chosen(len(dataset), clips), "Named actions", transient=True):
@@ -76,6 +76,8 @@ def measure_named(
         assert isinstance(actions, tuple)
         for name, value in named_values(one, tokens, grid, actions, masks, threshold).items():
             values.setdefault(name, []).append(value)
+    if not values:
+        raise _none_read(split)
     record = {
         "split": split, "failed": failed, "threshold": threshold, "threshold_from": config.data.val,
         "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
@@ -87,6 +89,10 @@ def measure_named(
     folder = Path(output) if output else run_folder(loaded.folder) / "named" / split
     write_json(folder / "named.json", record)
     return record
+
+
+def _none_read(split: str) -> WhyactError:
+    return WhyactError(f"No clip of '{split}' could be read; `whyact data check` says why.")
 
 
 def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset | JoinedDataset:
@@ -102,15 +108,16 @@ def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset
     return dataset
 
 
-def _threshold(
-    loaded: LoadedModel, dataset: BackdropDataset | JoinedDataset, clips: int
-) -> float:  # fmt: skip
+def _threshold(loaded: LoadedModel, config: Config, clips: int) -> float:
+    dataset = _several(loaded, config, config.data.val)
     scores, labels = [], []
     for index in track(chosen(len(dataset), clips), "Threshold", transient=True):
         clip = dataset[(index, 0)]
         if isinstance(clip, Clip):
             scores.append(named_scores(*_read(loaded, clip)).cpu())
             labels.append(torch.as_tensor(clip.label))
+    if not scores:
+        raise _none_read(config.data.val)
     return best_threshold(torch.stack(scores), torch.stack(labels))
 
 

@@ -65,7 +65,7 @@ def prepare_data(
             f"data.type is '{data.type}': prepare the files that the shards are made from."
         )
     records = [r for listing in listings for r in listing.records]
-    jobs = {r.path: folder / prepared_path(r.path.relative_to(root), form) for r in records}
+    jobs = {r.path: folder / prepared_path(_below(r.path, root), form) for r in records}
     _refuse_clashes(jobs)
     todo = [(s, t) for s, t in jobs.items() if not t.exists()]
     failures = {}
@@ -75,6 +75,15 @@ def prepare_data(
             failures[path] = reason
     write_json(folder / "failures.json", failures, indent=1)
     return Prepared(len(todo) - len(failures), len(jobs) - len(todo), failures)
+
+
+def _below(path: Path, root: Path) -> Path:
+    if not path.is_relative_to(root):
+        raise WhyactError(
+            f"{path} does not lie below data.root ({root}), so its copy has no place; set "
+            "data.root to a folder that holds all clips, and name them from there."
+        )
+    return path.relative_to(root)
 
 
 def _refuse_clashes(jobs: Mapping[Path, Path]) -> None:

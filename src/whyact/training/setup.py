@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from datetime import timedelta
 
 import torch
@@ -31,8 +32,8 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     if precision == "auto":
         bf16 = computes_bf16() if cpu else torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else ("no" if cpu else "fp16")
-    # Runs of one process may differ in precision, which accelerate keeps for the process.
-    AcceleratorState._reset_state()
+    # Runs of one process may differ in precision and device, which accelerate keeps.
+    AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", "1")) == 1)
     # All processes wait while the first one evaluates.
     group = InitProcessGroupKwargs(timeout=timedelta(hours=6))
     return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[group])

@@ -83,7 +83,8 @@ class ObjectiveSettings:
     """Settings of the objectives, named ``<objective>_<argument>``.
 
     Attributes:
-        cross_entropy_smoothing: label smoothing.
+        cross_entropy_smoothing: label smoothing of cross_entropy, and of the action of pasted and
+            mixed clips; not of deep_supervision, nor of clips under binary_cross_entropy.
         foreground_paste_share, background_mix_share, static_entropy_share, pause_share: share of
             the batch that gets an extra view; a view costs as much as a clip.
         foreground_paste_mask: ``motion`` (label-free), ``regions`` (motion and the model's own

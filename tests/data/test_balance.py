@@ -39,6 +39,14 @@ def test_every_clip_weighs_one_over_its_group() -> None:
     assert balance_weights(BalanceConfig(), Tied()) is None
 
 
+def test_the_same_actions_in_another_order_are_one_group() -> None:
+    several = Tied()
+    several.labels = [(0, 1), (1, 0)] * 5
+    several.nuisance = [0] * 10
+    found = balance_weights(BalanceConfig(column="scene"), several)
+    assert found is not None and found.tolist() == pytest.approx([0.1] * 10)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_table_in_any_order_gives_the_groups(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"codes{suffix}"

@@ -50,6 +50,17 @@ def test_random_folds_partition_the_clips_and_keep_groups_together(rows, seed, c
             assert max(sizes) - min(sizes) <= 1
 
 
+def test_groups_of_several_classes_stay_together_where_they_are_told_to_be_such() -> None:
+    whole = listing([(c, g) for g in range(10) for c in range(4)])
+    for fold in range(5):
+        test, train = (
+            random_fold(whole, count=5, seed=1, fold=fold, split=s, across_classes=True)
+            for s in ("test", "train")
+        )
+        assert len(test.records) == 8 and len({r.group for r in test.records}) == 2
+        assert not {r.group for r in test.records} & {r.group for r in train.records}
+
+
 def test_other_seeds_make_other_folds() -> None:
     whole = listing([(i % 4, i) for i in range(40)])
     folds = {

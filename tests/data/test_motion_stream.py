@@ -65,6 +65,19 @@ def test_differences_follow_crop_and_flip_but_not_colours(tmp_path: Path) -> Non
     assert moving.any() and ratio[moving].std() < 0.05 and 0.5 <= ratio[moving].mean() <= 1.5
 
 
+def test_differences_know_nothing_of_a_scene_that_was_exchanged(
+    tmp_path: Path, monkeypatch
+) -> None:
+    clip(tmp_path / "bow" / "a.mp4", 0)
+    monkeypatch.setattr("whyact.data.transforms.before_other_scene", lambda v, _: v // 2)
+    stream = MotionStream(source="difference")
+    found = item(dataset(tmp_path, stream, train=True, other_scene=1.0), (0, 3))
+    plain = item(dataset(tmp_path, stream, train=True), (0, 3))
+    assert torch.equal(found.video, plain.video // 2)
+    expected = to_bytes(frame_changes(found.video.float() / 255) * 2 - 1)
+    assert found.motion is not None and torch.equal(found.motion, expected)
+
+
 def test_stored_flow_is_cut_and_mirrored_with_the_pixels(stored: Path) -> None:
     stream = MotionStream(source="images")
     data = dataset(stored, stream)

@@ -61,10 +61,9 @@ def test_the_share_of_training_clips_is_drawn_and_off_draws_nothing() -> None:
         for share in (0.0, 0.5)
     )
     rng, untouched = np.random.default_rng(0), np.random.default_rng(0)
-    assert plain.photometry(clip, rng) is clip
+    assert plain.scene(clip, rng) is clip
     assert rng.random() == untouched.random()
     changed = [
-        not torch.equal(sometimes.photometry(clip, np.random.default_rng(i)), clip)
-        for i in range(20)
+        not torch.equal(sometimes.scene(clip, np.random.default_rng(i)), clip) for i in range(20)
     ]
     assert 4 <= sum(changed) <= 16

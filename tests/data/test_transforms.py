@@ -62,6 +62,19 @@ def test_all_frames_and_the_mask_get_the_same_transform(crop: str, stretch: bool
         assert torch.equal(out, again[0]) and again[1] is None
 
 
+@pytest.mark.parametrize("crop", ["random_resized", "random", "center"])
+def test_stored_flow_of_another_size_shows_the_same_place(crop: str) -> None:
+    ramp = torch.linspace(0, 255, 160).byte()
+    video = ramp.expand(3, 2, 120, 160)
+    flow = resize_short(video[:2], 60)
+    assert flow.shape[-2:] == (60, 80)
+    made = TrainTransform(short_side=120, size=64, crop=crop, flip=0.0, min_area=0.1)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        pixels, _, cut, _, _ = made.geometry(video, None, flow, 0, rng)
+        assert cut is not None and (pixels[0].float() - cut[0].float()).abs().max() <= 4
+
+
 def test_random_crops_reach_every_place_and_flips_have_their_probability() -> None:
     video = coordinates(10, 12)
     transform = TrainTransform(short_side=10, size=8, crop="random", flip=0.25, color_jitter=0)

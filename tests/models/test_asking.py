@@ -43,6 +43,19 @@ def test_only_the_oracle_reads_the_labels() -> None:
     assert differs == [p.reads_labels for p in PROTOCOLS] == [False, False, False, True]
 
 
+def test_a_mirrored_view_is_asked_for_what_it_shows() -> None:
+    """Classes 0 and 1 change places in the second clip, whose logits are read in that order."""
+    made, order = model(), torch.tensor([[0, 1, 2], [1, 0, 2]])
+    oracle = NAMES.index("oracle")
+    shown = torch.stack([LABELS[0], LABELS[1][order[1]]])
+    expected = asked_logits(made, batch(shown))[:, :, oracle]
+    found = asked_logits(made, replace(batch(), class_order=order))[:, :, oracle]
+    torch.testing.assert_close(found, expected)
+    single = replace(batch(torch.tensor([2, 1])), class_order=order)
+    wanted = asked_logits(made, batch(torch.tensor([2, 0])))[:, :, oracle]
+    torch.testing.assert_close(asked_logits(made, single)[:, :, oracle], wanted)
+
+
 def test_without_the_video_all_clips_score_alike_but_for_the_oracle_s_leak() -> None:
     blind = asked_logits(model(), batch())[:, 1]
     for number, protocol in enumerate(PROTOCOLS):

@@ -152,3 +152,12 @@ def test_boxes_are_not_rounded_with_the_tokens() -> None:
         rounded = made(clips(), boxes=thin)
     exact = made(clips(), boxes=thin)
     torch.testing.assert_close(rounded.assignment.float(), exact.assignment, atol=0.005, rtol=0.01)
+
+
+def test_dynamics_of_boxes_are_refused() -> None:
+    config = ModelConfig(
+        backbone=BackboneConfig(type="small", width=16),
+        spatial_graph=SpatialGraphConfig(type="boxes", dynamics="region"),
+    )
+    with pytest.raises(WhyactError, match=r"dynamics is 'region', which boxes do not have"):
+        build_model(config, classes=3)

@@ -55,6 +55,13 @@ def run(config: Config) -> Path:
     return train(config).folder
 
 
+def test_several_actions_need_probabilities_of_their_own(config: Config) -> None:
+    made = copy.deepcopy(config)
+    made.name, made.objectives.binary_cross_entropy = "without", 0.0
+    with pytest.raises(WhyactError, match=r"objectives\.binary_cross_entropy teaches; it is 0"):
+        train(made)
+
+
 def test_every_protocol_has_a_record_of_its_own_with_its_leak(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())["multi"]
     assert set(result["asked"]) == {p.name for p in PROTOCOLS}

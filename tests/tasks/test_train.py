@@ -236,6 +236,11 @@ def test_a_bottleneck_without_noise_is_refused(clips, tmp_path):
             train(tiny_config(clips, tmp_path, **on, **settings))
 
 
+def test_a_model_that_would_not_learn_to_be_asked_is_refused(clips, tmp_path):
+    with pytest.raises(WhyactError, match=r"is split, but objectives\.specification is 0"):
+        train(tiny_config(clips, tmp_path, model__specification__type="split"))
+
+
 def test_an_unknown_measure_is_refused(clips, tmp_path):
     text = r"training\.select 'accuracy' is no measure; choose from top1, top5, mean_class, macro"
     with pytest.raises(WhyactError, match=text):

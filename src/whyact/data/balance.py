@@ -36,7 +36,8 @@ def balance_weights(config: BalanceConfig, dataset: ClipDataset) -> Tensor | Non
     if not config.column:
         return None
     values = _of_table(config, dataset.ids) if config.table else _own(config, dataset)
-    groups = list(zip(dataset.labels, values, strict=True))
+    labels = [tuple(sorted(set(x))) if isinstance(x, tuple) else x for x in dataset.labels]
+    groups = list(zip(labels, values, strict=True))
     return group_weights(groups)
 
 

@@ -108,6 +108,11 @@ def listed_clips(
         config: the ``data`` part of the config tree. listing: of one split.
         train: random clips and augmentation; otherwise the test protocol. seed: of the randomness.
     """
+    if config.transform.other_scene and config.motion.source == "images":
+        raise WhyactError(
+            "data.transform.other_scene paints other scenes, of which stored flow "
+            "(data.motion.source images) knows nothing; set one of them to its default."
+        )
     training, testing = transforms(config, listing.classes, listing.flip_pairs)
     c = config.clip
     return VideoDataset(

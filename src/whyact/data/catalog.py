@@ -129,7 +129,7 @@ def listing_of(config: DataConfig, split: str) -> Listing:
     if config.folding == "random":
         return random_fold(
             chosen.listing(config, "all"), count=config.fold_count, seed=config.fold_seed,
-            fold=config.fold, split=split,
+            fold=config.fold, split=split, across_classes=chosen.grouped,
         )  # fmt: skip
     if chosen.carved and split in CARVED:
         return carve(chosen.listing(config, "train", config.fold), split)

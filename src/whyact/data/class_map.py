@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from whyact.data.listing import read_rows
 from whyact.data.protocol import ClipDataset
 from whyact.types import Clip, Failure, WhyactError
@@ -94,5 +97,15 @@ class MappedDataset:
         item = self.source[self.rows[index], turn]
         if isinstance(item, Failure):
             return item
-        # The order of classes under a flip is the source's, and the logits are the model's.
-        return replace(item, label=self.labels[index], class_order=None)
+        return replace(item, label=self.labels[index], class_order=self._order(item.class_order))
+
+    def _order(self, order: Tensor | None) -> Tensor | None:
+        """How a mirrored view's logits are to be read, for the model's classes."""
+        if order is None:
+            return None
+        made = torch.arange(len(self.classes))
+        for here, place in self._label.items():
+            there = self._label.get(int(order[here]))
+            if there is not None:  # else what it looks like mirrored is no class of the model
+                made[place] = there
+        return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,20 +38,27 @@ def group_fold(listing: Listing, *, fold: int, split: str) -> Listing:
         WhyactError: a fold or split that does not exist.
     """
     groups = groups_of(listing)
-    return _fold(listing, {g: i for i, g in enumerate(groups)}, len(groups), fold, split)
+    places = [groups.index(r.group) for r in listing.records]
+    return _fold(listing, places, len(groups), fold, split)
 
 
-def random_fold(listing: Listing, *, count: int, seed: int, fold: int, split: str) -> Listing:
+def random_fold(
+    listing: Listing, *, count: int, seed: int, fold: int, split: str, across_classes: bool = False
+) -> Listing:
     """Seeded folds of about equal size in every class; clips of one group stay together.
 
     Args:
         listing: all clips. count: of folds. seed: of the draw. fold: which one is tested on.
         split: as for `group_fold`; ``val`` is the next fold.
+        across_classes: groups hold clips of several classes, as sequences do; then no class has a
+            share in every fold of its own, and folds are alike in size alone. Otherwise groups are
+            those of a class.
 
     Raises:
         WhyactError: a fold or split that does not exist, or more folds than groups.
     """
-    sizes = Counter(r.unit for r in listing.records)
+    units = [r.group if across_classes else r.unit for r in listing.records]
+    sizes = Counter(units)
     if not 2 <= count <= len(sizes):
         raise WhyactError(
             f"data.fold_count is {count}; expected 2 to {len(sizes)}, the number of groups whose "
@@ -59,19 +66,19 @@ def random_fold(listing: Listing, *, count: int, seed: int, fold: int, split: st
         )
     by_class: dict[str, list[str]] = defaultdict(list)
     for unit in sorted(sizes):
-        by_class[unit.split("\0")[0]].append(unit)
+        by_class["" if across_classes else unit.split("\0")[0]].append(unit)
     rng = np.random.default_rng(seed)
     place: dict[str, int] = {}
     totals = np.zeros(count, np.int64)
-    for units in by_class.values():
+    for names in by_class.values():
         filled = np.zeros(count, np.int64)
-        for unit in rng.permutation(np.array(units)):
+        for unit in rng.permutation(np.array(names)):
             # The emptiest fold of this class, then the emptiest of all.
             target = min(range(count), key=lambda f: (filled[f], totals[f]))
             place[str(unit)] = target
             filled[target] += sizes[str(unit)]
             totals[target] += sizes[str(unit)]
-    return _fold(listing, place, count, fold, split, by_unit=True)
+    return _fold(listing, [place[u] for u in units], count, fold, split)
 
 
 def carve(training: Listing, split: str, *, share: float = 0.1) -> Listing:
@@ -101,10 +108,8 @@ def carve(training: Listing, split: str, *, share: float = 0.1) -> Listing:
     )
 
 
-def _fold(
-    listing: Listing, place: Mapping[str, int], count: int, fold: int, split: str,
-    by_unit: bool = False,
-) -> Listing:  # fmt: skip
+def _fold(listing: Listing, places: Sequence[int], count: int, fold: int, split: str) -> Listing:
+    """The part of a fold, of clips each of which is tested on in the fold of its place."""
     if not 0 <= fold < count:
         raise WhyactError(f"data.fold is {fold}; the set has folds 0 to {count - 1}.")
     if split not in SPLITS:
@@ -117,8 +122,8 @@ def _fold(
         "fit": set(range(count)) - {fold, following},
         "all": set(range(count)),
     }[split]
-    records = tuple(r for r in listing.records if place[r.unit if by_unit else r.group] in chosen)
-    return replace(listing, records=records)
+    rows = zip(listing.records, places, strict=True)
+    return replace(listing, records=tuple(r for r, place in rows if place in chosen))
 
 
 __all__ = ["CARVED", "SPLITS", "carve", "group_fold", "groups_of", "random_fold"]

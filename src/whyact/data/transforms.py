@@ -101,7 +101,7 @@ class TrainTransform:
     ) -> tuple[Tensor, Tensor | None, int | Tensor]:
         """Transform video (3, T, H, W) uint8, mask (T, H, W) bool or None, and label."""
         video, mask, _, label, _ = self.geometry(video, mask, None, label, rng)
-        return self.photometry(video, rng), mask, label
+        return self.photometry(self.scene(video, rng), rng), mask, label
 
     def geometry(
         self, video: Tensor, mask: Tensor | None, flow: Tensor | None, label: int | Tensor,
@@ -113,6 +113,8 @@ class TrainTransform:
             mask = _scale(mask, self.short_side, self.stretch) if mask is not None else None
             flow = _scale(flow, self.short_side, self.stretch) if flow is not None else None
         tall, wide = video.shape[-2:]
+        if flow is not None and flow.shape[-2:] != (tall, wide):  # stored in another size
+            flow = _resize(flow, tall, wide)
         top, left, h, w = self._box(tall, wide, rng)
         video = _crop(video, top, left, h, w, self.size)
         mask = _crop(mask, top, left, h, w, self.size) if mask is not None else None
@@ -138,10 +140,14 @@ class TrainTransform:
             return (h - ch) // 2, (w - cw) // 2, ch, cw
         return int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1)), ch, cw
 
-    def photometry(self, video: Tensor, rng: np.random.Generator) -> Tensor:
-        """Change the scene and the colours of the clip; one draw for all frames."""
+    def scene(self, video: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change the scene of some clips."""
         if self.other_scene and rng.random() < self.other_scene:
-            video = before_other_scene(video, rng)
+            return before_other_scene(video, rng)
+        return video
+
+    def photometry(self, video: Tensor, rng: np.random.Generator) -> Tensor:
+        """Change the colours of the clip; one draw for all frames."""
         s = self.color_jitter
         if not s:
             return video

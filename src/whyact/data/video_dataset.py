@@ -140,6 +140,7 @@ class VideoDataset:
             video, _, flow, label, boxes = self.train_transform.geometry(
                 video, None, flow, label, rng, boxes
             )
+            video = self.train_transform.scene(video, rng)
             field = self._field(video, flow)
             video = self.train_transform.photometry(video, rng)
             if field is not None and self.motion is not None:

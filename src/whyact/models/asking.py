@@ -35,6 +35,11 @@ PROTOCOLS = (
 """Protocols of `asked_logits`, in its order."""
 
 
+def multi_hot(label: Tensor, classes: int) -> Tensor:
+    """Labels (B, Y) of (B,) or (B, Y); -1 marks a clip whose label is unknown: all zero."""
+    return F.one_hot(label + 1, classes + 1)[:, 1:] if label.ndim == 1 else label
+
+
 @torch.no_grad()
 def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
     """Scores of a batch under all `PROTOCOLS`, with the video and without it.
@@ -48,7 +53,11 @@ def asked_logits(model: VideoModel, batch: Batch) -> Tensor:
     Returns:
         (B, 2, 4, Y): with the video, and without; one row a protocol.
     """
-    return asked_tokens(model, *model.encode(batch.streams), batch.label, batch.boxes)
+    label = batch.label
+    if batch.class_order is not None:  # a mirrored view shows the class that it is swapped with
+        classes = batch.class_order.shape[1]
+        label = multi_hot(label, classes).gather(1, batch.class_order)
+    return asked_tokens(model, *model.encode(batch.streams), label, batch.boxes)
 
 
 @torch.no_grad()
@@ -67,8 +76,7 @@ def _each(
 ) -> Tensor:
     plain = model.decode(tokens, grid, boxes=boxes).logits
     classes = plain.shape[1]
-    if label.ndim == 1:  # -1 marks a clip whose label is unknown: it gets no wish
-        label = F.one_hot(label + 1, classes + 1)[:, 1:]
+    label = multi_hot(label, classes)
     each = model.score_wishes(tokens, grid, torch.eye(classes).to(plain), boxes).logits
     best = F.one_hot(plain.argmax(1), classes).bool()
     predicted = (plain > 0) | best

@@ -71,6 +71,11 @@ def _learned(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
 
 
 def _boxes(c: SpatialGraphConfig, width: int, code: int) -> nn.Module:
+    if c.dynamics != "none":
+        raise WhyactError(
+            f"model.spatial_graph.dynamics is '{c.dynamics}', which boxes do not have, as they "
+            "come and go; set it to none."
+        )
     return BoxSpatialGraph(
         token_width=width, code_width=code, kinds=c.kinds, layers=c.layers, cues=c.cues,
         gate=c.gate,

@@ -118,8 +118,8 @@ class PartReconstruction(Objective):
 
     ``log(1 + e)``, where e is the squared error over a clip's real nodes in units of their
     variance. The logarithm keeps clips whose nodes are nearly alike, and hence large e, from
-    outweighing all else; its gradient is that of the error, never zero but at zero. The nodes
-    themselves are constant for the gradient, so that they cannot become easy instead.
+    outweighing all else; its gradient is that of the error, never zero but at zero. What is to be
+    made again is constant for the gradient; the nodes still get one through what it is made from.
     """
 
     name = "part_reconstruction"

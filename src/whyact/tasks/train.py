@@ -150,7 +150,8 @@ def _check_selection(config: Config) -> None:
         )
 
 
-def _check_measure(config: Config, val: ClipDataset) -> None:
+def _check_labels(config: Config, val: ClipDataset) -> None:
+    """What is measured and what is learnt must be of the kind of labels that there are."""
     several = any(isinstance(label, tuple) for label in val.labels)
     measured = [m for m in MEASURES if (m == "map") == several]
     if config.training.select not in (*measured, "last"):
@@ -158,6 +159,12 @@ def _check_measure(config: Config, val: ClipDataset) -> None:
             f"training.select '{config.training.select}' is not measured where clips have "
             f"{'any number of labels' if several else 'one label'}, as in data.val "
             f"'{config.data.val}'; choose {' or '.join(measured)}, or last for the final weights."
+        )
+    if several and not config.objectives.binary_cross_entropy:
+        raise WhyactError(
+            "Clips may have several actions, so each has a probability of its own, which "
+            "objectives.binary_cross_entropy teaches; it is 0: give it a weight, such as 0.1 "
+            "beside objectives.specification."
         )
 
 
@@ -258,6 +265,12 @@ def _objectives(config: Config) -> ObjectiveSet:
             "training.erase_above makes new pixels, so it goes with neither training.cache_tokens "
             "nor data.motion.source nor boxes; set it to 1."
         )
+    if config.model.specification.type == "split" and not config.objectives.specification:
+        raise WhyactError(
+            "model.specification.type is split, but objectives.specification is 0, so that the "
+            "model would never learn to be asked; give it a weight, such as 1.0, or set the type "
+            "to none."
+        )
     if config.objectives.bottleneck and not (
         config.model.code_noise and config.model.type == "whyact"
     ):
@@ -310,7 +323,7 @@ def _dataset(config: Config, split: str, train: bool, foreground: bool = False) 
 def _check_test_splits(config: Config, dataset: ClipDataset, val: ClipDataset) -> None:
     """Find out before training, not after it, what is wrong with the other splits."""
     check_label_map(Path(f"data.val '{config.data.val}'"), dataset.classes, val.classes)
-    _check_measure(config, val)
+    _check_labels(config, val)
     trained = _places(dataset)
     shared = _shared(trained, _places(val))
     if config.training.select != "last" and shared:

@@ -131,8 +131,17 @@ class TimeFirst(nn.Module):
         return self.layer(clips.mean((3, 4)).permute(2, 0, 1)).mean(0)[:, :2]
 
 
-def test_layers_with_other_axes_are_told(clips):
-    model = TimeFirst()
+class TimeOutside(TimeFirst):
+    """Codes of (T * B, C), frame by frame: as many as (B * T, C) has."""
+
+    def forward(self, clips):
+        frames = clips.mean((3, 4)).permute(2, 0, 1)
+        return self.layer(frames.flatten(0, 1)).unflatten(0, (-1, len(clips))).mean(0)[:, :2]
+
+
+@pytest.mark.parametrize("kind", [TimeFirst, TimeOutside])
+def test_layers_with_other_axes_are_told(clips, kind):
+    model = kind()
     assert scene_leakage(model, model.layer, clips).endswith("perhaps time comes first")
     with pytest.raises(WhyactError, match="channels seem to be the last axis"):
         pooled(torch.zeros(2, 4, 7, 7, 96), 2)

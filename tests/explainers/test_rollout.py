@@ -54,6 +54,17 @@ def test_without_class_token_rows_are_averaged_and_heads_too() -> None:
     assert one.heat.flatten().tolist() == pytest.approx([0.625, 0.375])
 
 
+def test_a_class_token_that_nobody_reads_is_left_out() -> None:
+    """It looks at cell 1 alone; each cell at itself."""
+    attention = torch.tensor([[0.0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    model = Stack(attention)
+    given = {"model": model, "layers": list(model.layers), "grid": (1, 1, 2), "prefix": 1}
+    (read, _) = AttentionRollout(**given)(clips())
+    assert read.heat.flatten().tolist() == pytest.approx([0.5, 0])
+    (unread, _) = AttentionRollout(**given, class_token=False)(clips())
+    assert unread.heat.flatten().tolist() == pytest.approx([0.5, 0.5])
+
+
 class Encoder(nn.Module):
     """A real transformer over eight pixels as tokens, which asks for no weights itself."""
 

@@ -95,13 +95,13 @@ def test_cost_and_independence_of_the_batch() -> None:
 
     def run(batch_size: int, rows: slice) -> list[Tensor]:
         found = deletion_insertion(
-            counted, x[rows], heat[rows], targets[rows], fills=("blur", "mean", "frame"),
+            counted, x[rows], heat[rows], targets[rows], fills=("blur", "mean", "noise", "frame"),
             tube=TUBE, steps=4, batch_size=batch_size,
         )  # fmt: skip
         return [c.deletion for c in found] + [c.insertion for c in found]
 
     large = run(64, slice(None))
-    assert sum(sizes) == 3 * 3 * 2 * 4 and max(sizes) == 3 * 2 * 4
+    assert sum(sizes) == 4 * 3 * 2 * 4 and max(sizes) == 3 * 2 * 4
     sizes.clear()
     small = run(5, slice(None))
     assert max(sizes) == 5

@@ -140,6 +140,18 @@ def test_grid_ceiling_is_perfect_on_a_grid_that_fits_and_lower_on_a_coarse_one()
     assert 0 < one(iou_equal_area(coarse, mask)) < 1
 
 
+def test_the_ceiling_of_cells_with_one_value() -> None:
+    """Of a mask that is a cell, and of one in cells that the clip's end cuts."""
+    mask = torch.zeros(1, 4, 10, 8, dtype=torch.bool)
+    mask[:, 2:, 4:8, :4] = True
+    found = grid_ceiling(mask, (2, 3, 2), (2, 4, 4))
+    assert torch.equal(found, mask.double()) and one(iou_equal_area(found, mask)) == 1
+    assert float(energy_pointing(found, mask)) == pytest.approx(1 - float(mask.double().mean()))
+    end = torch.zeros(1, 4, 10, 8, dtype=torch.bool)
+    end[:, :, 8:, :4] = True
+    assert torch.equal(grid_ceiling(end, (2, 3, 2), (2, 4, 4)), end.double())
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_bad_maps_are_errors(metric) -> None:  # type: ignore[no-untyped-def]
     mask = square_mask()

@@ -50,6 +50,14 @@ def test_what_is_not_defined_is_nan_and_does_not_count() -> None:
     assert shares[:, 1].isnan().all() and float(right_actor(shares)) == 1
 
 
+def test_no_threshold_parts_equal_scores() -> None:
+    for row in range(4):
+        labels = torch.zeros(1, 6)
+        labels[0, [row, 5]] = 1
+        scores = torch.tensor([[0.0, 0, 0, 0, 0, 1]])
+        assert best_threshold(scores, labels) == pytest.approx(0.5)
+
+
 def test_the_threshold_parts_present_from_absent() -> None:
     scores = torch.tensor([[0.1, 0.9], [0.3, 0.7], [0.2, 0.4]])
     labels = torch.tensor([[0.0, 1], [0, 1], [0, 0]])

@@ -56,6 +56,13 @@ def test_frames_have_the_labels_of_their_intervals() -> None:
     assert labels.tolist() == [[0, 0], [1, 0], [1, 1], [0, 1]]
 
 
+def test_halves_of_frames_are_rounded_alike() -> None:
+    """A frame belongs to the interval that its middle lies in, or starts it."""
+    for start in (0.5, 1.5, 2.5):
+        assert frame_labels([at(start, start + 1)], 5, 1).sum() == 1
+    assert frame_labels([at(0.4, 1.6)], 3, 1).flatten().tolist() == [1, 1, 0]
+
+
 def test_frame_map_ranks_the_frames_of_all_clips_together() -> None:
     truth = [[at(0, 1)], [at(1, 2)]]
     evidence = [torch.tensor([[0.9, 5.0], [0.2, 5.0]]), torch.tensor([[0.5, 5.0], [0.4, 5.0]])]

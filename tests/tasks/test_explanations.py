@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from whyact.config import Config
 from whyact.metrics.quality import CONTROLS, METRICS, TRUTH
+from whyact.metrics.robustness import top_down
 from whyact.models.builders import build_model
 from whyact.ops.encode import write_video
 from whyact.tasks.explainer_table import EXPLAINERS, build_method, pass_size
@@ -46,6 +48,24 @@ def masks(count: int = 4) -> Tensor:
     mask = torch.zeros(count, 8, 32, 32, dtype=torch.bool)
     mask[:, :, 8:24, 8:20] = True
     return mask
+
+
+def test_randomisation_reaches_a_frozen_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its forward pass keeps no gradients of its own, by which parts of the score are found."""
+    sizes: list[list[int]] = []
+
+    def spy(model: nn.Module, score: Callable[[], Tensor]) -> list[list[nn.Parameter]]:
+        stages = top_down(model, score)
+        sizes.append([len(stage) for stage in stages])
+        return stages
+
+    monkeypatch.setattr("whyact.tasks.explanation_bench.top_down", spy)
+    for frozen in (False, True):
+        made = model()
+        made.frozen = frozen
+        bench = Bench(made, ["native"], (8, 32, 32))
+        measure_batch(bench, clips(1), mask=None, limbs=None, rerun=True, settings=FAST)
+    assert sizes[0] == sizes[1] and sum(sizes[0]) > 10
 
 
 def test_rows_metrics_and_cost() -> None:

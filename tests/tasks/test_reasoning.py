@@ -119,6 +119,10 @@ def test_all_reasons_are_measured_and_counted() -> None:
     without: Reasons = Reasons()
     measure_reasons(made, clips(1), None, 0, without)
     assert "path" not in without.values and "region_fit" not in without.values
+    # One clip has no other to take prompts from, which is counted, not left out.
+    alone = summarise_reasons(made, [without])
+    assert alone["prompt_redundancy"]["clips"] == 1
+    assert alone["prompt_swap_drop"]["clips"] == 0 and alone["prompt_swap_drop"]["undefined"] == 1
 
 
 def test_a_counterfactual_is_added_and_told() -> None:

@@ -19,8 +19,8 @@ class AttentionRollout:
 
     ``0.5 * mean over heads + 0.5 * identity``, rows made to sum to one, from the last layer to the
     first. It says where information could come from, not what speaks for a class: the map is the
-    same for every class. With ``prefix`` tokens the row of the first (the class token) is read,
-    without any the mean over all rows.
+    same for every class. The row of the first of the ``prefix`` tokens is read where that is the
+    class token that the network decides by, else the mean over the grid's rows.
 
     Args:
         model: see `whyact.explainers.base.Model`.
@@ -29,6 +29,7 @@ class AttentionRollout:
             or the dropout after it. Each must run once in a forward pass.
         grid: of the tokens: (T', h, w), or (h, w) for a network that runs on every frame apart.
         prefix: class or register tokens before the grid's.
+        class_token: the network decides by the first of them; False where it pools the grid's.
 
     Raises:
         WhyactError: no layers.
@@ -37,11 +38,13 @@ class AttentionRollout:
     name = "attention_rollout"
 
     def __init__(
-        self, *, model: Model, layers: Sequence[nn.Module], grid: tuple[int, ...], prefix: int = 0
-    ) -> None:
+        self, *, model: Model, layers: Sequence[nn.Module], grid: tuple[int, ...], prefix: int = 0,
+        class_token: bool = True,
+    ) -> None:  # fmt: skip
         if not layers:
             raise WhyactError("Attention roll-out needs attention layers; it is for transformers.")
         self.model, self.layers, self.grid, self.prefix = model, tuple(layers), grid, prefix
+        self.class_token = class_token and prefix > 0
 
     @torch.no_grad()
     def __call__(self, clips: Tensor, targets: Tensor | None = None) -> list[Explanation]:
@@ -81,7 +84,7 @@ class AttentionRollout:
 
     def _cells(self, flow: Tensor, batch: int) -> Tensor:
         """(B, T', h, w)."""
-        row = flow[:, 0] if self.prefix else flow.mean(1)
+        row = flow[:, 0] if self.class_token else flow[:, self.prefix :].mean(1)
         return row[:, self.prefix :].reshape(batch, -1, *self.grid[-2:])
 
 

@@ -34,7 +34,8 @@ def background_robustness(hits: Mapping[str, Tensor]) -> dict[str, Summary]:
     """What the splits of a benchmark say of a model's use of the background.
 
     Args:
-        hits: (n,) hits, 1 or 0, by split: ``iid``, ``swap``, ``scuba``, ``scufo``.
+        hits: (n,) hits, 1 or 0, NaN for clips that could not be read, by split: ``iid``, ``swap``,
+            ``scuba``, ``scufo``.
 
     Returns:
         ``swap_drop`` (accuracy on ``iid`` minus ``swap``: 0 is best), ``scuba`` (higher is better),

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from whyact.metrics.maps import check_heat
-from whyact.ops.draw import clip_generators
+from whyact.ops.draw import clip_generators, clip_rand
 from whyact.ops.fill import Fill, filling
 from whyact.types import WhyactError
 
@@ -164,8 +164,9 @@ def _fixed(clips: Tensor, fill: Fill) -> Tensor | None:
     """What takes the place of tubes, (B, 3, T, H, W), or None where it depends on which go."""
     if fill in _MASKED_FILLS:
         return None
-    generator = torch.Generator(clips.device).manual_seed(0)
-    return filling(clips, torch.ones_like(clips[:, 0]), fill, generator=generator)
+    if fill == "noise":  # each clip's own, whatever it is measured with
+        return clip_rand(clip_generators(clips), clips.shape[1:], clips)
+    return filling(clips, torch.ones_like(clips[:, 0]), fill)
 
 
 def _scores(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from whyact.metrics.faithfulness import enlarge, fitting
 from whyact.metrics.maps import check_pair
 from whyact.types import WhyactError
 
@@ -71,6 +72,8 @@ def iou_equal_area(heat: Tensor, mask: Tensor) -> Tensor:
 def iou_curve(heat: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
     """Intersection over union of the mask and ``heat >= threshold * max``, over frames, (B, n).
 
+    Of an empty map 0, as nothing of it is hot.
+
     Args:
         heat, mask: (B, T, H, W). The maximum is that of the clip.
         thresholds: (n,) in (0, 1].
@@ -105,7 +108,9 @@ def rank_accuracy(heat: Tensor, mask: Tensor) -> Tensor:
     return _defined((overlap / area.clamp_min(1))[:, 0] - chance, chance)
 
 
-def grid_ceiling(mask: Tensor, grid: tuple[int, int, int]) -> Tensor:
+def grid_ceiling(
+    mask: Tensor, grid: tuple[int, int, int], tube: tuple[int, int, int] | None = None
+) -> Tensor:
     """The map of an explainer with cells (T', h, w) that marks the mask: its share of each cell.
 
     It is enlarged as most maps are (trilinear); score it with any metric of this module to learn
@@ -113,8 +118,14 @@ def grid_ceiling(mask: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
     Args:
         mask: (B, T, H, W). grid: (T', h, w).
+        tube: pixels of a cell of a map that has one value in each, cut at the far ends.
     """
-    cells = F.adaptive_avg_pool3d(mask[:, None].double(), grid)
+    whole = mask[:, None].double()
+    if tube is not None:
+        longest = fitting(tube, mask.shape[1:])
+        shares = F.avg_pool3d(whole, longest, ceil_mode=True, count_include_pad=False)[:, 0]
+        return enlarge(shares, longest, whole)
+    cells = F.adaptive_avg_pool3d(whole, grid)
     return F.interpolate(cells, tuple(mask.shape[1:]), mode="trilinear")[:, 0]
 
 

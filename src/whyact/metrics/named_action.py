@@ -79,5 +79,7 @@ def best_threshold(scores: Tensor, labels: Tensor) -> float:
     # With the bar above the first k scores, k of them are said to be absent.
     absent_right = (~truth).cumsum(0) / (~truth).sum()
     present_wrong = truth.cumsum(0) / truth.sum()
-    k = int((absent_right - present_wrong).argmax())
+    gain = absent_right - present_wrong
+    gain[:-1][ranked[:-1] == ranked[1:]] = -1.0  # no bar parts equal scores
+    k = int(gain.argmax())
     return float((ranked[k] + ranked[min(k + 1, len(ranked) - 1)]) / 2)

@@ -5,6 +5,7 @@ Every list has one entry a clip; intervals of a clip are in one unit, frames or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,7 +85,9 @@ def frame_labels(intervals: Sequence[Interval], frames: int, classes: int) -> Te
     """(frames, classes) of 0 and 1: the actions of every frame, from intervals in frames."""
     labels = torch.zeros(frames, classes)
     for one in intervals:
-        labels[max(0, round(one.start)) : max(0, round(one.stop)), one.action] = 1.0
+        # Frames whose middles lie in it; ``round`` would take halves to even numbers.
+        start, stop = (max(0, math.ceil(x - 0.5)) for x in (one.start, one.stop))
+        labels[start:stop, one.action] = 1.0
     return labels
 
 

@@ -82,7 +82,9 @@ def evaluate(
     for split in splits or config.data.test:
         results[split], found = _score(loaded, config, split, folder / split, class_map, device)
         if found.labels.ndim == 1:
-            hits[split] = found.logits.argmax(1) == found.labels
+            # Clips of two versions of a split belong together by their place.
+            hits[split] = torch.full((found.expected,), torch.nan, dtype=torch.float64)
+            hits[split][found.index] = (found.logits.argmax(1) == found.labels).double()
     background = background_robustness(hits)
     if background:
         values = {name: asdict(summary) for name, summary in background.items()}

@@ -29,12 +29,14 @@ class Method:
 
     Attributes:
         explainer: to call. grid: (T', h, w) of the cells that its maps have; None for pixels.
+        tube: pixels of a cell, where it has one value throughout; None where maps are interpolated.
         needs: passes of a clip that the method asks for by its definition, forwards and backwards.
     """
 
     explainer: Explainer
     grid: Sizes | None
     needs: int
+    tube: Sizes | None = None
 
 
 Build = Callable[[VideoModel, Model, Sizes, Sizes, Probabilities], Method]
@@ -96,6 +98,7 @@ def _occlusion(
         Occlusion(model=run, tube=tube, batch_size=pass_size(size)),
         cast(Sizes, cells),
         math.prod(cells),
+        tube,
     )
 
 
@@ -114,7 +117,12 @@ def _rollout(
         raise WhyactError(
             "attention_rollout needs a transformer; this model's backbone has no attention layers."
         )
-    return Method(AttentionRollout(model=run, layers=layers, grid=grid[1:], prefix=1), grid, 1)
+    # The model reads the patches alone; what the class token gathers goes nowhere.
+    return Method(
+        AttentionRollout(model=run, layers=layers, grid=grid[1:], prefix=1, class_token=False),
+        grid,
+        1,
+    )
 
 
 EXPLAINERS: Mapping[str, Build] = {

@@ -144,9 +144,9 @@ def measure_batch(
         made.passes[name] = [bench.run.passes / len(clips)]
         made.needs[name] = method.needs
         if mask is not None and method.grid is not None:
-            best = referee.localisation(grid_ceiling(mask, method.grid))
+            best = referee.localisation(grid_ceiling(mask, method.grid, method.tube))
             if limbs is not None:
-                perfect = referee.localisation(grid_ceiling(limbs, method.grid))
+                perfect = referee.localisation(grid_ceiling(limbs, method.grid, method.tube))
                 best |= {k: v for k, v in perfect.items() if k.endswith("_limbs")}
             made.ceilings[name] = _lists(best)
     if mask is not None:
@@ -179,7 +179,10 @@ def _rerun(
     """Max-sensitivity, parameter randomisation and the random logit of every row."""
     near = neighbours(clips, radius=0.02, samples=2)
     others = other_classes(targets, clips, classes)
-    stages = top_down(bench.model, lambda: bench.model(clips[:1]).logits)
+    seen = (
+        clips[:1].clone().requires_grad_()
+    )  # or a frozen backbone keeps no gradients to be found by
+    stages = top_down(bench.model, lambda: bench.model(seen).logits)
     made: dict[str, dict[str, Tensor]] = {}
 
     def compare(rows: dict[str, list[dict[str, Tensor]]]) -> None:

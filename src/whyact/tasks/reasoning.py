@@ -103,7 +103,7 @@ def measure_reasons(
         ]
         strongest, same_end, anywhere = torch.tensor(effects).double().T
         made.note(path=strongest, path_same_end=same_end, path_anywhere=anywhere)
-    if output.prompts.shape[2] and len(clips) > 1:
+    if output.prompts.shape[2]:
         _prompts(model, tokens, output, targets, heat, made)
     if mask is not None:
         cells = output.assignment.unflatten(-1, grid)
@@ -157,18 +157,17 @@ def _prompts(
     model: ActionRecognizer, tokens: Tensor, output: ActionOutput, targets: Tensor, heat: Tensor,
     made: Reasons,
 ) -> None:  # fmt: skip
-    donor = torch.arange(len(tokens)).roll(1)
-    swapped = intervened(model, Intervention(donor=donor)).trace(tokens, output.grid)
-    other = follow(swapped, targets).heat(heat.shape[1:])
-    swapped = swapped.detach()
-    pick = targets[:, None]
-    made.note(
-        prompt_redundancy=prompt_redundancy(output.prompts),
-        prompt_swap_drop=(output.logits - swapped.logits).gather(1, pick)[:, 0],
-        prompt_swap_similarity=map_similarity(heat, other),
-    )
+    made.note(prompt_redundancy=prompt_redundancy(output.prompts))
     made.mixtures.append(output.prompt_weights.mean(1).flatten(1))
     made.content.append(tokens.mean((1, 2)))
+    drop = similarity = torch.full((len(tokens),), torch.nan)
+    if len(tokens) > 1:  # else there is no other clip to take prompts from
+        donor = torch.arange(len(tokens)).roll(1)
+        swapped = intervened(model, Intervention(donor=donor)).trace(tokens, output.grid)
+        other = follow(swapped, targets).heat(heat.shape[1:])
+        drop = (output.logits - swapped.detach().logits).gather(1, targets[:, None])[:, 0]
+        similarity = map_similarity(heat, other)
+    made.note(prompt_swap_drop=drop, prompt_swap_similarity=similarity)
 
 
 def _frames(

@@ -184,7 +184,7 @@ def test_a_split_that_is_measured_afterwards_is_looked_for_before(tmp_path, ran,
 @pytest.mark.parametrize(
     ("what", "settings", "message"),
     [
-        ("probe: test", {"data__fold": -1}, r"probe: variant 'good' trains a model a fold"),
+        ("probe: test", {"data__fold": -1}, r"probe: variant 'good' trains a model for every fold"),
         ("explain: {split: test, clips: 2}", {"model__spatial_graph__type": "boxes"},
          r"explain: variant 'good' reads boxes"),
         ("explain: {split: test, clips: 2}", {"data__motion__source": "dis"},

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.data import miniatures
 
+from whyact.config import Config
+from whyact.data.catalog import listing_of
 from whyact.data.folds import carve, group_fold, groups_of, random_fold
 from whyact.data.listing import Listing, Record
 from whyact.types import WhyactError
@@ -59,6 +62,15 @@ def test_groups_of_several_classes_stay_together_where_they_are_told_to_be_such(
         )
         assert len(test.records) == 8 and len({r.group for r in test.records}) == 2
         assert not {r.group for r in test.records} & {r.group for r in train.records}
+
+
+def test_random_folds_of_ut_interaction_keep_sequences_whole(tmp_path: Path) -> None:
+    config = Config().data
+    config.type, config.root = "ut_interaction", str(miniatures.ut_interaction(tmp_path / "set"))
+    config.folding, config.fold_count = "random", 3
+    parts = {s: {r.group for r in listing_of(config, s).records} for s in ("train", "test")}
+    assert len(parts["test"]) == 1 and len(parts["train"]) == 2
+    assert not parts["test"] & parts["train"]
 
 
 def test_other_seeds_make_other_folds() -> None:

@@ -68,6 +68,16 @@ def test_randomisation_reaches_a_frozen_backbone(monkeypatch: pytest.MonkeyPatch
     assert sizes[0] == sizes[1] and sum(sizes[0]) > 10
 
 
+def test_nothing_beats_the_ceiling_of_occlusion_on_a_mask_of_whole_cells() -> None:
+    """Its map has one value in each cell, so all of a cell is the most that it can show."""
+    mask = torch.zeros(2, 8, 32, 32, dtype=torch.bool)
+    mask[:, 2:4, 8:16, 8:16] = True  # a quarter of the clip in every direction
+    bench = Bench(model(), ["occlusion"], (8, 32, 32))
+    made, _ = measure_batch(bench, clips(2), mask=mask, limbs=None, rerun=False, settings=FAST)
+    assert made.ceilings["occlusion"]["iou"] == [1] * 2
+    assert made.ceilings["occlusion"]["pointing"] == [1] * 2
+
+
 def test_rows_metrics_and_cost() -> None:
     bench = Bench(model(), METHODS, (8, 32, 32))
     mask = masks()

@@ -37,9 +37,8 @@ def group_fold(listing: Listing, *, fold: int, split: str) -> Listing:
     Raises:
         WhyactError: a fold or split that does not exist.
     """
-    groups = groups_of(listing)
-    places = [groups.index(r.group) for r in listing.records]
-    return _fold(listing, places, len(groups), fold, split)
+    place = {group: i for i, group in enumerate(groups_of(listing))}
+    return _fold(listing, [place[r.group] for r in listing.records], len(place), fold, split)
 
 
 def random_fold(

@@ -2,6 +2,7 @@ import torch
 from tests.toys import ToyModel
 from tests.training.toy_runs import ToyClips
 
+from whyact.metrics.background import background_robustness
 from whyact.training.predictions import predict_dataset
 from whyact.types import Failure
 
@@ -17,6 +18,19 @@ def test_every_clip_is_scored_once_in_order_and_failures_are_counted():
     for row, index in zip(found.logits, found.index.tolist(), strict=True):
         alone = model(clips[(index, 0)].video[None].float() / 255).logits[0]
         assert torch.allclose(row, alone, atol=1e-6)
+
+
+def test_hits_of_two_versions_of_a_set_pair_by_place_where_other_clips_fail_in_each():
+    """Without the places, clip 1 of the one would be paired with clip 0 of the other."""
+    model = ToyModel()
+    first, second = (
+        predict_dataset(model, ToyClips(4, broken=(i,)), device=CPU).hits for i in (0, 1)
+    )
+    assert first.isnan().tolist() == [True, False, False, False]
+    assert second.isnan().tolist() == [False, True, False, False]
+    assert torch.equal(first[2:], second[2:])
+    both = background_robustness({"scuba": first, "scufo": second})["contrasted"]
+    assert both.clips == 2 and both.undefined == 2
 
 
 def test_logits_are_averaged_over_views_even_across_batches():

@@ -83,8 +83,7 @@ def evaluate(
         results[split], found = _score(loaded, config, split, folder / split, class_map, device)
         if found.labels.ndim == 1:
             # Clips of two versions of a split belong together by their place.
-            hits[split] = torch.full((found.expected,), torch.nan, dtype=torch.float64)
-            hits[split][found.index] = (found.logits.argmax(1) == found.labels).double()
+            hits[split] = found.hits
     background = background_robustness(hits)
     if background:
         values = {name: asdict(summary) for name, summary in background.items()}

@@ -32,6 +32,13 @@ class Predictions:
     expected: int
     failures: tuple[Failure, ...]
 
+    @property
+    def hits(self) -> Tensor:
+        """(expected,) by place in the data set: 1 right, 0 wrong, NaN not read; of one label."""
+        made = torch.full((self.expected,), torch.nan, dtype=torch.float64)
+        made[self.index] = (self.logits.argmax(1) == self.labels).double()
+        return made
+
 
 @torch.no_grad()
 def predict_dataset(

@@ -49,6 +49,15 @@ def test_known_values() -> None:
     assert float(infidelity(truth, parts(target=1))) == 1
 
 
+def test_all_sets_are_of_one_size() -> None:
+    tubes = parts().tubes.flatten(1)  # 0.4 of 8 tubes
+    assert tubes.sum(1).tolist() == [3] * 16
+    assert len(tubes.unique(dim=0)) > 8
+    clip = torch.ones(1, 3, 4, 8, 8)
+    smallest = perturb(linear, clip, torch.tensor([0]), count=4, share=0.01, tube=TUBE)
+    assert smallest.tubes.flatten(1).sum(1).tolist() == [1] * 4
+
+
 def test_undefined_where_nothing_matters() -> None:
     flat = Perturbations(parts().tubes, torch.zeros(1, 16), TUBE)
     assert math.isnan(float(infidelity(heat_of(WEIGHTS), flat)))

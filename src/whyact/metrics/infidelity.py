@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,14 +45,14 @@ def perturb(
 ) -> Perturbations:
     """Fill in random sets of tubes; they serve all maps of these clips. ``count + 1`` passes.
 
-    All sets hold about the same share of the tubes: if it varied, the size of a set would foretell
-    the drop, and a constant map with it.
+    All sets hold the same number of tubes: if it varied, the size of a set would foretell the drop,
+    and a constant map with it.
 
     Args:
         score: maps clips (n, 3, T, H, W) to logits (n, Y), which attributions explain.
         clips: (B, 3, T, H, W). targets: (B,) class indices.
         count: sets, the same for every clip, so no result depends on the batch.
-        share: of the tubes in a set.
+        share: of the tubes in a set, rounded to whole tubes and at least one.
         tube: (frames, height, width). fill: what goes in their place. seed: of the sets.
         batch_size: clips a forward pass; it does not change results.
 
@@ -62,7 +63,9 @@ def perturb(
         raise WhyactError(f"Infidelity needs at least two random parts, got {count}.")
     generator = torch.Generator().manual_seed(seed)
     shape = [-(-n // s) for n, s in zip(clips.shape[2:], tube, strict=True)]
-    tubes = (torch.rand(count, *shape, generator=generator) < share).to(clips.device)
+    order = torch.rand(count, math.prod(shape), generator=generator).argsort(1).argsort(1)
+    size = max(1, round(share * order.shape[1]))
+    tubes = (order < size).view(count, *shape).to(clips.device)
     fills = filling(clips, torch.ones_like(clips[:, 0]), fill)
     targets = targets.to(clips.device)
     # Job count of a clip is the clip as it is.

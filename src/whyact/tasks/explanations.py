@@ -35,7 +35,7 @@ from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment
 from whyact.types import WhyactError
 
-VERSION = 5
+VERSION = 6
 """Of what is measured: raised where an explainer or a metric gives other values than before."""
 BATCH = 10
 """The most clips that are measured together; the next one among them lends its prompts."""

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from whyact.config import ModelConfig
 from whyact.models.builders import build_model
-from whyact.nn.region_codes import RegionCodes, dynamics, hard_share, shared_out
+from whyact.nn.region_codes import (
+    RegionCodes,
+    dynamics,
+    hard_share,
+    moving_out,
+    novelty,
+    shared_out,
+)
 
 
 def test_the_share_reaches_both_ends_and_can_come_back() -> None:
@@ -95,3 +102,43 @@ def test_a_region_without_cells_has_no_part_in_shared_dynamics() -> None:
     codes = RegionCodes(token_width=3, inputs=4, code_width=2, motion="shared", gate=False)
     assignment = torch.tensor([1.0, 0.0])[None, None, :, None].expand(1, 5, 2, 6)
     assert codes._dynamics(assignment, torch.randn(1, 5, 6, 3))[:, :, 1].abs().max() < 1e-6
+
+
+def test_only_what_comes_into_view_is_new() -> None:
+    tokens = torch.tensor([5.0, 1.0, 2.0]).view(1, 1, 3, 1).repeat(1, 3, 1, 2)
+    tokens[0, 1, 0] = torch.tensor([9.0, 0.0])  # one feature rises by 4, another is covered
+    tokens[0, 2, 1] = 0.5  # only covered
+    expected = torch.zeros(1, 3, 3, 2)
+    expected[0, 1, 0, 0] = 4
+    torch.testing.assert_close(novelty(tokens), expected)
+
+
+def test_changes_as_strong_in_most_cells_are_noise() -> None:
+    tokens = torch.zeros(1, 3, 3, 1)
+    tokens[0, 1] = torch.tensor([[1.0], [2.0], [1.0]])  # powers 1, 4, 1: the median is 1
+    expected = torch.zeros(1, 3, 3, 1)
+    expected[0, 1, 1] = (1 - 1 / 4) * 2
+    torch.testing.assert_close(novelty(tokens), expected)
+
+
+def test_moving_dynamics_do_not_see_a_still_background_nor_its_scale() -> None:
+    generator = torch.Generator().manual_seed(0)
+    moving = torch.rand(2, 6, 9, 4, generator=generator) * (torch.arange(9) < 3)[:, None]
+    assignment = torch.rand(2, 6, 3, 9, generator=generator).softmax(2)
+    background = 7 * torch.rand(2, 1, 9, 4, generator=generator)
+    shares, frame = moving_out(assignment, moving)
+    torch.testing.assert_close(shares.mean(2, keepdim=True), frame)
+    for other in (moving + background, 3 * moving):
+        seen = moving_out(assignment, other)
+        torch.testing.assert_close(seen[0], shares, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(seen[1], frame, rtol=1e-4, atol=1e-5)
+    shares, frame = moving_out(assignment, background.expand_as(moving))
+    assert not shares.any() and not frame.any()
+
+
+def test_a_still_clip_gives_moving_dynamics_gradients_that_are_finite() -> None:
+    codes = RegionCodes(token_width=4, inputs=4, code_width=2, motion="moving", gate=False)
+    tokens = torch.rand(1, 1, 9, 4).repeat(1, 5, 1, 1).requires_grad_()
+    action, _, _ = codes(torch.rand(1, 5, 3, 4), torch.full((1, 5, 3, 9), 1 / 3), tokens)
+    action.sum().backward()
+    assert tokens.grad is not None and tokens.grad.isfinite().all()

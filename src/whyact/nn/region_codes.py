@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from whyact.types import WhyactError
 
-DYNAMICS = ("none", "region", "frame", "shared")
+DYNAMICS = ("none", "region", "frame", "shared", "moving")
 STRETCH = 0.1
 """How far the share of action goes beyond [0, 1] before it is cut: a region can be none at all."""
 MOTION_GAIN = 4.0
@@ -61,8 +61,45 @@ def shared_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """
     mean = tokens.mean(2, keepdim=True)
     spread, middle = torch.var_mean(mean, -1, correction=0, keepdim=True)
-    cells = (tokens - middle) * (spread + 1e-5).rsqrt()
-    return assignment.shape[2] * (assignment @ cells) / tokens.shape[2], cells.mean(2, keepdim=True)
+    return _parts(assignment, (tokens - middle) * (spread + 1e-5).rsqrt())
+
+
+def moving_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """What each region has of what moves: `novelty` over its root mean square in the clip.
+
+    `shared_out` normalises by the frame's mean token, in which the still background is too, and
+    counts as a change that it is covered; both tie what is learnt to the place.
+
+    Args:
+        assignment: (B, T', K, N), summing to one over K. tokens: (B, T', N, D).
+
+    Returns:
+        (B, T', K, D), whose mean over K is the second, the frame's (B, T', 1, D). Zero in a clip
+        in which nothing moves.
+    """
+    shares, frame = _parts(assignment, novelty(tokens))
+    scale = (frame.square().mean((1, 3), keepdim=True) + 1e-12).rsqrt()
+    return shares * scale, frame * scale
+
+
+def novelty(tokens: Tensor) -> Tensor:
+    """What cells show that they do not show in most frames, (B, T', N, D).
+
+    Background subtraction in the space of features: each cell's median over the clip is its plate,
+    and only what is above it counts, since what falls below is the background that is covered.
+    What is no stronger than in the median cell of its frame is noise, and shrunk as by a Wiener
+    filter. Meant for features that are positive where something is seen, as after a ReLU.
+    """
+    plate = tokens.contiguous().median(1, keepdim=True).values  # wrong along expanded ones (2.14)
+    above = (tokens - plate).clamp_min(0)
+    power = above.square().mean(-1, keepdim=True)
+    noise = power.median(2, keepdim=True).values
+    return (1 - noise / power.clamp_min(1e-12)).clamp_min(0) * above
+
+
+def _parts(assignment: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Each region's part (B, T', K, D) of the mean over cells, and that mean (B, T', 1, D)."""
+    return assignment.shape[2] * (assignment @ cells) / cells.shape[2], cells.mean(2, keepdim=True)
 
 
 def hard_share(logit: Tensor) -> Tensor:
@@ -130,16 +167,19 @@ class RegionCodes(nn.Module):
         looks = self.norm(regions)
         action = self.action(looks)
         if self.dynamics != "none":
-            action = action + self.motion(MOTION_GAIN * self._dynamics(assignment, tokens))
+            action = action + self.motion(self._dynamics(assignment, tokens))
         if self.share is None:
             return action, self.nuisance(looks), torch.ones_like(assignment[..., 0])
         share = hard_share(self.share(looks))
         return share * action, (1 - share) * self.nuisance(looks), share.squeeze(-1)
 
     def _dynamics(self, assignment: Tensor, tokens: Tensor) -> Tensor:
+        if self.dynamics == "moving":
+            shares, frame = moving_out(assignment, tokens)
+            return dynamics(shares, self.lags, frame)
         if self.dynamics == "shared":
             shares, frame = shared_out(assignment, tokens)
-            return dynamics(shares, self.lags, frame)
+            return MOTION_GAIN * dynamics(shares, self.lags, frame)
         whole = self.dynamics == "frame"
         pooled = tokens.mean(2, keepdim=True) if whole else pool(assignment, tokens)
-        return dynamics(F.layer_norm(pooled, pooled.shape[-1:]), self.lags)
+        return MOTION_GAIN * dynamics(F.layer_norm(pooled, pooled.shape[-1:]), self.lags)

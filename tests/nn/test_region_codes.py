@@ -106,17 +106,17 @@ def test_a_region_without_cells_has_no_part_in_shared_dynamics() -> None:
 
 def test_only_what_comes_into_view_is_new() -> None:
     tokens = torch.tensor([5.0, 1.0, 2.0]).view(1, 1, 3, 1).repeat(1, 3, 1, 2)
-    tokens[0, 1, 0] = torch.tensor([9.0, 0.0])  # one feature rises by 4, another is covered
-    tokens[0, 2, 1] = 0.5  # only covered
+    tokens[0, 1, 0] = torch.tensor([11.0, 2.0])  # one feature rises by 6, another is covered
     expected = torch.zeros(1, 3, 3, 2)
-    expected[0, 1, 0, 0] = 4
+    expected[0, 1, 0, 0] = 6 - 2  # its mean rises by 2
+    expected[0, ::2, 0, 1] = 1  # the background is seen again
     torch.testing.assert_close(novelty(tokens), expected)
 
 
 def test_changes_as_strong_in_most_cells_are_noise() -> None:
-    tokens = torch.zeros(1, 3, 3, 1)
-    tokens[0, 1] = torch.tensor([[1.0], [2.0], [1.0]])  # powers 1, 4, 1: the median is 1
-    expected = torch.zeros(1, 3, 3, 1)
+    tokens = torch.zeros(1, 2, 3, 1)
+    tokens[0, 1] = torch.tensor([[2.0], [4.0], [2.0]])  # powers 1, 4, 1: the median is 1
+    expected = torch.zeros(1, 2, 3, 1)
     expected[0, 1, 1] = (1 - 1 / 4) * 2
     torch.testing.assert_close(novelty(tokens), expected)
 
@@ -132,7 +132,7 @@ def test_moving_dynamics_do_not_see_a_still_background_nor_its_scale() -> None:
         seen = moving_out(assignment, other)
         torch.testing.assert_close(seen[0], shares, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(seen[1], frame, rtol=1e-4, atol=1e-5)
-    shares, frame = moving_out(assignment, background.expand_as(moving))
+    shares, frame = moving_out(assignment, torch.full_like(moving, 3.0))
     assert not shares.any() and not frame.any()
 
 

@@ -83,15 +83,14 @@ def moving_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def novelty(tokens: Tensor) -> Tensor:
-    """What cells show that they do not show in most frames, (B, T', N, D).
+    """What cells show beyond their mean over the clip, (B, T', N, D).
 
-    Background subtraction in the space of features: each cell's median over the clip is its plate,
-    and only what is above it counts, since what falls below is the background that is covered.
-    What is no stronger than in the median cell of its frame is noise, and shrunk as by a Wiener
-    filter. Meant for features that are positive where something is seen, as after a ReLU.
+    Background subtraction in the space of features: only what is above the mean counts, since what
+    falls below is mostly the background that is covered. What is no stronger than in the median
+    cell of its frame is noise, and shrunk as by a Wiener filter. Meant for features that are
+    positive where something is seen, as after a ReLU.
     """
-    plate = tokens.contiguous().median(1, keepdim=True).values  # wrong along expanded ones (2.14)
-    above = (tokens - plate).clamp_min(0)
+    above = (tokens - tokens.mean(1, keepdim=True)).clamp_min(0)
     power = above.square().mean(-1, keepdim=True)
     noise = power.median(2, keepdim=True).values
     return (1 - noise / power.clamp_min(1e-12)).clamp_min(0) * above

@@ -50,10 +50,10 @@ class SpatialGraphConfig:
         fusion: how regions go back into the tokens.
         temperature: of the soft assignment; lower is harder.
         dynamics: whose changes over time the action codes read: of each ``region``, of the whole
-            ``frame`` (steadier where clips are few, but not the region's own), each region's own
-            part of the frame's (``shared``: they add up to it), its part of what cells show beyond
-            their mean over the clip (``moving``: the still background is out of it; for features
-            after a ReLU), or ``none``.
+            ``frame`` (steadier where clips are few, but not the region's own), of what moves in the
+            frame (``moving``: what cells show beyond their mean over the clip, without the still
+            background; for features after a ReLU), each region's own part of the frame's
+            (``shared``: they add up to it), or ``none``.
         lags: of dynamics: how many frames apart what is compared lies, e.g. ``[1, 2, 4, 8]``.
         gate: a learned share says how much of each region is action; what is not is nuisance.
         compact: of ``learned``: regions at each of ``regions / compact`` homes, around which they

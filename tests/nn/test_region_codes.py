@@ -14,7 +14,7 @@ from whyact.nn.region_codes import (
     RegionCodes,
     dynamics,
     hard_share,
-    moving_out,
+    moving,
     novelty,
     shared_out,
 )
@@ -121,19 +121,15 @@ def test_changes_as_strong_in_most_cells_are_noise() -> None:
     torch.testing.assert_close(novelty(tokens), expected)
 
 
-def test_moving_dynamics_do_not_see_a_still_background_nor_its_scale() -> None:
+def test_what_moves_does_not_depend_on_a_still_background_nor_on_its_scale() -> None:
     generator = torch.Generator().manual_seed(0)
-    moving = torch.rand(2, 6, 9, 4, generator=generator) * (torch.arange(9) < 3)[:, None]
-    assignment = torch.rand(2, 6, 3, 9, generator=generator).softmax(2)
+    actor = torch.rand(2, 6, 9, 4, generator=generator) * (torch.arange(9) < 3)[:, None]
     background = 7 * torch.rand(2, 1, 9, 4, generator=generator)
-    shares, frame = moving_out(assignment, moving)
-    torch.testing.assert_close(shares.mean(2, keepdim=True), frame)
-    for other in (moving + background, 3 * moving):
-        seen = moving_out(assignment, other)
-        torch.testing.assert_close(seen[0], shares, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(seen[1], frame, rtol=1e-4, atol=1e-5)
-    shares, frame = moving_out(assignment, torch.full_like(moving, 3.0))
-    assert not shares.any() and not frame.any()
+    frames = moving(actor)
+    torch.testing.assert_close(frames.square().mean((1, 2, 3)), torch.ones(2))
+    for other in (actor + background, 3 * actor):
+        torch.testing.assert_close(moving(other), frames, rtol=1e-4, atol=1e-5)
+    assert not moving(torch.full_like(actor, 3.0)).any()
 
 
 def test_a_still_clip_gives_moving_dynamics_gradients_that_are_finite() -> None:

@@ -61,25 +61,24 @@ def shared_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """
     mean = tokens.mean(2, keepdim=True)
     spread, middle = torch.var_mean(mean, -1, correction=0, keepdim=True)
-    return _parts(assignment, (tokens - middle) * (spread + 1e-5).rsqrt())
+    cells = (tokens - middle) * (spread + 1e-5).rsqrt()
+    return assignment.shape[2] * (assignment @ cells) / tokens.shape[2], cells.mean(2, keepdim=True)
 
 
-def moving_out(assignment: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """What each region has of what moves: `novelty` over its root mean square in the clip.
+def moving(tokens: Tensor) -> Tensor:
+    """What moves in each frame: mean `novelty` over its root mean square in the clip.
 
-    `shared_out` normalises by the frame's mean token, in which the still background is too, and
-    counts as a change that it is covered; both tie what is learnt to the place.
+    The normalised mean token has the still background in it, and counts as a change that someone
+    steps before it; both tie what is learnt to the place.
 
     Args:
-        assignment: (B, T', K, N), summing to one over K. tokens: (B, T', N, D).
+        tokens: (B, T', N, D).
 
     Returns:
-        (B, T', K, D), whose mean over K is the second, the frame's (B, T', 1, D). Zero in a clip
-        in which nothing moves.
+        (B, T', 1, D); zero in a clip in which nothing moves.
     """
-    shares, frame = _parts(assignment, novelty(tokens))
-    scale = (frame.square().mean((1, 3), keepdim=True) + 1e-12).rsqrt()
-    return shares * scale, frame * scale
+    frames = novelty(tokens).mean(2, keepdim=True)
+    return frames * (frames.square().mean((1, 3), keepdim=True) + 1e-12).rsqrt()
 
 
 def novelty(tokens: Tensor) -> Tensor:
@@ -94,11 +93,6 @@ def novelty(tokens: Tensor) -> Tensor:
     power = above.square().mean(-1, keepdim=True)
     noise = power.median(2, keepdim=True).values
     return (1 - noise / power.clamp_min(1e-12)).clamp_min(0) * above
-
-
-def _parts(assignment: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-    """Each region's part (B, T', K, D) of the mean over cells, and that mean (B, T', 1, D)."""
-    return assignment.shape[2] * (assignment @ cells) / cells.shape[2], cells.mean(2, keepdim=True)
 
 
 def hard_share(logit: Tensor) -> Tensor:
@@ -174,8 +168,7 @@ class RegionCodes(nn.Module):
 
     def _dynamics(self, assignment: Tensor, tokens: Tensor) -> Tensor:
         if self.dynamics == "moving":
-            shares, frame = moving_out(assignment, tokens)
-            return dynamics(shares, self.lags, frame)
+            return dynamics(moving(tokens), self.lags)
         if self.dynamics == "shared":
             shares, frame = shared_out(assignment, tokens)
             return MOTION_GAIN * dynamics(shares, self.lags, frame)

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tf
 
 from whyact.audits.changes import CHANGES, Scene
-from whyact.audits.clips import collect
+from whyact.audits.clips import AuditClips, collect
 from whyact.config import Config
 from whyact.data.builders import build_dataset
 from whyact.data.loader import load
@@ -81,6 +81,17 @@ def backgrounds(folder: Path, like: Config) -> tuple[Tensor, Tensor]:
     return video, whole_actors(video).float()
 
 
+def scene_of(
+    clips: AuditClips, row: int, donors: tuple[Tensor, Tensor], *, number: int, seed: int
+) -> Scene:
+    """A clip with the film that lends its background; films take turns by the clip's number."""
+    film = torch.tensor([number % len(donors[0])])
+    return Scene(
+        *clips.floats(torch.tensor([row])), donors[0][film], donors[1][film],
+        seeds=torch.tensor([seed * 1_000_003 + number]),
+    )  # fmt: skip
+
+
 @torch.no_grad()
 def measure(run: str, films: Path, seed: int) -> dict[str, Any]:
     """Hits of every held-out clip by change, with intervals and the loss against the control."""
@@ -96,12 +107,7 @@ def measure(run: str, films: Path, seed: int) -> dict[str, Any]:
         call = open_model(str(one), Wanted(classes=len(dataset.classes))).call
         for row in range(len(clips)):
             at = torch.tensor([row])
-            number = len(ids)
-            film = torch.tensor([number % len(donors[0])])
-            scene = Scene(
-                *clips.floats(at), donors[0][film], donors[1][film],
-                seeds=torch.tensor([seed * 1_000_003 + number]),
-            )  # fmt: skip
+            scene = scene_of(clips, row, donors, number=len(ids), seed=seed)
             for name, make in MADE.items():
                 right = logits_of(call, make(scene)).argmax(1) == clips.labels[at]
                 hits[name].append(float(right))

@@ -6,7 +6,8 @@
 A model that saw neither sequence a nor b may choose for fold a by its score on b, and for fold b by
 that on a. Sequences are paired with their neighbours, so each has two such scores; with --disjoint
 only every second pair is, so each has one. Several --seeds train as many models a pair, on the same
-tokens. With --training.average the last weights of the same training are scored too.
+tokens. With --training.average the last weights of the same training are scored too, and with
+--films the clips with other backgrounds, colours and textures, as of `changed_scenes.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from changed_scenes import MADE, backgrounds, scene_of
 from rich.progress import track
+from torch import Tensor
 
+from whyact.audits.clips import collect
 from whyact.config import Config
 from whyact.config_io import load_config
 from whyact.data.builders import listed_clips
@@ -55,6 +59,20 @@ class Tokens:
         seed = derive(self.config.seed, "data")
         return listed_clips(self.config.data, listing, train=train, seed=seed)
 
+    @torch.no_grad()
+    def changed(self, films: Path) -> dict[str, dict[str, Tensor]]:
+        """Tokens (T', N, D) float16 of every changed clip, by change and the clip's id."""
+        model = build_model(self.config.model, classes=len(self.listing.classes), seed=0).eval()
+        source = self._clips(self.listing, False)
+        clips = collect(source, clips=len(source), masks="motion")
+        donors = backgrounds(films, self.config)
+        made: dict[str, dict[str, Tensor]] = {name: {} for name in MADE}
+        for row, name in enumerate(track(clips.ids, "Changed clips")):
+            scene = scene_of(clips, row, donors, number=row, seed=0)
+            for change, make in MADE.items():
+                made[change][name] = model.encode(make(scene))[0][0].half()
+        return made
+
     def part(self, groups: set[str], *, train: bool) -> TokenDataset:
         """The clips of these sequences."""
         records = tuple(r for r in self.listing.records if r.group in groups)
@@ -75,12 +93,18 @@ def trained(config: Config, clips: TokenDataset, grid: tuple[int, int], folder: 
     return loop
 
 
+@torch.no_grad()
+def right(decoder: TokenDecoder, tokens: Tensor, label: int) -> bool:
+    return int(decoder(tokens[None]).logits.argmax()) == label
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--record", type=Path, required=True, help="JSON to write")
     parser.add_argument("--disjoint", action="store_true", help="every second pair")
+    parser.add_argument("--films", type=Path, help="folder that lends backgrounds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[], help="of training")
     args, flags = parser.parse_known_args()
     config = load_config(["configs/ut_interaction.yaml"], ["--training.select", "last", *flags])
@@ -88,7 +112,9 @@ def main() -> None:
     tokens = Tokens(config, listing_of(config.data, "all"))
     groups = groups_of(tokens.listing)
     pairs = list(zip(groups, groups[1:] + groups[:1], strict=True))[:: 2 if args.disjoint else 1]
+    changed = tokens.changed(args.films) if args.films else {}
     scores: dict[str, dict[str, list[float]]] = {}
+    hits: dict[str, dict[str, dict[str, bool]]] = {}
     jobs = [(a, b, seed) for seed in args.seeds or [config.seed] for a, b in pairs]
     for a, b, seed in track(jobs, "Pairs of sequences"):
         fit = tokens.part(set(groups) - {a, b}, train=True)
@@ -104,15 +130,23 @@ def main() -> None:
                 )
                 for g in (a, b)
             ]
-            scores.setdefault(f"seed {seed}{name}", {})[f"{a},{b}"] = [
+            run = f"seed {seed}{name}"
+            scores.setdefault(run, {})[f"{a},{b}"] = [
                 float((f.logits.argmax(1) == f.labels).float().mean()) for f in found
             ]
-        for name, of in scores.items():
-            print(f"{name} mean {sum(map(sum, of.values())) / (2 * len(of)):.3f}", flush=True)
+            decoder = TokenDecoder(network, tokens.grid).eval()
+            for change, of_clip in changed.items():
+                kept = hits.setdefault(run, {}).setdefault(change, {})
+                for record in tokens.listing.records:
+                    if record.group in (a, b) and record.id in of_clip:
+                        kept[record.id] = right(decoder, of_clip[record.id], record.label)
+        for run, of in scores.items():
+            print(f"{run} mean {sum(map(sum, of.values())) / (2 * len(of)):.3f}", flush=True)
+            for change, kept in hits.get(run, {}).items():
+                print(f"  {change} {sum(kept.values()) / len(kept):.3f}", flush=True)
     args.record.parent.mkdir(parents=True, exist_ok=True)
-    args.record.write_text(
-        json.dumps({"flags": flags, "scores": scores, **environment(CPU, [])}, indent=1)
-    )
+    found = {"flags": flags, "scores": scores, **({"changed": hits} if hits else {})}
+    args.record.write_text(json.dumps({**found, **environment(CPU, [])}, indent=1))
 
 
 if __name__ == "__main__":

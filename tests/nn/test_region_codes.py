@@ -11,6 +11,7 @@ from torch import Tensor
 from whyact.config import ModelConfig
 from whyact.models.builders import build_model
 from whyact.nn.region_codes import (
+    DYNAMICS,
     RegionCodes,
     dynamics,
     hard_share,
@@ -138,3 +139,14 @@ def test_a_still_clip_gives_moving_dynamics_gradients_that_are_finite() -> None:
     action, _, _ = codes(torch.rand(1, 5, 3, 4), torch.full((1, 5, 3, 9), 1 / 3), tokens)
     action.sum().backward()
     assert tokens.grad is not None and tokens.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", DYNAMICS)
+def test_evidence_adds_up_with_all_dynamics(kind: str) -> None:
+    config = ModelConfig()
+    config.spatial_graph.dynamics, config.spatial_graph.lags = kind, [1, 2]
+    model = build_model(config, classes=5, seed=0).eval()
+    clips = torch.rand(2, 3, 6, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = model(clips)
+    torch.testing.assert_close(output.contributions.sum((1, 2)) + output.bias, output.logits)

@@ -98,14 +98,15 @@ def measure(run: str, films: Path, seed: int) -> dict[str, Any]:
     hits: dict[str, list[float]] = {name: [] for name in MADE}
     ids: list[str] = []
     donors: tuple[Tensor, Tensor] | None = None
-    for one in track(fold_runs(run) or [Path(run)], run):
+    parts = fold_runs(run) or [Path(run)]
+    for k, one in enumerate(parts, start=1):
         config = own_config(str(one))
         assert config is not None
         donors = donors or backgrounds(films, config)
         dataset = build_dataset(config.data, config.data.test[0], train=False, seed=0)
         clips = collect(dataset, clips=len(dataset), masks="motion")
         call = open_model(str(one), Wanted(classes=len(dataset.classes))).call
-        for row in range(len(clips)):
+        for row in track(range(len(clips)), f"{run}, model {k} of {len(parts)}"):
             at = torch.tensor([row])
             scene = scene_of(clips, row, donors, number=len(ids), seed=seed)
             for name, make in MADE.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,7 +125,15 @@ def test_a_clip_undefined_in_one_is_undefined_in_both():
 def test_right_when_moving_and_wrong_when_still():
     found = contrasted(table([1, 1, 0, 0]), table([1, 0, 1, 0]))
     assert found.values["top1"].tolist() == [[0, 1, 0, 0]]
-    assert contrasted(table([1, 1]), table([1])) is None
+
+
+def test_a_moving_clip_is_paired_with_its_own_still_frame():
+    moving = replace(table([1, 1, 1]), ids=("scuba/0", "scuba/1", "scuba/2"))
+    still = replace(table([1, 0, 0]), ids=("scufo/2", "scufo/3", "scufo/0"))  # 1 was not read
+    found = contrasted(moving, still)
+    assert found.ids == ("scuba/0", "scuba/2")
+    assert found.values["top1"].tolist() == [[1, 0]]
+    assert contrasted(moving, replace(still, ids=("scufo/7", "scufo/8", "scufo/9"))) is None
 
 
 def test_explanations_are_read_by_the_names_of_clips():

@@ -177,12 +177,19 @@ def contrasted(scuba: ClipTable, scufo: ClipTable) -> ClipTable | None:
     """`whyact.metrics.background.contrasted_accuracy` as ``top1``; None for several labels.
 
     Args:
-        scuba, scufo: of the same variant; clips of the two belong together by their order.
+        scuba, scufo: of the same variant and seeds; clips ``scuba/N`` and ``scufo/N`` belong
+            together, and a clip that only one of them has counts in neither.
     """
-    if not (scuba.values and scufo.values) or len(scuba.ids) != len(scufo.ids):
+    if not (scuba.values and scufo.values):
         return None
-    hits = contrasted_accuracy(scuba.values["top1"], scufo.values["top1"])
-    return replace(scuba, values={"top1": hits})
+    still = {name.rpartition("/")[2]: name for name in scufo.ids}
+    ids = [name for name in scuba.ids if name.rpartition("/")[2] in still]
+    if not ids:
+        return None
+    moving = scuba.pick(scuba.seeds, ids)
+    frozen = scufo.pick(scuba.seeds, [still[name.rpartition("/")[2]] for name in ids])
+    hits = contrasted_accuracy(moving.values["top1"], frozen.values["top1"])
+    return replace(moving, values={"top1": hits})
 
 
 def aligned(tables: Sequence[ClipTable]) -> list[ClipTable]:

@@ -24,7 +24,7 @@ from tests.tasks.tiny import (
 )
 
 import whyact
-from whyact.cli import main
+from whyact.cli import _parser, main
 from whyact.config import Config
 from whyact.config_io import from_dict, load_config
 from whyact.tasks.evaluation_record import read_predictions
@@ -79,6 +79,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("evaluate absent", "absent: no checkpoint here. Give a run's folder (runs/<name>)"),
         ("predict absent clip.mp4", "absent: no checkpoint here."),
         ("explain absent clip.mp4", "absent: no checkpoint here."),
+        ("data check --splits iid", "--splits belongs to whyact data shard, backdrop, sheet; run"),
+        ("data boxes --out x --short-side 9", "--short-side belongs to whyact data prepare; run"),
+        ("audit m.pt --model.code_width 3", "--model.code_width: whyact audit takes a model as"),
+        ("codes runs/x --training.epochs 3", "--training.epochs: trained models keep their setti"),
         ("data backdrop --out x --splits swp", "Backdrop has no split 'swp'; choose from ['train'"),
     ],
 )  # fmt: skip
@@ -218,6 +222,15 @@ def test_evaluate_refuses_what_would_do_nothing(run, capsys, monkeypatch, option
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["evaluate", str(run.folder), *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["audit m.pt --fail-below", "audit m.pt --fail-above",
+                                    "evaluate runs/x --splits", "data shard --splits"])  # fmt: skip
+def test_an_option_that_is_repeated_adds_to_the_list(option):
+    name = option.split("--")[1].replace("-", "_")
+    words = option.split()
+    args = _parser()[0].parse_args([*words, "a=1", "b=2", words[-1], "c=3"])
+    assert getattr(args, name) == ["a=1", "b=2", "c=3"]
 
 
 def test_evaluate_takes_a_flag_before_the_checkpoint(clips, run, tmp_path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
+from whyact.cli_options import only_data
 from whyact.config import Config
 from whyact.config_io import load_config
 
@@ -31,8 +32,9 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, dest="audit_seed", metavar="N", help="of all that is drawn"
     )
     one.add_argument(
-        "--output", default="", metavar="DIR", help="of page and record; default: audits/<model>"
-    )
+        "--output", default="", metavar="DIR",
+        help="of page and record; default: audits/<model>/<split>",
+    )  # fmt: skip
     one.add_argument(
         "--masks", default="auto",
         help="given, motion, auto (given, else motion), none, or the TorchScript file of a "
@@ -44,9 +46,11 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--explained", type=int, default=50, help="clips that it explains")
     one.add_argument("--layer", default="", help="module to read the scene from, e.g. backbone")
     one.add_argument("--class-map", default="", metavar="FILE", help="see whyact evaluate")
-    one.add_argument("--fail-below", nargs="+", default=[], metavar="MEASURE=NUMBER",
+    one.add_argument("--fail-below", nargs="+", action="extend", default=[],
+                     metavar="MEASURE=NUMBER",
                      help="exit with 1 where a mean is lower, e.g. contrasted=0.5")  # fmt: skip
-    one.add_argument("--fail-above", nargs="+", default=[], metavar="MEASURE=NUMBER",
+    one.add_argument("--fail-above", nargs="+", action="extend", default=[],
+                     metavar="MEASURE=NUMBER",
                      help="… or higher, e.g. background_reliance=0.2")  # fmt: skip
     one.add_argument("--weights", default="", help="state dict for torchvision and timm models")
     one.add_argument("--frames", type=int, default=0, help="that the model takes; default: its own")
@@ -69,24 +73,27 @@ def run_audit(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.audit import audit
     from whyact.tasks.audited import open_model, own_config
 
+    only_data(args.flags, "whyact audit takes a model as it is and changes data only")
     base = own_config(args.model)
     config = load_config(args.config, args.flags, base=base)
+    # The middle of each clip, as whyact explain shows it; other views are for averages.
+    data = replace(config.data, protocol="1x1")
     split = args.split or config.data.test[0]
     # Made when it is first needed, so that a typo in the model's name costs no data.
-    dataset = cache(lambda: build_dataset(config.data, split, train=False, seed=0))
+    dataset = cache(lambda: build_dataset(data, split, train=False, seed=0))
     wanted = Wanted(
         weights=args.weights, classes=lambda: len(dataset().classes), frames=args.frames,
         size=args.size, mean=tuple(args.mean), std=tuple(args.std), seed=args.audit_seed,
     )  # fmt: skip
     opened = open_model(args.model, wanted, args.device)
-    output = args.output or Path("audits") / _folder_name(args.model)
+    output = args.output or Path("audits") / _folder_name(args.model) / split
     found = audit(
         opened, dataset, clips=args.clips,
         seed=args.audit_seed, masks=args.masks, explainer=args.explainer,
         explained=args.explained, layer=args.layer, class_map=args.class_map,
         fail_below=args.fail_below, fail_above=args.fail_above, output=output,
-        source={"type": config.data.type, "split": split, "config": asdict(config.data)},
-        batch_size=args.batch_size, device=args.device, workers=config.data.workers,
+        source={"type": data.type, "split": split, "config": asdict(data)},
+        batch_size=args.batch_size, device=args.device, workers=data.workers,
     )  # fmt: skip
     said = found.record["verdict"]
     Console().print(said["text"], style=VERDICT.get(said["level"]), markup=False)

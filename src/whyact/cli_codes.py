@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from whyact.cli_options import only_data
 from whyact.config import Config
 from whyact.config_io import load_config
 
@@ -37,6 +38,7 @@ def run_codes(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.codes import codes
     from whyact.training.checkpoint import find_checkpoint, read_metadata
 
+    only_data(args.flags, "trained models keep their settings; whyact codes changes data only")
     trained, _, _ = read_metadata(find_checkpoint(args.checkpoints[0]))
     written = codes(
         args.checkpoints, split=args.split, data=load_config(args.config, args.flags, base=trained),

@@ -8,9 +8,19 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from whyact.cli_options import given, refuse
 from whyact.config import Config
 from whyact.types import WhyactError
 
+OPTIONS = {
+    "check": ("workers", "deep"),
+    "prepare": ("form", "short_side", "workers"),
+    "boxes": (),
+    "shard": ("splits", "shard_size"),
+    "backdrop": ("splits",),
+    "sheet": ("splits",),
+}
+"""What each of them takes besides what all take."""
 SHOWN = 20
 """Findings of a check that are printed; the report holds all."""
 
@@ -18,7 +28,7 @@ SHOWN = 20
 def add_data_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact data`` takes."""
     one.add_argument(
-        "what", choices=["check", "prepare", "boxes", "shard", "backdrop", "sheet"],
+        "what", choices=list(OPTIONS),
         help="check: find what is missing, unreadable, mislabelled or duplicated; prepare: write "
         "smaller copies; boxes: write a table of annotated boxes; shard: write tar shards; "
         "backdrop: write it as videos; sheet: as pictures",
@@ -26,18 +36,22 @@ def add_data_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML settings")
     one.add_argument("--out", default="", metavar="DIR", help="folder of the result, file of boxes")
     one.add_argument(
-        "--splits", nargs="+", default=[],
+        "--splits", nargs="+", action="extend",
         help="default of backdrop: train val iid swap; of shard: those of the config",
     )  # fmt: skip
-    one.add_argument("--workers", type=int, default=0, help="processes; default: data.workers")
-    one.add_argument("--deep", action="store_true", help="check: decode every frame")
-    one.add_argument("--form", default="video", help="prepare: video or frames")
-    one.add_argument("--short-side", type=int, default=256, help="prepare: pixels of the copies")
-    one.add_argument("--shard-size", type=int, default=256, help="shard: megabytes of a file")
+    one.add_argument("--workers", type=int, help="check, prepare: processes; default: data.workers")
+    one.add_argument("--deep", action="store_true", default=None, help="check: decode every frame")
+    one.add_argument("--form", help="prepare: video or frames; default: video")
+    one.add_argument("--short-side", type=int, help="prepare: pixels of the copies; default: 256")
+    one.add_argument("--shard-size", type=int, help="shard: megabytes of a file; default: 256")
 
 
 def run_data(args: argparse.Namespace, config: Config) -> int:
     """Run the command."""
+    for name in {name for names in OPTIONS.values() for name in names}:
+        takers = [what for what, names in OPTIONS.items() if name in names]
+        if args.what not in takers:
+            refuse(args, [name], f"belongs to whyact data {', '.join(takers)}; run that")
     if args.what == "check":
         return _check(args, config)
     if not args.out:
@@ -63,9 +77,7 @@ def run_data(args: argparse.Namespace, config: Config) -> int:
 def _check(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.check import check_data
 
-    found = check_data(
-        config, output=args.out or "runs/check", workers=args.workers, deep=args.deep
-    )
+    found = check_data(config, output=args.out or "runs/check", **given(args, OPTIONS["check"]))
     table = Table(title=f"{config.data.type}: {config.data.root}")
     for column in ("split", "listed", "readable", "official"):
         table.add_column(column, justify="left" if column == "split" else "right")
@@ -84,9 +96,7 @@ def _check(args: argparse.Namespace, config: Config) -> int:
 def _prepare(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.prepare import prepare_data
 
-    found = prepare_data(
-        config, out=args.out, form=args.form, short_side=args.short_side, workers=args.workers
-    )
+    found = prepare_data(config, out=args.out, **given(args, OPTIONS["prepare"]))
     for path, reason in list(found.failures.items())[:SHOWN]:
         print(f"not prepared: {reason if path in reason else f'{path}: {reason}'}")
     print(
@@ -99,7 +109,8 @@ def _prepare(args: argparse.Namespace, config: Config) -> int:
 def _shard(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.data import shard_data
 
-    made = shard_data(config, out=args.out, splits=args.splits, megabytes=args.shard_size)
+    size = {} if args.shard_size is None else {"megabytes": args.shard_size}
+    made = shard_data(config, out=args.out, splits=args.splits or [], **size)
     for split, one in made.items():
         print(f"{split}: {one.clips} clips in {one.shards} shards, {len(one.failures)} unreadable")
         for name, reason in list(one.failures.items())[:SHOWN]:

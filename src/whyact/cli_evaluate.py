@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from whyact.cli_options import add_threshold, given, refuse
+from whyact.cli_options import add_threshold, given, only_data, refuse
 from whyact.cli_tables import print_comparison, print_record, print_scores
 from whyact.config import Config
 from whyact.config_io import load_config
@@ -28,7 +28,8 @@ OPTIONS = {
 def add_evaluate_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact evaluate`` takes."""
     one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
-    one.add_argument("--splits", nargs="+", default=[], help="default: data.test of the config")
+    one.add_argument("--splits", nargs="+", action="extend", default=[],
+                     help="default: data.test of the config")  # fmt: skip
     one.add_argument("--output", default="", help="folder of the record")
     one.add_argument(
         "--class-map", metavar="FILE",
@@ -96,10 +97,9 @@ def run_evaluate(args: argparse.Namespace, config: Config) -> int:
     from whyact.tasks.folds import fold_runs
     from whyact.training.checkpoint import find_checkpoint, read_metadata
 
-    other = [f for f in args.flags if f.startswith("--") and not f.startswith("--data.")]
-    if args.checkpoint and other:
-        raise WhyactError(
-            f"{other[0]}: a trained model keeps its settings; whyact evaluate changes data only."
+    if args.checkpoint:
+        only_data(
+            args.flags, "a trained model keeps its settings; whyact evaluate changes data only"
         )
     target = args.checkpoint or f"{config.output}/{config.name}"
     trained, _, _ = read_metadata(find_checkpoint(next(iter(fold_runs(target)), target)))
@@ -169,6 +169,8 @@ def _measure(args: argparse.Namespace, target: str, data: Config) -> int:
             }
             count = len(record["values"]["right_actor"])
             _print_rows(f"{split}: named actions, {count} clips", rows)
+        if failed := record["failed"]:
+            print(f"{split}: {len(failed)} clips could not be read, e.g. {failed[0]}")
     return 0
 
 

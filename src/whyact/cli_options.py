@@ -17,6 +17,17 @@ def add_threshold(group: Any) -> None:
     )  # fmt: skip
 
 
+def only_data(flags: Iterable[str], why: str) -> None:
+    """Fail where a setting outside ``data`` was given to a command that reads no other.
+
+    Raises:
+        WhyactError: the first such flag, and ``why`` it is none of the command's.
+    """
+    for flag in flags:
+        if flag.startswith("--") and not flag.startswith("--data."):
+            raise WhyactError(f"{flag}: {why}.")
+
+
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     """The options that were given; the defaults of the others are the function's."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}

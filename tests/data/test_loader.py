@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyact.data.loader import Loader, Request, epoch_batches, load, view_batches
+from whyact.data.loader import Loader, Request, chosen, epoch_batches, load, view_batches
 from whyact.types import Clip, Failure, WhyactError
 
 
@@ -119,3 +119,11 @@ def test_a_loader_reads_epoch_after_epoch() -> None:
     first = next(loader(epoch_batches(30, epoch=5, seed=0, batch_size=10)))  # and left there
     again = next(loader(epoch_batches(30, epoch=6, seed=0, batch_size=10)))
     assert set(first.nuisance.tolist()) == {5} and set(again.nuisance.tolist()) == {6}
+
+
+def test_some_of_the_rows_all_of_them_and_no_negative_number() -> None:
+    assert (
+        chosen(5, 0) == list(range(5)) and len(chosen(5, 2)) == 2 and chosen(5, 9) == chosen(5, 0)
+    )
+    with pytest.raises(WhyactError, match="--clips is -3; give a number of clips, or 0 for all"):
+        chosen(10, -3)

@@ -23,6 +23,9 @@ HOSTILE = "</td><img src=x onerror=alert(1)><script>alert(2)</script>\"'&.mp4"
 def page_file(tmp_path: Path) -> Path:
     """Of a published audit, its names exchanged for hostile ones, long ones among them."""
     record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    record["judged"] = {"clips": record["data"]["read"], "chance": record["chance"],
+                        "measures": record["measures"]}  # fmt: skip
+    record["measures"]["original"]["chance"] = record["chance"]
     record["model"]["name"] = HOSTILE
     record["data"]["classes"] = [HOSTILE, *record["data"]["classes"][1:]]
     record["per_class"][0]["class"] = HOSTILE

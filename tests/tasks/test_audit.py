@@ -15,7 +15,7 @@ from whyact.audits.verdict import LEVELS
 from whyact.cli import main
 from whyact.models.clip_callable import OpenedModel
 from whyact.models.foreign import Wanted
-from whyact.report.audit_page import headline
+from whyact.report.audit_page import headline, sentences
 from whyact.tasks.audited import match_classes, open_model
 from whyact.types import WhyactError
 
@@ -37,10 +37,13 @@ def test_the_record(audited):
     found, folder = audited
     record = json.loads((folder / "audit.json").read_text())
     assert record == json.loads(json.dumps(found.record))
-    assert record["verdict"]["level"] == "leans" and record["chance"] == 0.5
+    assert record["verdict"]["level"] == "leans"
     assert record["measures"]["swapped"] | {"text": ""} == {
         "text": "", "mean": 0.0, "low": 0.0, "high": 0.0, "clips": 40, "undefined": 0,
+        "chance": 0.5,
     }  # fmt: skip
+    assert record["judged"]["clips"] == 40 and record["judged"]["chance"] == 0.5
+    assert record["judged"]["measures"]["own_background"]["mean"] == 1.0
     assert record["measures"]["background_heat"]["clips"] == 4
     assert record["leakage"]["linear"]["mean"] > record["leakage"]["correlation"]
     assert record["masks"]["from"] == {"given": 40} and record["masks"]["usable"] == 40
@@ -97,6 +100,52 @@ def test_without_masks_and_layer_the_page_says_why(tmp_path):
     assert found.record["leakage"]["why"].startswith("no layer was named")
     page = (tmp_path / "audit.html").read_text()
     assert why in page and "No verdict: it cannot be told" in page and "<article" not in page
+
+
+class Uneven(ToyClips):
+    """Four clips of one class for one of the other, so that most have no donor."""
+
+    def __init__(self) -> None:
+        super().__init__(60)
+        self.labels = [int(i % 5 == 0) for i in range(60)]
+
+
+def test_what_is_compared_is_of_the_same_clips(tmp_path):
+    """A model that always names the commonest class leans on nothing, and knows nothing."""
+    always = lambda clips: torch.tensor([[1.0, 0.0]]).repeat(len(clips), 1)  # noqa: E731
+    found = whyact.audit(always, Uneven(), explainer="none", output=tmp_path).record
+    assert found["measures"]["original"]["chance"] == found["measures"]["original"]["mean"] == 0.8
+    assert found["judged"]["clips"] == 24 and found["judged"]["chance"] == 0.5
+    named, swapped, *_ = sentences(found)
+    assert named == "It names 80 % of the clips right; the commonest class alone would give 80 %."
+    assert swapped == (
+        "Of the 24 clips that have every change, before another action's background 50 % are "
+        "right; cut out and pasted back before their own, 50 % are."
+    )
+    assert len(sentences(found)) == 4 and "traces" not in " ".join(sentences(found))
+    assert {row["verdict"]["level"] for row in found["per_class"]} == {"no_skill"}
+
+
+@pytest.mark.parametrize("explainer", ["occlusion", "integrated_gradients"])
+@pytest.mark.parametrize("given", [{"masks": "none"}, {"explained": 0}])
+def test_nothing_to_explain_is_not_explained(explainer, given):
+    found = whyact.audit(ActorReader(), ToyClips(12), explainer=explainer, **given).record
+    assert found["measures"]["background_heat"]["mean"] is None
+
+
+@pytest.mark.parametrize("explainer", ["occlusion", "integrated_gradients"])
+def test_a_model_that_takes_one_clip_at_a_time(explainer):
+    class Single(BackgroundReader):
+        def forward(self, clips):
+            assert len(clips) == 1, "one at a time"
+            return super().forward(clips)
+
+    model = Single()
+    found = whyact.audit(
+        model, ToyClips(48), explainer=explainer, explained=2, batch_size=1, layer="colour"
+    ).record
+    assert found["measures"]["background_heat"]["clips"] == 2
+    assert found["leakage"]["why"] == "a layer is read of 3 clips at once, and --batch-size is 1"
 
 
 def test_a_model_in_training_is_audited_as_it_is_used():
@@ -205,6 +254,7 @@ def test_the_command_and_its_exit_codes(files, capsys):
         (["FILE", "--fail-below", "contrast=1"], "Did you mean 'contrasted'"),
         (["FILE", "--masks", "mask"], "--masks mask: expected one of auto, given, motion, none"),
         (["FILE", "--layer", "head"], "layers need a PyTorch module, not an exported file"),
+        (["FILE", "--weights", "w.pth"], "--weights does nothing for"),
         (["FILE", "--explainr", "none"], "Did you mean '--explainer'"),
         (["DATA"], "not a readable checkpoint"),
     ],
@@ -241,6 +291,10 @@ def test_a_typo_in_the_model_costs_no_data(words, message, tmp_path, capsys):
         ({"layer": "backbone"}, "layers need a PyTorch module"),
         ({"masks": "absent.pt"}, "--masks absent.pt"),
         ({"fail_below": ["skill=1"]}, "skill"),
+        ({"clips": 0}, "--clips is 0; it must be 1 or more"),
+        ({"explained": -1}, "--explained is -1; it must be 0 or more"),
+        ({"batch_size": 0}, "--batch-size is 0; it must be 1 or more"),
+        ({"output": __file__}, "cannot be made a folder"),
     ],
 )
 def test_a_wrong_setting_costs_no_data(asked, message):
@@ -257,6 +311,11 @@ def test_a_run_of_this_project(tmp_path):
     run = whyact.train(config).folder
     opened = open_model(str(run), Wanted())
     assert opened.classes == CLASSES and opened.form["frames"] == 4
+    longer = open_model(str(run), Wanted(frames=8)).form
+    assert longer["source"] == "the run's own config; given: frames"
+    for wanted in (Wanted(weights="w.pth"), Wanted(mean=(0.5, 0.5, 0.5))):
+        with pytest.raises(WhyactError, match="a run of this project has its own; leave it out"):
+            open_model(str(run), wanted)
     assert main(["audit", str(run), "--output", str(tmp_path / "out"), "--explainer", "none",
                  "--layer", "backbone"]) == 0  # fmt: skip
     record = json.loads((tmp_path / "out" / "audit.json").read_text())

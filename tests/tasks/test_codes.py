@@ -87,6 +87,36 @@ def test_leakage_reads_what_was_put_in(tmp_path: Path) -> None:
     )
 
 
+def test_models_of_other_clips_are_not_shown_the_same(runs: Path, tmp_path: Path) -> None:
+    config = tiny_config(runs / "clips", tmp_path, name="long", data__clip__frames=8)
+    model = build_model(config.model, classes=2, seed=0)
+    save_checkpoint(
+        tmp_path / "long" / "checkpoints" / "last", weights=model.state_dict(), config=config,
+        classes=CLASSES, scenes=(), state={},
+    )  # fmt: skip
+    with pytest.raises(WhyactError, match=r"clips with frames 8, .* with 4: show them apart"):
+        codes([runs / "whyact", tmp_path / "long"], output=tmp_path / "out")
+
+
+def test_the_middle_of_a_clip_is_shown_and_failures_are_kept(runs: Path, tmp_path: Path) -> None:
+    loaded = load_model(runs / "whyact")
+    config = replace(loaded.config, data=replace(loaded.config.data, protocol="2x3"))
+    several, single = (
+        codes([runs / "whyact"], data=data, clips=3, attention=0, output=tmp_path / name)[0]
+        for name, data in (("several", config), ("single", loaded.config))
+    )
+    one, other = (pq.read_table(f / "codes.parquet").to_pydict() for f in (several, single))
+    assert one["action_code"] == other["action_code"]
+    dataset = build_dataset(loaded.config.data, "test", train=False, seed=0)
+    lost = dataset.listing.records[1]
+    dataset.listing = replace(
+        dataset.listing,
+        records=(dataset.listing.records[0], replace(lost, path=tmp_path / "gone.mp4")),
+    )
+    found = read_codes(loaded.model, dataset, [0, 1])
+    assert len(found.ids) == 1 and [f.id for f in found.failures] == [lost.id]
+
+
 def test_two_runs_of_one_name_and_data_that_does_not_fit(runs: Path, tmp_path: Path) -> None:
     written = codes([runs / "whyact"] * 2, attention=0, output=tmp_path, form="png")
     assert [path.name for path in written] == ["1-whyact", "2-whyact"]

@@ -58,6 +58,16 @@ def test_other_files_under_the_same_names_are_told(tmp_path: Path) -> None:
     assert compare(a, a)["warnings"] == []
 
 
+def test_wishes_that_differ_are_told(tmp_path: Path) -> None:
+    own = record(tmp_path / "own", RIGHT)
+    wishes = {"name": "oracle", "reads_labels": True, "title": "", "leak": 1.0}
+    told = record(tmp_path / "told", RIGHT, asked=wishes)
+    (said,) = compare(own, told)["warnings"]
+    assert said == "the wishes differ: not asked and oracle, which reads the true labels"
+    other = record(tmp_path / "other", RIGHT, asked=wishes | {"leak": 0.5})
+    assert compare(told, other)["warnings"] == []
+
+
 def test_different_clips_are_refused(tmp_path: Path) -> None:
     a = record(tmp_path / "a", RIGHT)
     fewer = record(tmp_path / "fewer", {k: v for k, v in RIGHT.items() if k != "c3"})

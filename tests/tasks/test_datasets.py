@@ -15,10 +15,11 @@ from whyact.cli import main
 from whyact.config import Config
 from whyact.config_io import builtin_config, load_config
 from whyact.data.catalog import VIDEO_SETS
+from whyact.data.video_dataset import VideoDataset
 from whyact.tasks.evaluate import evaluate
 from whyact.tasks.localise import localise
 from whyact.tasks.train import train
-from whyact.types import WhyactError
+from whyact.types import Failure, WhyactError
 
 TINY = {
     "data.workers": "0", "data.clip.frames": "4", "data.transform.short_side": "24",
@@ -210,7 +211,7 @@ def test_a_class_map_evaluates_another_set(roots, tmp_path: Path) -> None:
     assert own["expected"] == 6 and torch.tensor(own["top1_interval"]).diff() >= 0
 
 
-def test_charades_own_times_are_localised(roots, tmp_path: Path, capsys) -> None:
+def test_charades_own_times_are_localised(roots, tmp_path: Path, capsys, monkeypatch) -> None:
     run = train(tiny("charades", roots("charades"), tmp_path)).folder
     words = ["evaluate", str(run), "--localise", "--data.clip.sampling", "segment"]
     assert main(words) == 2
@@ -221,6 +222,11 @@ def test_charades_own_times_are_localised(roots, tmp_path: Path, capsys) -> None
     told = [[(i["action"], i["start"], i["stop"]) for i in r["intervals"]] for r in record["truth"]]
     # Videos of half a second: what is listed for later is not in them, and 12.6 s is all of them.
     assert told == [[(92, 0, 4)], [(147, 0, 4)], [(0, 0, 4)], []]
+    monkeypatch.setattr(VideoDataset, "__getitem__", lambda self, at: Failure("x", "no video"))
+    data = tiny("charades", roots("charades"), tmp_path)
+    data.data.protocol, data.data.clip.sampling = "1x1", "segment"
+    with pytest.raises(WhyactError, match="No clip of 'test' could be read"):
+        localise(run, split="test", data=data)
     with pytest.raises(WhyactError, match="has no intervals; localise Backdrop, Charades, or"):
         other = tiny("folder", roots("folder"), tmp_path)
         localise(run, split="test", data=other)

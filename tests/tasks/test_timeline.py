@@ -64,6 +64,15 @@ def test_an_interval_that_crosses_windows_is_one(film: Path) -> None:
     assert made.intervals["neither"] == []
 
 
+def test_no_interval_ends_after_the_film(film: Path) -> None:
+    """31 frames at 8 a second are 3.875 s, and 33 steps of 0.95 / 8 s are 3.919 s."""
+    video = np.zeros((31, 32, 32, 3), dtype=np.uint8)
+    video[20:] = 255
+    write_video(film, video, 8.0)
+    made = task.timeline("", film, ["bright"], window=0.95, output=film.parent)
+    assert made.intervals["bright"][-1].stop <= 31 / 8
+
+
 def test_bars_and_least_scores_are_heeded(film: Path) -> None:
     options = {"window": 1.0, "output": film.parent}
     high = task.timeline("", film, ["bright"], threshold=5.0, **options).intervals["bright"]

@@ -33,28 +33,31 @@ MEASURES: dict[str, str] = {
 }
 
 
-def build_explainer(method: str, model: Model, size: Sequence[int]) -> Explainer | None:
+def build_explainer(
+    method: str, model: Model, size: Sequence[int], batch_size: int = 16
+) -> Explainer | None:
     """An explainer that works for any callable; None for ``none``.
 
     Args:
         method: of `METHODS`. model: to explain. size: (T, H, W) of the clips.
+        batch_size: clips a forward pass, at most.
 
     Raises:
         WhyactError: an unknown method.
     """
     if method == "occlusion":
         tube = tuple(-(-n // PARTS) for n in size)
-        return Occlusion(model=model, tube=(tube[0], tube[1], tube[2]))
+        return Occlusion(model=model, tube=(tube[0], tube[1], tube[2]), batch_size=batch_size)
     if method == "integrated_gradients":
-        return IntegratedGradients(model=model, steps=16)
+        return IntegratedGradients(model=model, steps=16, batch_size=batch_size)
     if method == "none":
         return None
     raise WhyactError(f"Unknown explainer '{method}'; an audit offers {list(METHODS)}.")
 
 
 def background_heat(
-    explainer: Explainer, clips: AuditClips, targets: Tensor, *, count: int, batch_size: int = 4,
-    device: str = "cpu",
+    explainer: Explainer, clips: AuditClips, targets: Tensor, *, count: int, seed: int = 0,
+    batch_size: int = 4, device: str = "cpu",
 ) -> Tensor:  # fmt: skip
     """(n,) share of each map's energy on the background minus the background's area share.
 
@@ -63,12 +66,13 @@ def background_heat(
 
     Args:
         explainer: of the model. clips: that are audited. targets: (n,) classes to explain.
-        count: clips. batch_size: clips an explainer sees at once. device: of the model.
+        count: clips. seed: of the draw. batch_size: clips an explainer sees at once.
+        device: of the model.
     """
     found = torch.full((len(clips),), NAN, dtype=torch.float64)
     masked = clips.masked.nonzero()[:, 0]
-    drawn = torch.randperm(len(masked), generator=torch.Generator().manual_seed(0))[:count]
-    parts = masked[drawn].split(batch_size)
+    drawn = torch.randperm(len(masked), generator=torch.Generator().manual_seed(seed))[:count]
+    parts = masked[drawn].split(batch_size) if len(drawn) else ()
     for rows in track(parts, f"Explain by {explainer.name}", transient=True):
         video, mask = clips.floats(rows)
         maps = explainer(video.to(device), targets[rows].to(device))

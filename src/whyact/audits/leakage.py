@@ -19,6 +19,8 @@ from whyact.types import WhyactError
 
 LEAST = 40
 """Clips below which no probe is trained."""
+TOGETHER = 3
+"""Clips by which it is told whether a layer's output holds a code of each."""
 
 
 def find_layer(module: nn.Module | None, name: str) -> nn.Module:
@@ -120,11 +122,13 @@ def scene_leakage(
     """
     if not clips.scenes or bool((clips.nuisance < 0).all()):
         return "the data set names no scenes"
+    if batch_size < TOGETHER:
+        return f"a layer is read of {TOGETHER} clips at once, and --batch-size is {batch_size}"
     usable = clips.masked & (clips.donor >= 0) & clips.masked[clips.donor]
     rows = (usable & (clips.nuisance[clips.donor] >= 0)).nonzero()[:, 0]
     if len(rows) < LEAST:
         return f"{len(rows)} clips can be swapped, and probes need {LEAST}"
-    if reason := _unreadable(model, layer, clips.floats(rows[:3])[0].to(device)):
+    if reason := _unreadable(model, layer, clips.floats(rows[:TOGETHER])[0].to(device)):
         return reason
     codes = []
     for part in track(rows.split(batch_size), "Read the layer", transient=True):

@@ -13,11 +13,11 @@ from whyact.audits import attribution, measure
 from whyact.audits.changes import CHANGES
 from whyact.audits.clips import AuditClips
 from whyact.audits.measure import Answers
-from whyact.audits.verdict import Verdict
+from whyact.audits.verdict import READ, Verdict, comparable, majority_rate
 from whyact.metrics.disentanglement import Leakage
-from whyact.metrics.summary import Summary
+from whyact.metrics.summary import Summary, summarise
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"
 PER_CLASS = ("original", "human_only", "background_only", "swapped", "background_reliance")
 _BY_DONOR = ("swapped", "background_reliance", "follows_background")
 _PLAIN = ("original", "shuffled", "reversed", "static", "order_use", "motion_use")
@@ -38,14 +38,31 @@ def why_missing(name: str, clips: AuditClips, explained: str = "") -> str:
     return "not defined on any clip"
 
 
-def rows(found: Mapping[str, Summary], clips: AuditClips, explained: str = "") -> dict[str, Any]:
-    """Every measure: its meaning, mean, interval and counts, and why there is none."""
+def rows(
+    found: Mapping[str, Tensor], means: Mapping[str, Summary], clips: AuditClips,
+    explained: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Every measure: its meaning, mean, interval and counts, and why there is none.
+
+    An accuracy has its ``chance`` too, the share of the commonest class among its own clips.
+    """
     texts = {**measure.MEASURES, **attribution.MEASURES}
-    return {
-        name: {"text": texts[name], **asdict(one)}
-        | ({"why": why_missing(name, clips, explained)} if one.mean is None else {})
-        for name, one in found.items()
-    }
+    made = {}
+    for name, one in means.items():
+        made[name] = {"text": texts[name], **asdict(one)}
+        if one.mean is None:
+            made[name]["why"] = why_missing(name, clips, explained)
+        elif name in CHANGES:
+            made[name]["chance"] = majority_rate(clips.labels[~found[name].isnan()])
+    return made
+
+
+def judged_row(found: Mapping[str, Tensor], chance: float, seed: int) -> dict[str, Any]:
+    """What the verdict compares, on the clips that have every change: counts, chance, measures."""
+    kept = comparable(found)
+    names = dict.fromkeys([*READ, "swapped"])
+    measures = {name: asdict(summarise(found[name][kept], seed=seed)) for name in names}
+    return {"clips": int(kept.sum()), "chance": chance, "measures": measures}
 
 
 def masks_row(clips: AuditClips) -> dict[str, Any]:

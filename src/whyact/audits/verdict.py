@@ -129,15 +129,20 @@ def by_class(
 ) -> list[tuple[dict[str, Summary], Verdict]]:
     """Summaries and verdict of each class's own clips.
 
+    Where the model has no skill on all of them, no class has a verdict: to name one class always
+    is to be right on all of its clips.
+
     Args:
         values: (n,) by measure. labels: (n,). classes: Y. chance: of the whole set: a class's own
             clips have no other one. seed: of the bootstrap.
     """
     rows = []
+    whole = judged(values, torch.ones_like(labels, dtype=torch.bool), chance, seed=seed)
     for label in range(classes):
         mine = labels == label
         own = {name: summarise(one[mine], seed=seed) for name, one in values.items()}
-        rows.append((own, judged(values, mine, chance, seed=seed)))
+        said = whole if whole.level == "no_skill" else judged(values, mine, chance, seed=seed)
+        rows.append((own, said))
     return rows
 
 

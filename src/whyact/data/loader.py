@@ -115,8 +115,19 @@ def drawn(count: int) -> list[int]:
     return torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
 
 
+def none_read(split: str) -> WhyactError:
+    """What to raise where no clip of a split could be read."""
+    return WhyactError(f"No clip of '{split}' could be read; `whyact data check` says why.")
+
+
 def chosen(count: int, most: int) -> list[int]:
-    """As many of a data set's rows, drawn from all, in their own order; all if ``most`` is 0."""
+    """As many of a data set's rows, drawn from all, in their own order; all if ``most`` is 0.
+
+    Raises:
+        WhyactError: fewer than none.
+    """
+    if most < 0:
+        raise WhyactError(f"--clips is {most}; give a number of clips, or 0 for all.")
     return sorted(drawn(count)[: most or count])
 
 

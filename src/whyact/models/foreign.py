@@ -70,6 +70,8 @@ def open_foreign(spec: str, wanted: Wanted) -> OpenedModel:
         WhyactError: an unknown form or name, a file that is none, a package that is missing.
     """
     prefix, _, rest = spec.partition(":")
+    if prefix not in ("torchvision", "timm"):
+        refuse(spec, wanted, ("weights",), "the weights are in the file")
     if prefix in _BY_PREFIX:
         return _BY_PREFIX[prefix](spec, rest, wanted)
     file = Path(spec)
@@ -78,6 +80,23 @@ def open_foreign(spec: str, wanted: Wanted) -> OpenedModel:
     if not file.is_file():
         raise WhyactError(f"{file}: no such model file.")
     return _BY_SUFFIX[file.suffix](spec, spec, wanted)
+
+
+def source_of(source: str, wanted: Wanted) -> str:
+    """Where the form of a model's input was read, and what the caller gave in its place."""
+    given = [k for k in ("frames", "size", "mean", "std") if getattr(wanted, k)]
+    return source + (f"; given: {', '.join(given)}" if given else "")
+
+
+def refuse(spec: str, wanted: Wanted, names: Sequence[str], why: str) -> None:
+    """Fail where the caller gives what would do nothing.
+
+    Raises:
+        WhyactError: the first such option.
+    """
+    for name in names:
+        if getattr(wanted, name):
+            raise WhyactError(f"--{name} does nothing for {spec}: {why}; leave it out.")
 
 
 def _opened(
@@ -93,8 +112,7 @@ def _opened(
         "mean": list(wanted.mean or mean), "std": list(wanted.std or std), "layout": layout,
     }  # fmt: skip
     call = ClipCallable(network=network, **form).eval().requires_grad_(False)
-    given = [k for k in ("frames", "size", "mean", "std") if getattr(wanted, k)]
-    form["source"] = source + (f"; given: {', '.join(given)}" if given else "")
+    form["source"] = source_of(source, wanted)
     module = network if isinstance(network, nn.Module) else None
     if isinstance(module, torch.jit.ScriptModule):
         module = None

@@ -78,17 +78,20 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
     found = record["measures"]
     told = [
         f"It names {_percent(found['original'])} of the clips right; the commonest class alone "
-        f"would give {100 * record['chance']:.0f} %."
+        f"would give {100 * found['original']['chance']:.0f} %."
     ]
     if found["background_reliance"]["mean"] is None:
         told.append(f"Use of the background is N/A: {found['background_reliance']['why']}.")
     else:
+        same, count = record["judged"]["measures"], record["judged"]["clips"]
+        every = count == record["data"]["read"]
+        start = "Before" if every else f"Of the {count} clips that have every change, before"
         told += [
-            f"Before another action's background {_percent(found['swapped'])} are right; cut out "
-            f"and pasted back before their own, {_percent(found['own_background'])} are.",
-            f"From the background alone it names {_percent(found['background_only'])}; a swapped "
+            f"{start} another action's background {_percent(same['swapped'])} are right; cut out "
+            f"and pasted back before their own, {_percent(same['own_background'])} are.",
+            f"From the background alone it names {_percent(same['background_only'])}; a swapped "
             f"clip is named after the clip that lent the background in "
-            f"{_percent(found['follows_background'])} of cases.",
+            f"{_percent(same['follows_background'])} of cases.",
         ]
     if _only_traces(record):
         told.append(
@@ -104,10 +107,11 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
 
 def _only_traces(record: Mapping[str, Any]) -> bool:
     """Whether the background alone tells the class though swapped clips do not follow it."""
+    judged = record["judged"]
     alone, follows = (
-        record["measures"][k]["low"] for k in ("background_only", "follows_background")
+        judged["measures"][k]["low"] for k in ("background_only", "follows_background")
     )
-    chance = record["chance"]
+    chance = judged["chance"]
     return alone is not None and follows is not None and alone > chance >= follows
 
 

@@ -22,6 +22,7 @@ from whyact.audits.record import (
     background_first,
     class_rows,
     clip_columns,
+    judged_row,
     leakage_row,
     masks_row,
     rows,
@@ -47,6 +48,8 @@ from whyact.types import WhyactError
 
 WORST = 8
 """Clips that the page shows."""
+TOGETHER = 4
+"""Clips that are explained at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,8 @@ def audit(
         masks: ``auto``, ``given``, ``motion``, ``none`` (see `whyact.audits.clips.collect`), or the
             TorchScript file of a segmentation model, or the model as a callable: images
             (N, 3, H, W) in [0, 1] to the probability (N, 1, H, W) of an actor.
-        explainer: ``occlusion``, ``integrated_gradients`` or ``none``; of the first ``explained``
-            clips.
+        explainer: ``occlusion``, ``integrated_gradients`` or ``none``; of ``explained`` clips,
+            drawn from those with a mask.
         layer: module of the model, by name, that the scene is read from; empty reads none.
         class_map: file of `whyact.data.class_map.read_class_map`, where the classes differ.
         fail_below, fail_above: bounds ``name=number`` on means of `whyact.audits.bounds.NAMES`.
@@ -139,6 +142,9 @@ def audit(
     opened = named(as_opened(model), name)
     kind, segmenter = open_segmenter(masks)
     asked = _Asked(clips, seed, str(masks), explainer, explained, layer, batch_size, device)
+    _check_counts(asked)
+    if output:
+        _make(Path(output))
     with evaluating(opened):
         hooked = find_layer(opened.module, layer) if layer else None
         _check_explainer(explainer, opened)
@@ -188,6 +194,22 @@ def _in_order(model: Model, columns: list[int] | None) -> Model:
     return lambda clips: model(clips)[:, columns]
 
 
+def _check_counts(asked: _Asked) -> None:
+    for name, least in (("clips", 1), ("explained", 0), ("batch_size", 1)):
+        if getattr(asked, name) < least:
+            raise WhyactError(
+                f"--{name.replace('_', '-')} is {getattr(asked, name)}; it must be {least} or more."
+            )
+
+
+def _make(folder: Path) -> None:
+    """The folder of the result, now: not after an hour of questions."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WhyactError(f"--output {folder}: cannot be made a folder: {error}.") from error
+
+
 def _check_explainer(explainer: str, opened: OpenedModel) -> None:
     where.build_explainer(explainer, opened.call, (1, 1, 1))
     if explainer == "integrated_gradients" and not opened.gradients:
@@ -212,13 +234,16 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     asked, clips, answers = ready.asked, ready.clips, ready.answers
     found = values(answers, clips)
     drops = where.deletion(answers)
-    method = where.build_explainer(asked.explainer, ready.model, clips.video.shape[2:])
+    method = where.build_explainer(
+        asked.explainer, ready.model, clips.video.shape[2:], asked.batch_size
+    )
     heat, why = torch.full((len(clips),), NAN, dtype=torch.float64), "no explainer was asked for"
     if method is not None:
         why = ""
         heat = where.background_heat(
-            method, clips, answers.target, count=asked.explained, device=asked.device
-        )
+            method, clips, answers.target, count=asked.explained, seed=asked.seed,
+            batch_size=min(asked.batch_size, TOGETHER), device=asked.device,
+        )  # fmt: skip
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
     means = summaries(found, seed=asked.seed)
@@ -226,9 +251,9 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
     said = judged(found, torch.ones_like(clips.labels, dtype=torch.bool), chance, seed=asked.seed)
     classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
     return {
-        "chance": chance,
         "verdict": asdict(said) | {"text": said.text},
-        "measures": rows(means, clips, why),
+        "judged": judged_row(found, chance, asked.seed),
+        "measures": rows(found, means, clips, why),
         "per_class": class_rows(classes, clips),
         "clips": clip_columns(answers, clips, found),
     }, means

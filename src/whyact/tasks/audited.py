@@ -17,7 +17,15 @@ from whyact.data.class_map import MappedDataset, read_class_map
 from whyact.data.protocol import ClipDataset
 from whyact.explainers.base import Model, logits_of
 from whyact.models.clip_callable import ClipCallable, OpenedModel
-from whyact.models.foreign import FORMS, Wanted, file_hash, is_foreign, open_foreign
+from whyact.models.foreign import (
+    FORMS,
+    Wanted,
+    file_hash,
+    is_foreign,
+    open_foreign,
+    refuse,
+    source_of,
+)
 from whyact.training.checkpoint import check_device, find_checkpoint, load_model, read_metadata
 from whyact.types import Failure, WhyactError
 
@@ -38,11 +46,15 @@ def open_model(spec: str, wanted: Wanted, device: str = "cpu") -> OpenedModel:
         if isinstance(opened.call, nn.Module):
             opened.call.to(device)
         return opened
+    refuse(spec, wanted, ("weights", "mean", "std"), "a run of this project has its own")
     loaded = load_model(_own_checkpoint(spec), device)
     size = wanted.size or loaded.config.data.transform.size
     frames = wanted.frames or loaded.config.data.clip.frames
     call = ClipCallable(network=loaded.model, frames=frames, size=(size, size))
-    form = {"frames": frames, "size": [size, size], "source": "the run's own config"}
+    form = {
+        "frames": frames, "size": [size, size],
+        "source": source_of("the run's own config", wanted),
+    }  # fmt: skip
     return OpenedModel(
         call.to(device).eval().requires_grad_(False), spec, loaded.classes, loaded.model,
         file_hash(loaded.folder / "model.safetensors"), form,

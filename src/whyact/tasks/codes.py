@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from whyact.ops.projection import kmeans, project
 from whyact.report.code_figures import draw_attention, draw_codes, draw_leakage
 from whyact.training.checkpoint import LoadedModel, check_label_map, load_model
 from whyact.training.record import environment, write_json
-from whyact.types import WhyactError
+from whyact.types import Failure, WhyactError
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Codes:
     Attributes:
         ids: of the clips. label, scene: (n,) int64; a scene is -1 where unknown.
         action, nuisance: (n, C) mean codes over regions and frames; C is 0 for a model without.
+        failures: clips that could not be read.
     """
 
     ids: tuple[str, ...]
@@ -42,6 +43,7 @@ class Codes:
     scene: Tensor
     action: Tensor
     nuisance: Tensor
+    failures: tuple[Failure, ...] = ()
 
 
 def codes(
@@ -71,12 +73,18 @@ def codes(
         The files and folders that were written.
 
     Raises:
-        WhyactError: no such checkpoint or split, other classes than the data's, several labels.
+        WhyactError: no such checkpoint or split, other classes than the data's, several labels,
+            models that were trained on clips of different forms.
     """
     models = [load_model(path, device) for path in checkpoints]
+    _check_forms(models)
+    if clips < 0:
+        raise WhyactError(f"--clips is {clips}; give a number of clips, or 0 for all.")
     config = data or models[0].config
     split = split or config.data.test[0]
-    dataset = build_dataset(config.data, split, train=False, seed=config.seed)
+    # The middle of each clip, as whyact explain shows it; other views are for averages.
+    middle = replace(config.data, protocol="1x1")
+    dataset = build_dataset(middle, split, train=False, seed=config.seed)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
     rows = sorted(order[: clips or len(dataset)].tolist())
     written = []
@@ -89,7 +97,8 @@ def codes(
         _write(folder, found, dataset, projection, clusters, form, seed)
         record = {
             "checkpoint": str(loaded.folder), "split": split, "fingerprint": dataset.fingerprint,
-            "clips": len(found.ids), "seed": seed, "projection": projection, "clusters": clusters,
+            "clips": len(found.ids), "failures": {f.id: f.reason for f in found.failures},
+            "seed": seed, "projection": projection, "clusters": clusters,
             "leakage": _leakage(folder, found, dataset, form, seed),
             **environment(torch.device(device), []),
         }  # fmt: skip
@@ -100,6 +109,24 @@ def codes(
         chosen = order[:attention].tolist()
         written.append(_attention(file, models, names, dataset, chosen, device))
     return written
+
+
+def _check_forms(models: Sequence[LoadedModel]) -> None:
+    """All models are shown the same clips, so they must have been trained on such."""
+    forms = [
+        {
+            "size": m.config.data.transform.size,
+            **asdict(replace(m.config.data.clip, tempo_jitter=0.0)),
+        }
+        for m in models
+    ]
+    for loaded, form in zip(models, forms, strict=True):
+        for name, value in form.items():
+            if value != forms[0][name]:
+                raise WhyactError(
+                    f"{loaded.folder} was trained on clips with {name} {value}, {models[0].folder} "
+                    f"with {forms[0][name]}: show them apart, with an --output each."
+                )
 
 
 def _names(models: Sequence[LoadedModel]) -> list[str]:
@@ -114,7 +141,7 @@ def read_codes(
     model: VideoModel, dataset: ClipDataset, rows: Sequence[int], *, device: str = "cpu",
     batch_size: int = 16, workers: int = 0,
 ) -> Codes:  # fmt: skip
-    """The mean codes of a data set's clips (their first test view); unreadable ones are left out.
+    """The mean codes of a data set's clips (their first test view); failures are left out.
 
     Args:
         model: in evaluation mode. dataset: with one label a clip. rows: of the clips.
@@ -125,8 +152,10 @@ def read_codes(
     ]
     ids: list[str] = []
     parts: list[list[Tensor]] = []
+    failures: list[Failure] = []
     batches = load(dataset, requests, workers=workers)
     for batch in track(batches, "Read codes", total=len(requests), transient=True):
+        failures += batch.failures
         if not len(batch):
             continue
         if batch.label.ndim != 1:
@@ -137,8 +166,9 @@ def read_codes(
         parts.append([batch.label, batch.nuisance, *codes])
         ids += batch.ids
     if not parts:
-        raise WhyactError("No clip of the split could be read.")
-    return Codes(tuple(ids), *(torch.cat(column) for column in zip(*parts, strict=True)))
+        raise WhyactError(f"None of {len(rows)} clips could be read; `whyact data check` says why.")
+    label, scene, action, nuisance = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Codes(tuple(ids), label, scene, action, nuisance, tuple(failures))
 
 
 def _write(
@@ -224,5 +254,6 @@ def _attention(
     for loaded, name in zip(models, names, strict=True):
         odds = attention_map(loaded.model(ready.streams, **ready.given), batch.video.shape[2:])
         heats[name] = list((2 * odds - 1).clamp_min(0).cpu())
-    titles = [dataset.classes[int(label)] for label in batch.label]
+    known = [*dataset.classes, "unknown"]  # the label -1
+    titles = [known[int(label)] for label in batch.label]
     return draw_attention(file, list(batch.video), heats, titles)

@@ -27,7 +27,7 @@ def compare(
     Returns:
         ``clips``; ``measures``: both scores, their difference (second minus first) and its 95 %
         interval; ``mcnemar`` for single labels, else None; ``warnings`` where the protocols,
-        decoders or files differ.
+        decoders, wishes or files differ.
 
     Raises:
         WhyactError: no records there, or not of the same clips with the same labels.
@@ -89,6 +89,14 @@ def _check_clips(folders: Sequence[Path], ids: Sequence[Sequence[str]]) -> None:
     )
 
 
+def _asked(record: dict[str, Any]) -> str:
+    """How the model was asked for actions, in words."""
+    asked = record.get("asked")
+    if not asked:
+        return "not asked"
+    return f"{asked['name']}{', which reads the true labels' if asked['reads_labels'] else ''}"
+
+
 def _warnings(records: Sequence[dict[str, Any]]) -> list[str]:
     """What differs besides the model."""
     said = [
@@ -96,6 +104,9 @@ def _warnings(records: Sequence[dict[str, Any]]) -> list[str]:
         for name in ("protocol", "decoder")
         if records[0].get(name) != records[1].get(name)
     ]
+    asked = [_asked(record) for record in records]
+    if asked[0] != asked[1]:
+        said.append(f"the wishes differ: {asked[0]} and {asked[1]}")
     files = [record.get("set", {}).get("fingerprint") for record in records]
     if files[0] != files[1]:
         said.append("the files differ: same names and labels, other content (set.fingerprint)")

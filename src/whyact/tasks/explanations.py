@@ -18,7 +18,7 @@ from torch import Tensor
 from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
-from whyact.data.loader import drawn, load
+from whyact.data.loader import drawn, load, none_read
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
 from whyact.models.interventions import with_boxes
@@ -167,7 +167,7 @@ def measure_explanations(
         made.add(part)
         reasons[model].add(why)
     if not made.ids:
-        raise WhyactError(f"No clip of '{one.split}' could be read; `whyact data check` says why.")
+        raise none_read(one.split)
     about |= {
         "read": _reading(one),
         "split": one.split,

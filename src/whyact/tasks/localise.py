@@ -15,7 +15,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
-from whyact.data.loader import chosen
+from whyact.data.loader import chosen, none_read
 from whyact.data.video_dataset import VideoDataset
 from whyact.explainers.controls import MotionMagnitude
 from whyact.metrics.temporal import detection_map, frame_map
@@ -102,6 +102,8 @@ def localise(
         change = MotionMagnitude(model=loaded.model).heat(video[None])[0].mean((1, 2))
         truth = dataset.intervals(index)
         add_clip(made, loaded, clip.id, truth, evidence, change, settings, generator)
+    if not made.ids:
+        raise none_read(split)
     record = {
         "split": split, "clips": len(made.ids), "failed": made.failed, **asdict(settings),
         "fingerprint": dataset.fingerprint, "checkpoint": str(loaded.folder),

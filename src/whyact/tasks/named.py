@@ -15,7 +15,7 @@ from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
 from whyact.data.builders import build_dataset
 from whyact.data.joined import JoinedDataset
-from whyact.data.loader import chosen
+from whyact.data.loader import chosen, none_read
 from whyact.explainers.native import follow
 from whyact.metrics.named_action import (
     actor_energy,
@@ -77,7 +77,7 @@ def measure_named(
         for name, value in named_values(one, tokens, grid, actions, masks, threshold).items():
             values.setdefault(name, []).append(value)
     if not values:
-        raise _none_read(split)
+        raise none_read(split)
     record = {
         "split": split, "failed": failed, "threshold": threshold, "threshold_from": config.data.val,
         "checkpoint": str(loaded.folder), "seed": loaded.config.seed,
@@ -89,10 +89,6 @@ def measure_named(
     folder = Path(output) if output else run_folder(loaded.folder) / "named" / split
     write_json(folder / "named.json", record)
     return record
-
-
-def _none_read(split: str) -> WhyactError:
-    return WhyactError(f"No clip of '{split}' could be read; `whyact data check` says why.")
 
 
 def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset | JoinedDataset:
@@ -117,7 +113,7 @@ def _threshold(loaded: LoadedModel, config: Config, clips: int) -> float:
             scores.append(named_scores(*_read(loaded, clip)).cpu())
             labels.append(torch.as_tensor(clip.label))
     if not scores:
-        raise _none_read(config.data.val)
+        raise none_read(config.data.val)
     return best_threshold(torch.stack(scores), torch.stack(labels))
 
 

@@ -126,7 +126,10 @@ def _track(
     return Track(
         action, evidence=evidence.tolist(), read=read.tolist(), step=film.step, bar=made.bar,
         best=float(scores.max()),
-        intervals=[replace(i, start=i.start * film.step, stop=i.stop * film.step) for i in found],
+        intervals=[  # the last of the evenly long steps may end after the film
+            replace(i, start=i.start * film.step, stop=min(i.stop * film.step, film.duration))
+            for i in found
+        ],
         pictures=_pictures(loaded, film, read, found, wish),
     )  # fmt: skip
 

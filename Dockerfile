@@ -1,6 +1,7 @@
 # docker build -t whyact .
 # mkdir -p runs && chmod a+rwx runs      # which Docker would make as root, and the image's user not write
 # docker run --rm --ipc=host -v "$PWD/runs:/work/runs" whyact demo
+# Configs are in /opt/whyact/configs; mount data as runs: -v "$PWD/data:/work/data"
 # As a Singularity/Apptainer image: apptainer build whyact.sif docker-daemon://whyact:latest
 FROM python:3.11-slim
 

@@ -79,7 +79,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("evaluate absent", "absent: no checkpoint here. Give a run's folder (runs/<name>)"),
         ("predict absent clip.mp4", "absent: no checkpoint here."),
         ("explain absent clip.mp4", "absent: no checkpoint here."),
-        ("data check --splits iid", "--splits belongs to whyact data shard, backdrop, sheet; run"),
+        ("data check --splits iid", "--splits belongs to whyact data shard, backdrop; run"),
         ("data boxes --out x --short-side 9", "--short-side belongs to whyact data prepare; run"),
         ("audit m.pt --model.code_width 3", "--model.code_width: whyact audit takes a model as"),
         ("codes runs/x --training.epochs 3", "--training.epochs: trained models keep their setti"),
@@ -305,6 +305,8 @@ def test_ablate_is_the_function_and_reads_the_grids_configs(clips, tmp_path, mon
     config = load_config([tmp_path / "tiny.yaml"], ["--training.epochs", "2"])
     again = whyact.ablate(config, grid=grid, output=command, quick=True, workers=2)
     assert again.text == table and again.failed == {}
+    with pytest.raises(WhyactError, match=r"training\.epochs"):  # the file says another number
+        whyact.ablate(grid=grid, output=command, quick=True, workers=2)
     for name in ("a", "b"):
         run = Path(name) / "seed_0"
         assert (command / run / "log.txt").is_file()

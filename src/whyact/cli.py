@@ -95,7 +95,7 @@ COMMANDS = {
         "check, prepare or shard a data set; generate Backdrop", run_data, add_data_options, True),
     "figure": Command("make a picture for a paper", run_figure, add_figure_options),
     "serve": Command(
-        "open the explanation page with a live model: what if?", run_serve, add_serve_options),
+        "serve the explanation page with a live model: what if?", run_serve, add_serve_options),
     "settings": Command("list every setting with its default", _settings, configs=True),
     "demo": Command(
         "generate data, train, evaluate and explain, in ten minutes", _demo, _add_demo_options,

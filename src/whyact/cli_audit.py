@@ -24,7 +24,8 @@ def add_audit_options(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument(
         "--data", dest="config", action="append", default=[], metavar="CONFIG",
-        help="YAML settings of the clips; several are merged. Default for runs: their own",
+        help="YAML settings of the clips; several are merged. Default: a run's own, and Backdrop "
+        "for others",
     )  # fmt: skip
     one.add_argument("--split", default="", help="default: the first of data.test")
     one.add_argument("--clips", type=int, default=200, help="drawn from the split, at most")

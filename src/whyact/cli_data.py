@@ -18,7 +18,7 @@ OPTIONS = {
     "boxes": (),
     "shard": ("splits", "shard_size"),
     "backdrop": ("splits",),
-    "sheet": ("splits",),
+    "sheet": (),
 }
 """What each of them takes besides what all take."""
 SHOWN = 20

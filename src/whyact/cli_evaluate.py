@@ -27,7 +27,12 @@ OPTIONS = {
 
 def add_evaluate_options(one: argparse.ArgumentParser) -> None:
     """Declare what ``whyact evaluate`` takes."""
-    one.add_argument("checkpoint", nargs="?", default="", help="runs/<name>, or a checkpoint in it")
+    one.add_argument(
+        "checkpoint",
+        nargs="?",
+        default="",
+        help="runs/<name>, or a checkpoint in it; default: the run that the config names",
+    )
     one.add_argument("--splits", nargs="+", action="extend", default=[],
                      help="default: data.test of the config")  # fmt: skip
     one.add_argument("--output", default="", help="folder of the record")
@@ -49,7 +54,7 @@ def add_evaluate_options(one: argparse.ArgumentParser) -> None:
     instead.add_argument(
         "--named",
         action="store_true",
-        help="explanations of named actions (multi, untrimmed)",
+        help="explanations of named actions (multi, untrimmed, joined clips)",
     )
     group.add_argument(
         "--clips", type=int, metavar="N",

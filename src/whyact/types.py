@@ -339,7 +339,7 @@ class Explanation:
             empty where not additive.
         assignment: (T', K, h, w) region outlines; empty where the method has no regions.
         prompt_weights: (T', P, M); empty without prompts.
-        path: strongest reasoning path, strongest first; empty without a graph.
+        path: strongest reasoning path, in the order of the flow; empty without a graph.
         action_share: drop of the logit when the actor is filled in, as a share of both drops, in
             [0, 1]; None where not measured.
         extra: further numbers that a method wants to report, JSON values only.

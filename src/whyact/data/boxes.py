@@ -63,7 +63,7 @@ class BoxTable:
     """Boxes of many videos, by video and frame.
 
     Args:
-        path: of the table. reach, most, least_score: see `whyact.config.BoxesConfig`.
+        path: of the table. reach, most, least_score: see `whyact.config_data.BoxesConfig`.
 
     Raises:
         WhyactError: a table that cannot be read, or a row that does not fit.

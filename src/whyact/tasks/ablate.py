@@ -14,7 +14,7 @@ import torch
 from rich.progress import track
 
 from whyact.config import Config, DataConfig
-from whyact.config_io import from_dict, merge, nearest
+from whyact.config_io import from_dict, load_config, merge, nearest
 from whyact.data.builders import build_dataset
 from whyact.data.catalog import folds
 from whyact.objectives.builders import objectives_of, wants_foreground
@@ -82,8 +82,8 @@ class _Run:
 
 
 def ablate(
-    config: Config, *, grid: str | Path, output: str | Path = "runs/ablation", quick: bool = False,
-    workers: int = 0, only: Collection[str] = (), table_only: bool = False,
+    config: Config | None = None, *, grid: str | Path, output: str | Path = "runs/ablation",
+    quick: bool = False, workers: int = 0, only: Collection[str] = (), table_only: bool = False,
 ) -> Ablation:  # fmt: skip
     """Train every variant with every seed, measure it, and compare all with the reference.
 
@@ -92,7 +92,7 @@ def ablate(
     interrupted run goes on from its last checkpoint.
 
     Args:
-        config: the base.
+        config: the base of all variants; the one that the grid names if None.
         grid: file, see `whyact.tasks.ablation.grid.read_grid`.
         output: folder of the runs and of the table. quick: the grid's short form.
         workers: runs at a time; 0 for one a GPU, or one where there is none. Several have one CPU
@@ -112,6 +112,7 @@ def ablate(
             "accelerate launch, and say how many with --workers."
         )
     plan = read_grid(grid, quick)
+    config = config or load_config(base_configs(grid))
     runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
     _check(runs, plan)
     matches = _add_matched(runs, plan.reference) if plan.matched else {}

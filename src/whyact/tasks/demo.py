@@ -35,7 +35,7 @@ def demo(
 ) -> dict[str, Any]:
     """Train the full model and the plain baseline side by side, compare them, explain six clips.
 
-    Finished parts are kept: running it again repeats nothing but the evaluation.
+    Finished parts are kept: running it again repeats nothing but the explanations.
 
     Args:
         output: folder of everything. configs, flags: settings on top of the built-in ``demo``.

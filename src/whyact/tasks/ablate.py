@@ -114,7 +114,8 @@ def ablate(
     plan = read_grid(grid, quick)
     config = config or load_config(base_configs(grid))
     runs = _plan(config, plan.variants, plan.seeds, Path(output), str(grid), workers)
-    _check(runs, plan)
+    for run in runs:
+        finished(run.config)  # refuses other settings than those of a run that is there
     matches = _add_matched(runs, plan.reference) if plan.matched else {}
     names = {run.variant for run in runs}
     for name in only:
@@ -122,10 +123,14 @@ def ablate(
             raise WhyactError(
                 f"{grid} has no variant '{name}'. Did you mean '{nearest(name, sorted(names))}'?"
             )
-    wanted = [run for run in runs if not table_only and (not only or run.variant in only)]
+    wanted = [
+        run for run in runs
+        if not table_only and (not only or run.variant in only) and not _measured(run, plan)
+    ]  # fmt: skip
+    _check(wanted, plan)
     devices = 0 if config.training.device == "cpu" else torch.cuda.device_count()
     workers = workers or max(1, devices)
-    jobs = [_job(run, plan, workers) for run in wanted if not _measured(run, plan)]
+    jobs = [_job(run, plan, workers) for run in wanted]
     failed = run_jobs(jobs, workers=workers, devices=devices)
     done = [run for run in runs if finished(run.config)]
     latency = _latency(done, Path(output), failed, devices)
@@ -157,8 +162,6 @@ def _plan(
 
 def _check(runs: Sequence[_Run], plan: Grid) -> None:
     """Say what is wrong before the first run is trained, which may take hours; make the data."""
-    for run in runs:
-        finished(run.config)
     measured = [s for s in (plan.explain and plan.explain.split, plan.probe) if s]
     _prepare_data((run.config for run in runs), measured)
     for run in {run.variant: run for run in runs}.values():

@@ -45,8 +45,6 @@ class TransformConfig:
         color_jitter: strength of brightness, contrast, saturation and hue jitter; 0 is off.
         other_scene: share of training clips whose moving actors, found without labels, stand before
             a painted scene (`whyact.data.other_scene`); their actions stay, their places go.
-        other_scene_pan: furthest way of that scene over the clip, as a share of the frame's side;
-            0 stands still.
         normalize: colours by the statistics of the ``backbone``'s own training, or by those
             ``measured`` on the training clips; they are stored in the checkpoint.
     """
@@ -60,7 +58,6 @@ class TransformConfig:
     flip_pairs: list[list[str]] = field(default_factory=list)
     color_jitter: float = 0.2
     other_scene: float = 0.0
-    other_scene_pan: float = 0.0
     normalize: Literal["backbone", "measured"] = "backbone"
 
 

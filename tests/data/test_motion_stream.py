@@ -69,7 +69,7 @@ def test_differences_know_nothing_of_a_scene_that_was_exchanged(
     tmp_path: Path, monkeypatch
 ) -> None:
     clip(tmp_path / "bow" / "a.mp4", 0)
-    monkeypatch.setattr("whyact.data.transforms.before_other_scene", lambda v, _, pan: v // 2)
+    monkeypatch.setattr("whyact.data.transforms.before_other_scene", lambda v, _: v // 2)
     stream = MotionStream(source="difference")
     found = item(dataset(tmp_path, stream, train=True, other_scene=1.0), (0, 3))
     plain = item(dataset(tmp_path, stream, train=True), (0, 3))

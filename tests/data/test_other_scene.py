@@ -1,7 +1,6 @@
 """People before other scenes: their pixels stay, the rest goes."""
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
@@ -9,7 +8,6 @@ from whyact.data.other_scene import before_other_scene
 from whyact.data.transforms import TrainTransform
 from whyact.ops import motion
 from whyact.ops.motion import foreground, whole_actors
-from whyact.types import WhyactError
 
 
 def walking_square(color: float) -> tuple[Tensor, Tensor]:
@@ -20,12 +18,6 @@ def walking_square(color: float) -> tuple[Tensor, Tensor]:
     for t in range(8):
         mask[t, 40:56, 16 + 8 * t : 32 + 8 * t] = True
     return torch.where(mask, color, video), mask
-
-
-def shared(frame: Tensor, y: int, x: int) -> Tensor:
-    """What a frame (3, H, W) shares with one that lies y lower and x further to the right."""
-    h, w = frame.shape[1:]
-    return frame[:, max(0, y) : h + min(0, y), max(0, x) : w + min(0, x)]
 
 
 def test_limbs_that_half_count_and_whatever_moves_are_of_the_actor(monkeypatch) -> None:
@@ -57,33 +49,9 @@ def test_actors_stay_and_their_scene_goes() -> None:
     assert (made[:, :, :20] == made[:, :1, :20]).all()  # one still scene for all frames
 
 
-def test_the_scene_passes_behind_the_actors_by_at_most_its_pan() -> None:
-    video, mask = walking_square(0.9)
-    clip = (video * 255).round().byte()
-    still, moved = (
-        before_other_scene(clip, np.random.default_rng(3), pan=pan) for pan in (0.0, 0.25)
-    )
-    inside = mask[None].expand_as(clip)
-    assert (moved.int() - clip.int())[inside].abs().float().mean() < 3
-    assert (still[:, :, :20] == still[:, :1, :20]).all()
-    first, last = moved[:, 0], moved[:, -1]
-    assert not torch.equal(first[:, :20], last[:, :20])
-    found = [  # where does the last frame's part above the actor's path lie in the first?
-        (y, x) for y in range(-28, 29) for x in range(-28, 29)
-        if torch.equal(shared(first[:, :36], y, x), shared(last[:, :36], -y, -x))
-    ]  # fmt: skip
-    assert len(found) == 1 and found[0] != (0, 0)
-
-
 def test_a_clip_without_actors_comes_back_as_it_is() -> None:
     still = (walking_square(0.9)[0][:, :1] * 255).byte().expand(-1, 8, -1, -1)
     assert before_other_scene(still, np.random.default_rng(0)) is still
-
-
-@pytest.mark.parametrize("share, pan", [(0.0, 0.5), (0.5, -0.1)])
-def test_a_pan_of_no_scene_or_backwards_is_refused(share: float, pan: float) -> None:
-    with pytest.raises(WhyactError, match=f"other_scene_pan is {pan}"):
-        TrainTransform(short_side=112, size=112, other_scene=share, other_scene_pan=pan)
 
 
 def test_the_share_of_training_clips_is_drawn_and_off_draws_nothing() -> None:

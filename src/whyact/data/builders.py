@@ -41,7 +41,6 @@ def _backdrop(
         "transform.stretch": config.transform.stretch,
         "transform.flip_pairs": config.transform.flip_pairs,
         "transform.other_scene": config.transform.other_scene,
-        "transform.other_scene_pan": config.transform.other_scene_pan,
         "clip.tempo_jitter": config.clip.tempo_jitter, "fold": max(0, config.fold),
     }  # fmt: skip
     for name, value in unused.items():
@@ -76,7 +75,6 @@ def transforms(
         short_side=short_side, stretch=t.stretch, size=t.size, crop=t.train_crop,
         min_area=t.min_area, flip=t.flip, classes=classes, color_jitter=t.color_jitter,
         flip_pairs=[*pairs, *((a, b) for a, b in t.flip_pairs)], other_scene=t.other_scene,
-        other_scene_pan=t.other_scene_pan,
     )  # fmt: skip
     return train, TestTransform(
         short_side=short_side,

@@ -76,8 +76,8 @@ class TrainTransform:
     """Random crop, flip, scene and colour jitter; one draw for all frames and the mask.
 
     Args:
-        short_side, stretch, size, crop, min_area, flip, flip_pairs, color_jitter, other_scene,
-            other_scene_pan: see `whyact.config.TransformConfig`.
+        short_side, stretch, size, crop, min_area, flip, flip_pairs, color_jitter, other_scene: see
+            `whyact.config.TransformConfig`.
         classes: names, which ``flip_pairs`` refers to.
     """
 
@@ -85,23 +85,15 @@ class TrainTransform:
         self, *, short_side: int, size: int, stretch: bool = False, crop: str = "random_resized",
         min_area: float = 0.5, flip: float = 0.5, flip_pairs: Sequence[tuple[str, str]] = (),
         classes: Sequence[str] = (), color_jitter: float = 0.0, other_scene: float = 0.0,
-        other_scene_pan: float = 0.0,
     ) -> None:  # fmt: skip
         if crop not in ("random_resized", "random", "center"):
             raise WhyactError(
                 f"data.transform.train_crop is '{crop}'; choose random_resized, random or center."
             )
-        if other_scene_pan < 0 or (other_scene_pan and not other_scene):
-            raise WhyactError(
-                f"data.transform.other_scene_pan is {other_scene_pan}, the way of the scenes that "
-                f"data.transform.other_scene paints, which is {other_scene}; set both above 0, or "
-                "the pan to 0."
-            )
         _check_sides(short_side, size)
         self.short_side, self.size, self.crop, self.min_area = short_side, size, crop, min_area
         self.stretch = stretch
-        self.flip, self.color_jitter = flip, color_jitter
-        self.other_scene, self.other_scene_pan = other_scene, other_scene_pan
+        self.flip, self.color_jitter, self.other_scene = flip, color_jitter, other_scene
         self.swap = flip_map(classes, flip_pairs)
 
     def __call__(
@@ -151,7 +143,7 @@ class TrainTransform:
     def scene(self, video: Tensor, rng: np.random.Generator) -> Tensor:
         """Change the scene of some clips."""
         if self.other_scene and rng.random() < self.other_scene:
-            return before_other_scene(video, rng, pan=self.other_scene_pan)
+            return before_other_scene(video, rng)
         return video
 
     def photometry(self, video: Tensor, rng: np.random.Generator) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def run_audit(args: argparse.Namespace, config: Config) -> int:
     """Run the command; 1 where a bound does not hold."""
     from rich.console import Console
 
-    from whyact.data.builders import build_dataset
+    from whyact.data.builders import build_dataset, middle_view
     from whyact.models.foreign import Wanted
     from whyact.report.audit_page import sentences
     from whyact.tasks.audit import audit
@@ -77,8 +77,7 @@ def run_audit(args: argparse.Namespace, config: Config) -> int:
     only_data(args.flags, "whyact audit takes a model as it is and changes data only")
     base = own_config(args.model)
     config = load_config(args.config, args.flags, base=base)
-    # The middle of each clip, as whyact explain shows it; other views are for averages.
-    data = replace(config.data, protocol="1x1")
+    data = middle_view(config.data)
     split = args.split or config.data.test[0]
     # Made when it is first needed, so that a typo in the model's name costs no data.
     dataset = cache(lambda: build_dataset(data, split, train=False, seed=0))

@@ -19,6 +19,8 @@ from whyact.types import WhyactError
 
 Method = Literal["occlusion", "integrated_gradients", "none"]
 METHODS: tuple[Method, ...] = get_args(Method)
+TOGETHER = 4
+"""Clips that are explained at once, at most."""
 PARTS = 4
 """Parts of each axis whose tubes are occluded: 4 x 4 x 4 tubes, 64 forward passes a clip."""
 LEAST_DROP = 0.01
@@ -57,7 +59,7 @@ def build_explainer(
 
 def background_heat(
     explainer: Explainer, clips: AuditClips, targets: Tensor, *, count: int, seed: int = 0,
-    batch_size: int = 4, device: str = "cpu",
+    batch_size: int = 16, device: str = "cpu",
 ) -> Tensor:  # fmt: skip
     """(n,) share of each map's energy on the background minus the background's area share.
 
@@ -66,13 +68,13 @@ def background_heat(
 
     Args:
         explainer: of the model. clips: that are audited. targets: (n,) classes to explain.
-        count: clips. seed: of the draw. batch_size: clips an explainer sees at once.
+        count: clips. seed: of the draw. batch_size: clips that the model takes at once.
         device: of the model.
     """
     found = torch.full((len(clips),), NAN, dtype=torch.float64)
     masked = clips.masked.nonzero()[:, 0]
     drawn = torch.randperm(len(masked), generator=torch.Generator().manual_seed(seed))[:count]
-    parts = masked[drawn].split(batch_size) if len(drawn) else ()
+    parts = masked[drawn].split(min(batch_size, TOGETHER)) if len(drawn) else ()
     for rows in track(parts, f"Explain by {explainer.name}", transient=True):
         video, mask = clips.floats(rows)
         maps = explainer(video.to(device), targets[rows].to(device))

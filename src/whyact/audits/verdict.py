@@ -125,19 +125,19 @@ def judged(values: Mapping[str, Tensor], mine: Tensor, chance: float, *, seed: i
 
 
 def by_class(
-    values: Mapping[str, Tensor], labels: Tensor, classes: int, chance: float, *, seed: int = 0
-) -> list[tuple[dict[str, Summary], Verdict]]:
+    values: Mapping[str, Tensor], labels: Tensor, classes: int, whole: Verdict, chance: float, *,
+    seed: int = 0,
+) -> list[tuple[dict[str, Summary], Verdict]]:  # fmt: skip
     """Summaries and verdict of each class's own clips.
 
     Where the model has no skill on all of them, no class has a verdict: to name one class always
     is to be right on all of its clips.
 
     Args:
-        values: (n,) by measure. labels: (n,). classes: Y. chance: of the whole set: a class's own
-            clips have no other one. seed: of the bootstrap.
+        values: (n,) by measure. labels: (n,). classes: Y. whole: verdict of all clips.
+        chance: of all clips: a class's own have no other one. seed: of the bootstrap.
     """
     rows = []
-    whole = judged(values, torch.ones_like(labels, dtype=torch.bool), chance, seed=seed)
     for label in range(classes):
         mine = labels == label
         own = {name: summarise(one[mine], seed=seed) for name, one in values.items()}

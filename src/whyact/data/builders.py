@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from whyact.config import DataConfig
@@ -57,6 +58,11 @@ def _backdrop(
         train=train, flip=config.transform.flip, augment_seed=seed, foreground=foreground,
         watermark=b.watermark, boxes=b.boxes,
     )  # fmt: skip
+
+
+def middle_view(config: DataConfig) -> DataConfig:
+    """The same data with one view a clip, its middle: what is shown, where views are no average."""
+    return replace(config, protocol="1x1")
 
 
 def transforms(

@@ -121,14 +121,19 @@ def none_read(split: str) -> WhyactError:
 
 
 def chosen(count: int, most: int) -> list[int]:
-    """As many of a data set's rows, drawn from all, in their own order; all if ``most`` is 0.
+    """As many of a data set's rows as `at_most` says, drawn from all, in their own order."""
+    return sorted(drawn(count)[: at_most(count, most)])
+
+
+def at_most(count: int, most: int) -> int:
+    """How many of ``count`` clips are asked for; all if ``most`` is 0.
 
     Raises:
         WhyactError: fewer than none.
     """
     if most < 0:
         raise WhyactError(f"--clips is {most}; give a number of clips, or 0 for all.")
-    return sorted(drawn(count)[: most or count])
+    return min(most or count, count)
 
 
 class Loader:

@@ -53,6 +53,21 @@ class Wanted:
         """``classes`` as a number."""
         return self.classes() if callable(self.classes) else self.classes
 
+    def source(self, own: str) -> str:
+        """Where the form of a model's input was read, and what the caller gave in its place."""
+        given = [k for k in ("frames", "size", "mean", "std") if getattr(self, k)]
+        return own + (f"; given: {', '.join(given)}" if given else "")
+
+    def refuse(self, spec: str, names: Sequence[str], why: str) -> None:
+        """Fail where one of these was given, which would do nothing.
+
+        Raises:
+            WhyactError: the first such option of the model ``spec``, and why.
+        """
+        for name in names:
+            if getattr(self, name):
+                raise WhyactError(f"--{name} does nothing for {spec}: {why}; leave it out.")
+
 
 def is_foreign(spec: str) -> bool:
     """Whether `open_foreign` knows the form of a model's name."""
@@ -71,7 +86,7 @@ def open_foreign(spec: str, wanted: Wanted) -> OpenedModel:
     """
     prefix, _, rest = spec.partition(":")
     if prefix not in ("torchvision", "timm"):
-        refuse(spec, wanted, ("weights",), "the weights are in the file")
+        wanted.refuse(spec, ("weights",), "the weights are in the file")
     if prefix in _BY_PREFIX:
         return _BY_PREFIX[prefix](spec, rest, wanted)
     file = Path(spec)
@@ -80,23 +95,6 @@ def open_foreign(spec: str, wanted: Wanted) -> OpenedModel:
     if not file.is_file():
         raise WhyactError(f"{file}: no such model file.")
     return _BY_SUFFIX[file.suffix](spec, spec, wanted)
-
-
-def source_of(source: str, wanted: Wanted) -> str:
-    """Where the form of a model's input was read, and what the caller gave in its place."""
-    given = [k for k in ("frames", "size", "mean", "std") if getattr(wanted, k)]
-    return source + (f"; given: {', '.join(given)}" if given else "")
-
-
-def refuse(spec: str, wanted: Wanted, names: Sequence[str], why: str) -> None:
-    """Fail where the caller gives what would do nothing.
-
-    Raises:
-        WhyactError: the first such option.
-    """
-    for name in names:
-        if getattr(wanted, name):
-            raise WhyactError(f"--{name} does nothing for {spec}: {why}; leave it out.")
 
 
 def _opened(
@@ -112,7 +110,7 @@ def _opened(
         "mean": list(wanted.mean or mean), "std": list(wanted.std or std), "layout": layout,
     }  # fmt: skip
     call = ClipCallable(network=network, **form).eval().requires_grad_(False)
-    form["source"] = source_of(source, wanted)
+    form["source"] = wanted.source(source)
     module = network if isinstance(network, nn.Module) else None
     if isinstance(module, torch.jit.ScriptModule):
         module = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from whyact.data.builders import transforms
+from whyact.data.builders import middle_view, transforms
 from whyact.data.film import Film, Limits, read_film
 from whyact.report.explanation_page import clip_data, explanation_page, live_page
 from whyact.tasks.films import FilmStore
@@ -116,5 +115,5 @@ def _bytes(path: Path) -> bytes:
 
 def _transform(loaded: LoadedModel) -> Callable[[Tensor], Tensor]:
     """Frames (3, n, H, W) to the size of the model, as for the middle view of a test clip."""
-    _, middle = transforms(replace(loaded.config.data, protocol="1x1"), loaded.classes)
+    _, middle = transforms(middle_view(loaded.config.data), loaded.classes)
     return lambda frames: middle(frames, None)[0]

@@ -48,8 +48,6 @@ from whyact.types import WhyactError
 
 WORST = 8
 """Clips that the page shows."""
-TOGETHER = 4
-"""Clips that are explained at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -242,14 +240,14 @@ def _measure(ready: _Ready) -> tuple[dict[str, Any], dict[str, Summary]]:
         why = ""
         heat = where.background_heat(
             method, clips, answers.target, count=asked.explained, seed=asked.seed,
-            batch_size=min(asked.batch_size, TOGETHER), device=asked.device,
+            batch_size=asked.batch_size, device=asked.device,
         )  # fmt: skip
     found |= {"background_heat": heat, **drops}
     found["disagreement"] = where.disagreement(heat, drops["background_share"])
     means = summaries(found, seed=asked.seed)
     chance = majority_rate(clips.labels[comparable(found)])
     said = judged(found, torch.ones_like(clips.labels, dtype=torch.bool), chance, seed=asked.seed)
-    classes = by_class(found, clips.labels, len(clips.classes), chance, seed=asked.seed)
+    classes = by_class(found, clips.labels, len(clips.classes), said, chance, seed=asked.seed)
     return {
         "verdict": asdict(said) | {"text": said.text},
         "judged": judged_row(found, chance, asked.seed),

@@ -23,8 +23,6 @@ from whyact.models.foreign import (
     file_hash,
     is_foreign,
     open_foreign,
-    refuse,
-    source_of,
 )
 from whyact.training.checkpoint import check_device, find_checkpoint, load_model, read_metadata
 from whyact.types import Failure, WhyactError
@@ -46,14 +44,14 @@ def open_model(spec: str, wanted: Wanted, device: str = "cpu") -> OpenedModel:
         if isinstance(opened.call, nn.Module):
             opened.call.to(device)
         return opened
-    refuse(spec, wanted, ("weights", "mean", "std"), "a run of this project has its own")
+    wanted.refuse(spec, ("weights", "mean", "std"), "a run of this project has its own")
     loaded = load_model(_own_checkpoint(spec), device)
     size = wanted.size or loaded.config.data.transform.size
     frames = wanted.frames or loaded.config.data.clip.frames
     call = ClipCallable(network=loaded.model, frames=frames, size=(size, size))
     form = {
         "frames": frames, "size": [size, size],
-        "source": source_of("the run's own config", wanted),
+        "source": wanted.source("the run's own config"),
     }  # fmt: skip
     return OpenedModel(
         call.to(device).eval().requires_grad_(False), spec, loaded.classes, loaded.model,

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from whyact.audits.leakage import LEAST
 from whyact.config import Config
-from whyact.data.builders import build_dataset
-from whyact.data.loader import load
+from whyact.data.builders import build_dataset, middle_view
+from whyact.data.loader import at_most, load
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.disentanglement import Leakage, halves, leakage
 from whyact.models.recognizer import VideoModel
@@ -78,15 +78,11 @@ def codes(
     """
     models = [load_model(path, device) for path in checkpoints]
     _check_forms(models)
-    if clips < 0:
-        raise WhyactError(f"--clips is {clips}; give a number of clips, or 0 for all.")
     config = data or models[0].config
     split = split or config.data.test[0]
-    # The middle of each clip, as whyact explain shows it; other views are for averages.
-    middle = replace(config.data, protocol="1x1")
-    dataset = build_dataset(middle, split, train=False, seed=config.seed)
+    dataset = build_dataset(middle_view(config.data), split, train=False, seed=config.seed)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    rows = sorted(order[: clips or len(dataset)].tolist())
+    rows = sorted(order[: at_most(len(dataset), clips)].tolist())
     written = []
     names = _names(models)
     for loaded, name in zip(models, names, strict=True):

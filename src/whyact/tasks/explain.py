@@ -11,6 +11,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
+from whyact.data.builders import middle_view
 from whyact.explainers.native import explain_output
 from whyact.models.interventions import wishing, with_boxes
 from whyact.models.recognizer import ActionRecognizer
@@ -155,7 +156,7 @@ def explain(
     wishes = {words.title(one): _classes(words, one) for one in actions} or {"": []}
     results = []
     stems: set[str] = {"index"} if html else set()
-    single = replace(loaded.config.data, protocol="1x1")
+    single = middle_view(loaded.config.data)
     clips = clips_of(single, found, loaded.classes)
     for index in track(range(len(clips)), "Explain", transient=True):
         record, clip = clips.listing.records[index], clips[(index, 0)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyact.config import ClipConfig
 from whyact.data.backdrop.render import split_frames
-from whyact.data.builders import box_table, transforms
+from whyact.data.builders import box_table, middle_view, transforms
 from whyact.data.probing import VideoInfo, probe
 from whyact.data.video import read_frames
 from whyact.explainers.native import explain_output
@@ -142,7 +142,7 @@ class _Film:
     """
 
     def __init__(self, path: Path, loaded: LoadedModel, window: float) -> None:
-        data = replace(loaded.config.data, protocol="1x1")
+        data = middle_view(loaded.config.data)
         _, self.transform = transforms(data, loaded.classes)
         self.path, self.info, self.frames = path, probe(path), data.clip.frames
         if data.type == "backdrop":  # whose longer clips have a multiple of these frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -107,6 +108,16 @@ def test_a_grid_is_trained_once_and_measured(tmp_path, ran):
     write_grid(tmp_path, more)
     ablate(config, grid=path, output=out)
     assert ran == [*(f"{n}/seed_2" for n in base), "latency"]  # other models are timed
+
+
+def test_without_a_config_a_grid_stands_on_its_own(tmp_path, monkeypatch):
+    (tmp_path / "base.yaml").write_text("training: {epochs: 7}")
+    grid = write_grid(tmp_path, "config: base.yaml\nvariants: {a: {}}\nseeds: [0]")
+    seen = []
+    monkeypatch.setattr("whyact.tasks.ablate._plan", lambda config, *_: seen.append(config) or [])
+    with contextlib.suppress(Exception):
+        ablate(grid=grid, output=tmp_path / "out", table_only=True)
+    assert seen[0].training.epochs == 7
 
 
 def test_some_variants_now_and_the_others_later(tmp_path, ran, monkeypatch):

@@ -116,6 +116,7 @@ def test_what_is_compared_is_of_the_same_clips(tmp_path):
     found = whyact.audit(always, Uneven(), explainer="none", output=tmp_path).record
     assert found["measures"]["original"]["chance"] == found["measures"]["original"]["mean"] == 0.8
     assert found["judged"]["clips"] == 24 and found["judged"]["chance"] == 0.5
+    assert found["measures"]["swapped"]["chance"] == 0.5  # of the clips that have a donor
     named, swapped, *_ = sentences(found)
     assert named == "It names 80 % of the clips right; the commonest class alone would give 80 %."
     assert swapped == (
@@ -131,6 +132,15 @@ def test_what_is_compared_is_of_the_same_clips(tmp_path):
 def test_nothing_to_explain_is_not_explained(explainer, given):
     found = whyact.audit(ActorReader(), ToyClips(12), explainer=explainer, **given).record
     assert found["measures"]["background_heat"]["mean"] is None
+
+
+def test_the_clips_that_are_explained_are_drawn_by_the_seed():
+    drawn = []
+    for seed in (0, 1):
+        found = whyact.audit(BackgroundReader(), ToyClips(40), explained=3, seed=seed).record
+        heat = found["clips"]["background_heat"]
+        drawn.append([i for i, h in enumerate(heat) if h is not None])
+    assert len(drawn[0]) == len(drawn[1]) == 3 and drawn[0] != drawn[1]
 
 
 @pytest.mark.parametrize("explainer", ["occlusion", "integrated_gradients"])
@@ -305,7 +315,7 @@ def test_a_wrong_setting_costs_no_data(asked, message):
         whyact.audit(lambda clips: clips.mean((2, 3, 4)), data, **asked)
 
 
-def test_a_run_of_this_project(tmp_path):
+def test_a_run_of_this_project(tmp_path, monkeypatch):
     root = write_folder(tmp_path / "clips", clips=2)
     config = whyact.load_config([tiny_file(tmp_path / "c.yaml", root, tmp_path / "runs")])
     run = whyact.train(config).folder
@@ -321,3 +331,9 @@ def test_a_run_of_this_project(tmp_path):
     record = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert record["model"]["classes_matched"] == "by name"
     assert record["leakage"]["why"] == "the data set names no scenes"
+    monkeypatch.chdir(tmp_path)  # the middle of each clip, and a folder for each split
+    assert main(["audit", str(run), "--explainer", "none", "--data.protocol", "2x3"]) == 0
+    (file,) = tmp_path.glob("audits/*/test/audit.json")
+    again = json.loads(file.read_text())
+    assert again["data"]["config"]["protocol"] == "1x1"
+    assert again["clips"]["probability"] == record["clips"]["probability"]

@@ -13,6 +13,7 @@ from tests.tasks.tiny import CLASSES, tiny_config, write_folder
 from whyact.cli import main
 from whyact.data.builders import build_dataset
 from whyact.models.builders import build_model
+from whyact.tasks import codes as task
 from whyact.tasks.codes import Codes, _leakage, codes, read_codes
 from whyact.training.checkpoint import load_model, save_checkpoint
 from whyact.types import WhyactError
@@ -98,7 +99,9 @@ def test_models_of_other_clips_are_not_shown_the_same(runs: Path, tmp_path: Path
         codes([runs / "whyact", tmp_path / "long"], output=tmp_path / "out")
 
 
-def test_the_middle_of_a_clip_is_shown_and_failures_are_kept(runs: Path, tmp_path: Path) -> None:
+def test_the_middle_of_a_clip_is_shown_and_failures_are_kept(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded = load_model(runs / "whyact")
     config = replace(loaded.config, data=replace(loaded.config.data, protocol="2x3"))
     several, single = (
@@ -113,6 +116,14 @@ def test_the_middle_of_a_clip_is_shown_and_failures_are_kept(runs: Path, tmp_pat
         dataset.listing,
         records=(dataset.listing.records[0], replace(lost, path=tmp_path / "gone.mp4")),
     )
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(task, "draw_attention", lambda *given: drawn.append(given[3]))
+    with monkeypatch.context() as patch:
+        (batch,) = task.load(dataset, [[(0, 0)]])
+        unlabelled = replace(batch, label=torch.tensor([-1]))
+        patch.setattr(task, "load", lambda *_: [unlabelled])
+        task._attention(tmp_path / "a.png", [loaded], ["a"], dataset, [0], "cpu")
+    assert drawn == [["unknown"]]
     found = read_codes(loaded.model, dataset, [0, 1])
     assert len(found.ids) == 1 and [f.id for f in found.failures] == [lost.id]
 

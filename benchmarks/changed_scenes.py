@@ -1,7 +1,7 @@
 """Do models of real clips hold where scene, colours and texture change? Held-out clips of folds.
 
     whyact train --config configs/ut_interaction.yaml
-    python benchmarks/changed_scenes.py runs/ut_interaction --films ../shared/data/clips \
+    python benchmarks/changed_scenes.py runs/ut_interaction --films FILMS \
         --output docs/results/ut_interaction/changed_scenes.json
 
 The people are found by motion, without labels, and pasted before other films (whose own moving

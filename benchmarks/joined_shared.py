@@ -81,7 +81,7 @@ def arguments(text: str | None, output: str) -> argparse.ArgumentParser:
     made.add_argument("--published", nargs="+", default=["runs/ut_interaction_42"])
     made.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     made.add_argument("--runs", default="runs")
-    made.add_argument("--data", default="../shared/data/ut_interaction_set1")
+    made.add_argument("--data", default="data/ut_interaction/segmented_set1")
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--output", type=Path, default=Path("docs/results/asking") / output)
     return made

@@ -93,8 +93,8 @@ class Judge:
         clips: (B, 3, T, H, W). targets: (B,) explained classes.
         mask: (B, T, H, W) of the actors, limbs: of the limbs that make the action; where one is
             None its metrics are N/A for all clips.
-        fills, tube, steps: of deletion and insertion. fractions: of ROAD, which is N/A for all
-            clips without any. parts: of infidelity.
+        fills, tube, steps: of deletion and insertion. fractions: of ROAD, parts: of infidelity;
+            without any they are N/A for all clips.
         batch_size: clips a forward pass; it does not change results.
     """
 
@@ -112,7 +112,11 @@ class Judge:
         self.fractions, self.batch_size = fractions, batch_size
         self.ends: dict[Fill, Ends] = {}
         self.flow = backward_flow(clips)
-        self.parts = perturb(logits, clips, targets, count=parts, tube=tube, batch_size=batch_size)
+        self.parts = (
+            perturb(logits, clips, targets, count=parts, tube=tube, batch_size=batch_size)
+            if parts
+            else None
+        )
 
     def passes(self) -> int:
         """Forward passes a clip that `faithfulness` needs for each map after the first."""
@@ -155,7 +159,9 @@ class Judge:
                 tube=self.tube,
                 batch_size=max(1, self.batch_size // 2),  # imputation is faster on fewer
             ).gap  # fmt: skip
-        made["infidelity"] = infidelity(heat, self.parts)
+        made["infidelity"] = (
+            infidelity(heat, self.parts) if self.parts else torch.full_like(made["road"], torch.nan)
+        )
         return made
 
     def __call__(self, heat: Tensor) -> dict[str, Tensor]:

@@ -14,11 +14,9 @@ from whyact.data.builders import build_dataset
 from whyact.data.loader import drawn, load
 from whyact.explainers.controls import blurred
 from whyact.explainers.native import follow
-from whyact.metrics.faithfulness import deletion_insertion
 from whyact.metrics.focus import spatial_spread
-from whyact.metrics.localisation import energy_pointing, iou_equal_area, pointing_game
 from whyact.metrics.prompts import prompt_alignment
-from whyact.metrics.stability import backward_flow, temporal_stability
+from whyact.metrics.quality import Judge, insertion_minus_deletion
 from whyact.tasks.explanation_bench import controls as controls_of
 from whyact.tasks.folds import fold_runs
 from whyact.training.checkpoint import LoadedModel, load_model
@@ -67,9 +65,8 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
 
     Returns:
         ``version``, ``split``, ``clips`` (asked for), ``fingerprint`` of the data, ``ids``, and
-        ``rows``: values
-        by row (`NATIVE`, and those of the controls) and measure, one a clip, None where undefined.
-        The measures are those of `whyact.report.ablation_table.MEASURES`.
+        ``rows``: by row (`NATIVE` and the controls) and measure the value of every clip, None
+        where undefined. The measures are those of `whyact.report.ablation_table.MEASURES`.
 
     Raises:
         WhyactError: no such run or split.
@@ -113,33 +110,25 @@ def _measure(loaded: LoadedModel, batch: Batch, parts: _Parts, controls: bool) -
     if controls:
         maps[f"{NATIVE}_blurred"] = blurred(heat)
         maps |= {c.name: c.heat(batch.video) for c in controls_of(model, size)}
-    flow = backward_flow(batch.video)
+    judge = Judge(
+        logits=lambda x: loaded.model(x).logits, clips=batch.video, targets=targets,
+        mask=batch.mask, fractions=(), parts=0, probabilities=loaded.probabilities,
+    )  # fmt: skip
     for row, one in maps.items():
-        parts.note(row, _of_map(loaded, batch, one, targets, flow))
+        parts.note(row, _of_map(judge, one))
     if output.prompts.shape[2]:
         parts.mixtures.append(output.prompt_weights.mean(1).flatten(1))
         parts.content.append(tokens.mean((1, 2)))
     parts.ids += batch.ids
 
 
-def _of_map(
-    loaded: LoadedModel, batch: Batch, heat: Tensor, targets: Tensor, flow: Tensor
-) -> dict[str, Tensor]:
+def _of_map(judge: Judge, heat: Tensor) -> dict[str, Tensor]:
     """(B,) of every measure of a map but the alignment."""
-    curves = deletion_insertion(
-        lambda x: loaded.probabilities(loaded.model(x).logits), batch.video, heat, targets, steps=8
-    )
-    deletion = torch.stack([c.deletion_auc for c in curves]).mean(0)
-    insertion = torch.stack([c.insertion_auc for c in curves]).mean(0)
-    undefined = torch.full((len(heat),), torch.nan)
-    mask = batch.mask
-    return {
-        "iou": undefined if mask is None else iou_equal_area(heat, mask),
-        "energy": undefined if mask is None else energy_pointing(heat, mask),
-        "pointing": undefined if mask is None else pointing_game(heat, mask),
-        "deletion": deletion,
-        "insertion": insertion,
-        "faithfulness": insertion - deletion,
-        "temporal": temporal_stability(heat, flow),
+    values = judge(heat)
+    made = {name: values[name] for name in ("iou", "energy", "pointing", "temporal")}
+    for curve in ("deletion", "insertion"):
+        made[curve] = torch.stack([values[f"{curve}_{fill}"] for fill in judge.fills]).mean(0)
+    return made | {
+        "faithfulness": insertion_minus_deletion(values),
         "spread": spatial_spread(heat),
     }

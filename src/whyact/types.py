@@ -197,7 +197,7 @@ class ActionOutput:
         region_code: (B, T', K, C), the action code as ``spatial_graph`` made it: before prompts,
             clip graph and erasure.
         nuisance_code: (B, T', K, C); C may be 0 for a model that does not split its features.
-        action_share: (B, T', K) in [0, 1], how much of each region is action; 1 for a model that
+        action_gate: (B, T', K) in [0, 1], how much of each region is action; 1 for a model that
             does not split its features.
         adjacency: (B, T', K, K), region graph of each frame, rows sum to one (or are zero);
             ``adjacency[b, t, i, j]`` is the weight with which region i listens to region j.
@@ -236,7 +236,7 @@ class ActionOutput:
     action_code: Tensor
     region_code: Tensor
     nuisance_code: Tensor
-    action_share: Tensor
+    action_gate: Tensor
     adjacency: Tensor
     prompts: Tensor
     prompt_weights: Tensor

@@ -225,7 +225,7 @@ def test_what_is_shut_can_open_again():
         gate.bias.fill_(-2.5)  # the gate is shut from -2.4 down
         model.head.attend[2].weight.zero_()  # so that attention follows the share alone
     output = model(clips())
-    assert not output.action_share.any()
+    assert not output.action_gate.any()
     (slope,) = torch.autograd.grad(output.region_weights[:, :, 0].sum(), gate.weight)
     assert slope.abs().max() > 1e-3
 
@@ -318,7 +318,7 @@ def test_whatever_weighs_is_held(name):
     output = build(name).eval()(clips(), traced=True)
     weighing = {
         "assignment": output.assignment, "adjacency": output.adjacency,
-        "action_share": output.action_share, "region_weights": output.region_weights,
+        "action_gate": output.action_gate, "region_weights": output.region_weights,
         "prompt_weights": output.prompt_weights, **output.edge_gates,
     }  # fmt: skip
 

@@ -68,7 +68,7 @@ def test_a_region_of_the_background_says_nothing_whatever_prompts_and_graph_add(
     model.spatial_graph.codes.share.forward = lambda x: 0 * make(x) + wanted
     with torch.no_grad():
         output = model(torch.rand(2, 3, 4, 32, 32))
-    assert output.action_share[..., 0].eq(0).all() and output.action_share[..., 1:].eq(1).all()
+    assert output.action_gate[..., 0].eq(0).all() and output.action_gate[..., 1:].eq(1).all()
     assert output.action_code[:, :, 0].eq(0).all() and output.action_code[:, :, 1:].any()
     assert output.nuisance_code[:, :, 0].any() and output.nuisance_code[:, :, 1:].eq(0).all()
     assert output.contributions[:, :, 0].abs().max() == 0

@@ -34,7 +34,7 @@ def _plain_output(
         action_code=code,
         region_code=code,
         nuisance_code=code[..., :0],
-        action_share=torch.ones_like(uniform),
+        action_gate=torch.ones_like(uniform),
         # A region graph over single cells would be N x N zeros; without edges it stays virtual.
         adjacency=contributions.new_zeros(()).expand(batch, frames, regions, regions),
         prompts=empty,

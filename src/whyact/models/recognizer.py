@@ -275,7 +275,7 @@ class ActionRecognizer(VideoModel):
             action_code=made.refined.action_code,
             region_code=regions.action_code,
             nuisance_code=regions.nuisance_code,
-            action_share=regions.action_share,
+            action_gate=regions.action_gate,
             adjacency=regions.adjacency,
             prompts=made.refined.prompts,
             prompt_weights=made.prompts.weights,
@@ -319,7 +319,7 @@ class ActionRecognizer(VideoModel):
         evidence = self.head.evidence(nodes, made.last.classifier)
         prompts = self.head.classify.weight
         return split.share(
-            nodes, graph.adjacency, graph.action_share, evidence, prompts, graph.mask, graph.acts
+            nodes, graph.adjacency, graph.action_gate, evidence, prompts, graph.mask, graph.acts
         )
 
     def _read(self, tokens: Tensor, grid: tuple[int, int], boxes: Tensor | None) -> _Read:
@@ -327,13 +327,13 @@ class ActionRecognizer(VideoModel):
         regions = self.spatial_graph(tokens, grid, boxes)
         nuisance = _exactly(regions.nuisance_code, self.kept_nuisance)
         regions = replace(regions, nuisance_code=nuisance)
-        codes, share = regions.action_code, regions.action_share.unsqueeze(-1)
+        codes, share = regions.action_code, regions.action_gate.unsqueeze(-1)
         prompts = self.dynamic_prompts(regions)
         guides = self._heard(regions, self.dynamic_prompts.guide(codes, prompts.prompts))
         # What is added to an action code counts as far as its region is action.
         guided = codes + share * guides.fusion
         refined = self.graph_prompt_gnn(
-            guided, prompts.prompts, regions.adjacency, regions.action_share, mask=regions.mask,
+            guided, prompts.prompts, regions.adjacency, regions.action_gate, mask=regions.mask,
             acts=regions.acts,
         )  # fmt: skip
         action = guided + share * (refined.action_code - guided)
@@ -347,7 +347,7 @@ class ActionRecognizer(VideoModel):
     @staticmethod
     def _heard(regions: Regions, guides: Guides) -> Guides:
         """The head hears a region as far as it is action, whatever the prompts say."""
-        share = regions.action_share
+        share = regions.action_gate
         floored = share + (share.clamp_min(FAINT) - share).detach()  # what is shut can open again
         return replace(guides, regions=guides.regions + floored.log())
 

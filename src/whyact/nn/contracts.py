@@ -18,7 +18,7 @@ class Regions:
     Attributes:
         assignment: (B, T', K, N), in [0, 1], sums to one over K.
         action_code, nuisance_code: (B, T', K, C), scaled by the share and by the rest.
-        action_share: (B, T', K) in [0, 1], how much of each region is action.
+        action_gate: (B, T', K) in [0, 1], how much of each region is action.
         adjacency: (B, T', K, K), rows sum to one, or are zero where a variant has no edges.
         position: (B, T', K, 2), mass centre of each region as (x, y) in [-1, 1].
         mass: (B, T', K), share of the frame's cells; sums to one over K.
@@ -30,7 +30,7 @@ class Regions:
     assignment: Tensor
     action_code: Tensor
     nuisance_code: Tensor
-    action_share: Tensor
+    action_gate: Tensor
     adjacency: Tensor
     position: Tensor
     mass: Tensor

@@ -106,7 +106,7 @@ class DynamicPrompts(nn.Module):
         if self.strategy == "static":
             return self.mixture.softmax(-1).expand(batch, frames, -1, -1)
         # Normalised, a region that is hardly action would say as much as one that is all action.
-        content = self.content(regions.action_code) * regions.action_share.unsqueeze(-1)
+        content = self.content(regions.action_code) * regions.action_gate.unsqueeze(-1)
         state = self._evolve(content, regions.mask)
         asked = F.normalize(self.slots + state, dim=-1)
         scores = self.log_scale.exp() * asked @ F.normalize(self.bank, dim=-1).T

@@ -14,8 +14,8 @@
 ``TABLE+LATER`` puts the methods of a later table of the same clips, whose controls must have the same
 values, in the place of the earlier one's: an explainer that changed need not wait for the others.
 
-What people say of the tables, in ``docs/results/explanations/notes.txt``, goes before them. Writes
-``docs/results/explanations.md`` and, for each table, ``explanations/<name>.{json,png}``.
+Writes ``docs/results/explanations/tables.md`` and beside it, for each table, ``<name>.{json,png}``;
+``docs/results/explanations.md`` says what follows from them.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from whyact.metrics.quality import CONTROLS
 from whyact.report.explanation_table import draw, markdown
 
 INTRODUCTION = """\
-# Explanations, measured
+# Tables of explanation quality
 
 Every row is a method, its blurred copy, or one of four controls that know nothing of the model, on
 the same clips; `actor_mask`, where there are masks, is the true actor as a map. What the columns
-mean: [explanations that are tested](../explaining.md). A method that doesn't beat the controls says
-so below each table.
+mean: [explanations that are tested](../../explaining.md). Where a method doesn't beat the controls,
+the lines below its table say so.
 """
 
 
@@ -77,10 +77,10 @@ def page(folders: str, place: Path) -> str:
             f"`whyact evaluate RUN --explain {methods} --splits {about['split']} --clips "
             f"{about['expected']} --rerun {about['rerun']}{cheaper}`",
             "",
-            f"[Raw record]({place.name}/{name}.json), every clip's values, settings, "
+            f"[Raw record]({name}.json), every clip's values, settings, "
             f"versions and commit ({commits}).",
             "",
-            f"![All rows on the main metrics]({place.name}/{name}.png)",
+            f"![All rows on the main metrics]({name}.png)",
             "",
             markdown(table),
         ]
@@ -91,12 +91,10 @@ def main() -> None:
     """Read tables, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="+", help="folders with table.json")
-    parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results/explanations"))
     args = parser.parse_args()
-    notes = args.output / "explanations" / "notes.txt"
-    said = [notes.read_text(encoding="utf-8")] if notes.is_file() else []
-    parts = [page(table, args.output / "explanations") for table in args.tables]
-    (args.output / "explanations.md").write_text("\n".join([INTRODUCTION, *said, *parts]))
+    parts = [page(table, args.output) for table in args.tables]
+    (args.output / "tables.md").write_text("\n".join([INTRODUCTION, *parts]), encoding="utf-8")
 
 
 if __name__ == "__main__":

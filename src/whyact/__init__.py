@@ -1,4 +1,4 @@
-"""Video action recognition that shows why, and proves it.
+"""Video action recognition that shows why, and tests it.
 
 The public API: one function for each command, loaded when first used, and the types they give.
 """

@@ -117,7 +117,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     """The parser of everything, and that of each command by its name."""
     top = argparse.ArgumentParser(
         prog="whyact", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Recognise the action in a video, show why, and prove it.",
+        description="Recognise the action in a video, show why, and test it.",
     )  # fmt: skip
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)

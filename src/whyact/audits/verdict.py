@@ -9,8 +9,8 @@
   latter counts only where swapped clips are named after the clip that lent the background more
   often than by chance: else traces of the filled-in actor may have told the class.
 - ``partly``: either of the two is above 0, but below half.
-- ``none_found``: neither is, and neither interval reaches half.
-- ``undecided``: neither is above 0, but an interval reaches half: too few clips to say.
+- ``none_found``: neither is, and the interval of what another background costs stays below half.
+- ``undecided``: neither is above 0, but that interval reaches half: too few clips to say.
 - ``unclear``: cutting and pasting alone brings the model to chance, and the background alone does
   not tell it the class.
 - ``unknown``: there are no masks, or fewer than `LEAST` clips.

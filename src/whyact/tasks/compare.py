@@ -85,7 +85,7 @@ def _check_clips(folders: Sequence[Path], ids: Sequence[Sequence[str]]) -> None:
             for folder, names in zip(folders, only, strict=True) if names]  # fmt: skip
     raise WhyactError(
         f"The two evaluations are not of the same clips: {'; '.join(said)}. Clips that failed in "
-        "one of them are in its scores.json; mend them and evaluate again."
+        "one of them are in its scores.json; fix them and evaluate again."
     )
 
 

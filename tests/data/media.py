@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 STEP = 5
@@ -70,11 +68,3 @@ def decode_all(path: Path) -> NDArray[np.uint8]:
     """All frames (n, H, W, 3) of a file, by decoding it from beginning to end."""
     with av.open(str(path)) as opened:
         return np.stack([f.to_ndarray(format="rgb24") for f in opened.decode(video=0)])
-
-
-def real_clips() -> Path:
-    """The folder of real clips; skips the test where there is none."""
-    folder = Path(os.environ.get("WHYACT_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real clips: set WHYACT_DATA ({folder} does not exist)")
-    return folder

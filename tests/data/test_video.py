@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from media import STEP, decode_all, picture, real_clips, write_audio, write_video
+from media import STEP, decode_all, picture, write_audio, write_video
 from PIL import Image
 
 from whyact.data import probing, pyav_backend, torchcodec_backend, video
@@ -385,9 +385,9 @@ def test_torchcodec_is_used_only_where_it_picks_the_same_frames(
         torchcodec_backend.agrees_with.cache_clear()
 
 
-def test_real_clips_are_read_whole() -> None:
-    files = [*sorted(real_clips().glob("clips/*.mp4"))]
-    files += sorted(real_clips().glob("ut_interaction_set1/*.avi"))[::6]
+def test_real_clips_are_read_whole(shared_data: Path) -> None:
+    files = [*sorted(shared_data.glob("clips/*.mp4"))]
+    files += sorted(shared_data.glob("ut_interaction_set1/*.avi"))[::6]
     assert files
     for file in files:
         everything = decode_all(file)

@@ -1,4 +1,4 @@
-"""What the modules and the explanation cost, as ratios of medians measured in one run.
+"""What the modules and the explanation cost, as medians of the ratios of rounds in one run.
 
 python benchmarks/latency.py --output docs/results/latency.json
 """

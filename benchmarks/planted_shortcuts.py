@@ -57,7 +57,7 @@ def measure(run: Path, clips: int) -> dict[str, Tensor]:
         dataset = build_dataset(data, split, train=False, seed=0)
         data.backdrop.watermark = kept
         starts = range(0, min(clips, len(dataset)), 20)
-        return load(dataset, [[(i, 0) for i in range(s, min(s + 20, clips))] for s in starts])
+        return load(dataset, [[(i, 0) for i in range(s, min(s + 20, starts.stop))] for s in starts])
 
     explainers = {
         "native": Native(model=loaded.model),
@@ -134,8 +134,8 @@ def markdown(table: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _kept(file: Path, run: Path, clips: int) -> dict[str, Tensor]:
-    """The values of a run; measured, unless an earlier call has written them."""
-    if not file.is_file():
+    """The values of a run; measured, unless an earlier call has written them for as many clips."""
+    if not file.is_file() or json.loads(file.read_text())["clips"] != clips:
         values = {k: [None if x != x else round(x, 5) for x in v.tolist()]
                   for k, v in measure(run, clips).items()}  # fmt: skip
         file.write_text(json.dumps({"run": str(run), "clips": clips, "values": values}))

@@ -188,8 +188,9 @@ def leakage(
 def halves(first: Tensor, second: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Rows for training and for scoring a probe: of every pair of factors as many in both.
 
-    Of pairs with an odd number of rows one is left, which goes in turn to either half along both
-    factors, so that every value of either is in both halves where it is in two such pairs.
+    Of pairs with an odd number of rows one is left, which goes in turn to either half, as on a
+    chessboard: every value of the second factor is in both halves where it is in two such pairs,
+    and of the first too where all pairs are there.
 
     Random halves would not do: a pair that is drawn more often into one is rarer in the other, so
     that what tells one factor would be misled about the other, below chance.

@@ -34,13 +34,14 @@ class Resamples:
     Attributes:
         seeds: of the S trainings.
         values: (S,), NaN where undefined. draws: (S, R), on resampled clips.
-        clips: how many there are.
+        clips: that have a value for every seed. undefined: those that have none for some.
     """
 
     seeds: tuple[int, ...]
     values: Tensor
     draws: Tensor
     clips: int
+    undefined: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Estimate:
     Attributes:
         mean: over seeds. std: over seeds; None for one. low, high: 95 % interval over clips and
             seeds. All None where nothing is defined.
-        seeds: that it is over. clips: that each was measured on.
+        seeds: that it is over. clips: that have a value for each. undefined: clips without.
     """
 
     mean: float | None
@@ -59,6 +60,7 @@ class Estimate:
     high: float | None
     seeds: int
     clips: int
+    undefined: int = 0
 
 
 def resample_values(
@@ -71,9 +73,10 @@ def resample_values(
         draws, seed: of the clips; calls with the same number of clips and seed draw the same.
     """
     values = values.double()
+    undefined = int(values.isnan().any(0).sum())
     return Resamples(
         tuple(seeds), values.nanmean(1), draws_of_means(values, draws=draws, seed=seed),
-        values.shape[1],
+        values.shape[1] - undefined, undefined,
     )  # fmt: skip
 
 
@@ -152,18 +155,19 @@ def contrast(parts: Sequence[tuple[float, Resamples]], *, seed: int = 0) -> Esti
     if len({r.draws.shape[1] for _, r in parts}) != 1:
         raise WhyactError("Only variants with the same number of draws can be combined.")
     clips = min(r.clips for _, r in parts)
+    undefined = max(r.undefined for _, r in parts)
     shared = [s for s in parts[0][1].seeds if all(s in r.seeds for _, r in parts)]
     if not shared:
-        return Estimate(None, None, None, None, 0, clips)
+        return Estimate(None, None, None, None, 0, clips, undefined)
     rows = [[r.seeds.index(s) for s in shared] for _, r in parts]
     pairs = list(zip(parts, rows, strict=True))
     values = torch.stack([w * r.values[at] for (w, r), at in pairs]).sum(0)
     drawn = torch.stack([w * r.draws[at] for (w, r), at in pairs]).sum(0)
     if bool(values.isnan().any()):
-        return Estimate(None, None, None, None, len(shared), clips)
+        return Estimate(None, None, None, None, len(shared), clips, undefined)
     generator = torch.Generator().manual_seed(seed)
     size = (max(1, len(shared) - 1), drawn.shape[1])
     picks = torch.randint(len(shared), size, generator=generator)
     low, high = percentile_interval(drawn.gather(0, picks).mean(0))
     std = float(values.std()) if len(shared) > 1 else None
-    return Estimate(float(values.mean()), std, low, high, len(shared), clips)
+    return Estimate(float(values.mean()), std, low, high, len(shared), clips, undefined)

@@ -107,6 +107,8 @@ def _interval(cell: Cell | None, scale: float = 100, digits: int = 1, signed: bo
         text += FEW_SEEDS[cell["seeds"]]
     elif signed and (low > 0 or high < 0):
         text = f"**{text}**"
+    if cell.get("undefined"):
+        text += f" ({cell['undefined']} clips N/A)"
     return text if cell.get("paired", True) else f"{text}*"
 
 

@@ -137,7 +137,10 @@ def ablate(
     variants = _variants(runs, done, matches)
     if only or table_only:
         variants = {n: v for n, v in variants.items() if v.runs or n in only}
-    table = tabulate(plan, variants, latency)
+    alike = [
+        name for name in plan.variants if (found := matches.get(matched_name(name))) and found.fits
+    ]
+    table = tabulate(plan, variants, latency, alike)
     table |= {"grid": str(grid), "quick": quick, "failed": failed}
     table |= environment(torch.device("cpu"), [])
     return Ablation(Path(output), write_ablation(Path(output), table), failed)
@@ -240,8 +243,8 @@ def _add_matched(runs: list[_Run], reference: str) -> dict[str, Match]:
         name = matched_name(run.variant)
         if name not in matches:
             matches[name] = match_parameters(run.config, run.sizes, target)
-        if matches[name].before == matches[name].after:
-            continue  # it has that size as it is
+        if matches[name].fits:
+            continue
         config = resized(run.config, matches[name].setting, matches[name].after)
         config.name = f"{name}/seed_{config.seed}"
         finished(config)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
-from whyact.data.builders import build_dataset
+from whyact.data.builders import build_dataset, middle_view
 from whyact.data.loader import drawn, load, none_read
 from whyact.data.protocol import ClipDataset
 from whyact.metrics.quality import judge, summaries
@@ -98,7 +98,7 @@ def _in_bf16(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def _dataset(config: Config, split: str, seed: int) -> ClipDataset:
-    return build_dataset(config.data, split, train=False, seed=seed)
+    return build_dataset(middle_view(config.data), split, train=False, seed=seed)
 
 
 def _threads() -> None:
@@ -259,7 +259,7 @@ def _key(one: _Fold, job: partial[Any]) -> str:
 
 def _reading(one: _Fold) -> dict[str, Any]:
     """How clips are read; where from, how fast and beside which splits is all the same."""
-    data = asdict((one.data or one.loaded.config).data)
+    data = asdict(middle_view((one.data or one.loaded.config).data))
     return {k: v for k, v in data.items() if k not in UNRELATED}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from whyact.config import Config
 from whyact.data.backdrop.arrays import BackdropDataset
-from whyact.data.builders import build_dataset
+from whyact.data.builders import build_dataset, middle_view
 from whyact.data.joined import JoinedDataset
 from whyact.data.loader import chosen, none_read
 from whyact.explainers.native import follow
@@ -92,7 +92,8 @@ def measure_named(
 
 
 def _several(loaded: LoadedModel, config: Config, split: str) -> BackdropDataset | JoinedDataset:
-    dataset = build_dataset(config.data, split, train=False, seed=loaded.config.seed)
+    data = middle_view(config.data)
+    dataset = build_dataset(data, split, train=False, seed=loaded.config.seed)
     if not isinstance(dataset, JoinedDataset) and not (
         isinstance(dataset, BackdropDataset) and dataset.several
     ):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from whyact.config import Config
 from whyact.tasks.ablation import jobs as module
+from whyact.tasks.ablation import worker
 from whyact.tasks.ablation.jobs import Job, run_jobs
+from whyact.types import WhyactError
 
 
 @pytest.fixture
@@ -109,3 +113,20 @@ def test_the_job_is_kept(tmp_path, script):
     assert json.loads((tmp_path / "a" / "job.json").read_text("utf-8")) == {
         "kind": "run", "text": "ü"
     }  # fmt: skip
+
+
+def test_what_was_measured_of_weights_that_are_gone_goes_too(tmp_path, monkeypatch):
+    """A run whose result was removed is trained again; its old records must not outlive that."""
+    kept = [worker.SCORED, worker.EXPLAINED, worker.LEAKS]
+    config = Config(name="run", output=str(tmp_path))
+    (tmp_path / "run").mkdir()
+    for name in (*kept, worker.COSTS):
+        (tmp_path / "run" / name).write_text("{}")
+
+    def train(*_, **__):
+        assert not any((tmp_path / "run" / name).exists() for name in kept)
+        raise WhyactError("as far as this test goes")
+
+    monkeypatch.setattr(worker, "train", train)
+    with pytest.raises(WhyactError, match="as far as this test goes"):
+        worker.run(asdict(config), {}, None, "", 1)

@@ -83,13 +83,12 @@ def test_operations_by_hand():
 
 def test_memory_of_a_call():
     device = torch.device("cpu")
-    before = peak_memory(device)
-    if before is None:
+    if peak_memory(device) is None:
         pytest.skip("no /proc here")
     size = 64 << 20
-    raised = forward_memory(lambda: torch.ones(before + size, dtype=torch.uint8), device)
-    assert raised is not None and size <= raised <= before + 2 * size
-    assert forward_memory(lambda: torch.ones(1000), device) == 0  # a peak stays
+    for _ in range(2):  # the peak of the first call doesn't hide what the second adds
+        raised = forward_memory(lambda: torch.ones(size, dtype=torch.uint8), device)
+        assert raised is not None and 0.9 * size <= raised <= 1.5 * size
 
 
 def test_jobs_take_turns():

@@ -158,6 +158,38 @@ def test_explanations_and_controls(two):
     assert tabulate(grid(explain=ExplainedClips("iid", 10)), two, None)["controls"]["random"]
 
 
+def test_clips_without_a_value_are_counted(two):
+    """Nine of ten clips have an IoU for the first seed, eight of them for the second."""
+    for missing, run in enumerate(two["full"].runs.values(), start=1):
+        explain(run, 0.5)
+        record = json.loads((run / "explained.json").read_text())
+        record["rows"]["native"]["iou"][:missing] = [None] * missing
+        (run / "explained.json").write_text(json.dumps(record))
+    table = tabulate(grid(explain=ExplainedClips("iid", 10)), two, None)
+    found = table["explained"]["full"]["iou"]
+    assert (found["mean"], found["clips"], found["undefined"]) == (0.5, 8, 2)
+    assert "| full | 0.500 [0.500, 0.500] (2 clips N/A) |" in markdown({**table, **ABOUT})
+
+
+def test_a_split_that_was_not_scored_is_left_out(two):
+    """A run that was killed between its evaluation and what is kept of it."""
+    for run in two.values():
+        run.config.data.test.append("swap")
+    table = tabulate(grid(), two, None)
+    assert list(table["summary"]["full"]) == ["iid"]
+
+
+def test_records_of_folds_outlive_their_weights(tmp_path):
+    run = finish(tmp_path / "run", {"iid": 9})
+    (run / "record.json").unlink()
+    for fold in range(2):
+        (run / f"fold_{fold}").mkdir()
+        record = {"seconds": 40.0, "commit": "1f"}
+        (run / f"fold_{fold}" / "record.json").write_text(json.dumps(record))
+    table = tabulate(grid(reference="a"), {"a": variant({0: run}, ["iid"])}, None)
+    assert table["costs"]["a"]["training_seconds"] == 80
+
+
 def leak(run: Path, hits: list[int], floor: float) -> None:
     rows = {"probes": {"scene_in_action_linear": hits}}
     record = {"version": leaking.VERSION, "split": "probe", "fingerprint": "x", "ids": [*"abcd"],
@@ -231,6 +263,11 @@ def test_the_interaction_as_they_are_and_at_matched_size(tmp_path):
     odds = (9.5 / 1.5) * (2.5 / 8.5) / (5.5 / 5.5 * 4.5 / 6.5)
     assert "| effect | iid, log-odds |" in text and f"| surplus | {math.log(odds):+.2f} [" in text
     assert "| none-matched | `model.backbone.width` | 8 → 9 | 1,010 | +1.0% |" in text
+    # A has the reference's size as it is, so there is no A-matched: its gain of 5 - 3 clips counts.
+    del variants["A-matched"]
+    assert "matched" not in tabulate(asked, variants, None)["interaction"]
+    alike = tabulate(asked, variants, None, ["A"])["interaction"]["matched"]["iid"]["top1"]
+    assert alike["A"]["mean"] == pytest.approx(0.2)
     del variants["A"]
     assert "as they are" not in tabulate(asked, variants, None)["interaction"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyact.data.builders import build_dataset
+from whyact.data.builders import build_dataset, middle_view
 from whyact.data.loader import drawn, load
 from whyact.explainers.controls import blurred
 from whyact.explainers.native import follow
@@ -76,7 +76,8 @@ def explain_run(run: Path, *, split: str, clips: int, controls: bool = False) ->
     sources = folds or [run]
     for fold, source in enumerate(sources):
         loaded = load_model(source)
-        dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
+        data = middle_view(loaded.config.data)
+        dataset = build_dataset(data, split, train=False, seed=loaded.config.seed)
         share = clips * (fold + 1) // len(sources) - clips * fold // len(sources)
         count = min(share, len(dataset))
         parts.fingerprints.append(dataset.fingerprint)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whyact.audits.leakage import LEAST
-from whyact.data.builders import build_dataset
+from whyact.data.builders import build_dataset, middle_view
 from whyact.tasks.codes import probe_codes, read_codes
 from whyact.training.checkpoint import load_model
 from whyact.types import WhyactError
@@ -42,7 +42,8 @@ def leak_run(run: Path, *, split: str) -> dict[str, Any]:
         WhyactError: no such run or split, or too few clips whose scene is known.
     """
     loaded = load_model(run)
-    dataset = build_dataset(loaded.config.data, split, train=False, seed=loaded.config.seed)
+    data = middle_view(loaded.config.data)
+    dataset = build_dataset(data, split, train=False, seed=loaded.config.seed)
     found = read_codes(loaded.model, dataset, range(len(dataset)))
     known = int((found.scene >= 0).sum())
     if known < LEAST:

@@ -44,6 +44,11 @@ class Match:
     target: int
 
     @property
+    def fits(self) -> bool:
+        """Whether it has that size as it is."""
+        return self.before == self.after
+
+    @property
     def miss(self) -> float:
         """By how much the size differs, as a share of the target."""
         return self.parameters / self.target - 1

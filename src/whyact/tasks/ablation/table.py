@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,15 @@ class Variant:
 
 
 def tabulate(
-    grid: Grid, variants: Mapping[str, Variant], latency: Mapping[str, Any] | None
-) -> dict[str, Any]:
+    grid: Grid, variants: Mapping[str, Variant], latency: Mapping[str, Any] | None,
+    alike: Collection[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """The table as JSON values.
 
     Args:
         grid: that was trained. variants: by name; those that a matched size added among them.
         latency: seconds by variant of `whyact.tasks.ablation.costs.interleaved`; None if it failed.
+        alike: variants besides the reference that have its size as they are.
 
     Returns:
         ``summary`` and ``top5``: by variant and split a mean over seeds with its interval, and the
@@ -89,7 +91,9 @@ def tabulate(
     table["leaks"] = _by_measure(leaks, grid.reference)
     if grid.factors:
         measured_too = {"explained": explained, "leaks": leaks}
-        table["interaction"] = _interactions(grid, {**tables, **measured_too})
+        table["interaction"] = _interactions(
+            grid, {**tables, **measured_too}, {grid.reference, *alike}
+        )
     return table
 
 
@@ -102,7 +106,8 @@ def _scores(variants: Mapping[str, Variant]) -> Tables:
             if split == "swap" and variant.config.data.type == "backdrop":
                 asked["swap, order"] = ORDERED
             for title, actions in asked.items():
-                found = read_scores({s: r[split] for s, r in records.items()}, actions)
+                scored = {s: r[split] for s, r in records.items() if split in r}
+                found = read_scores(scored, actions) if scored else None
                 if found is not None:
                     tables.setdefault(title, {})[name] = found
     if "scuba" in tables and "scufo" in tables:
@@ -195,12 +200,12 @@ def _controls(reference: Variant | None, asked: ExplainedClips) -> dict[str, dic
     return {row: cells for row, cells in found.items() if row != NATIVE}
 
 
-def _interactions(grid: Grid, tables: Tables) -> dict[str, dict[str, Any]]:
+def _interactions(grid: Grid, tables: Tables, alike: Collection[str]) -> dict[str, dict[str, Any]]:
     """Effects by measure and split, of the variants as they are and at matched size."""
     made: dict[str, dict[str, Any]] = {}
     for size in ("as they are", *(["matched"] if grid.matched else [])):
         names = {
-            cell: name if size == "as they are" or name == grid.reference else matched_name(name)
+            cell: name if size == "as they are" or name in alike else matched_name(name)
             for cell, name in grid.cells.items()
         }
         for split, found in tables.items():

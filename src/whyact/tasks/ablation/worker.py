@@ -60,6 +60,8 @@ def run(
     costs = None if (folder / COSTS).is_file() else _costs(settings, Sizes(**sizes), device)
     trained = not finished(settings)
     if trained:
+        for record in (SCORED, EXPLAINED, LEAKS):  # of weights that are gone
+            (folder / record).unlink(missing_ok=True)
         train(settings, resume=True)
     if costs is not None:
         # A run that was trained before has no peak of its own in this process.

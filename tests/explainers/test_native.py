@@ -93,6 +93,13 @@ def test_heat_keeps_the_sum_of_the_positive_cells() -> None:
     assert float(heat.min()) >= 0
 
 
+def test_heat_is_interpolated_between_the_middles_of_cells() -> None:
+    cells = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
+    heat = Cells(cells, torch.zeros(1)).heat((1, 1, 4))
+    # Pixels lie a quarter and three quarters of the way, or beyond; halved, they add up to 4.
+    assert heat.flatten().tolist() == [0.0, 0.5, 1.5, 2.0]
+
+
 def test_a_clip_without_positive_evidence_has_an_empty_map() -> None:
     heat = Cells(-torch.ones(1, 4, 2, 2), torch.zeros(1)).heat((4, 8, 8))
     assert float(heat.abs().max()) == 0 and bool(torch.isfinite(heat).all())

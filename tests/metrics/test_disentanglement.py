@@ -81,6 +81,17 @@ def test_correlated_data_leak_through_a_perfect_code() -> None:
     assert found.floor == found.correlation > found.majority + 0.3
 
 
+def test_the_guess_from_the_other_factor_falls_back_on_the_commonest_label() -> None:
+    """Value 0 has both labels alike, 1 has label 1 only, and 2 is new: 1 is the guess for all."""
+    labels, other = torch.tensor([0, 0, 1, 1] + [1] * 6), torch.tensor([0] * 4 + [1] * 6)
+    found = leakage(
+        noise(10, 2, 0), labels, other,
+        noise(4, 2, 1), torch.tensor([1, 1, 1, 0]), torch.tensor([0, 2, 2, 2]),
+        classes=2, hidden=2, steps=1, permutations=1,
+    )  # fmt: skip
+    assert found.correlation == 0.75
+
+
 def test_an_xor_leak_passes_the_linear_probe_and_not_the_mlp() -> None:
     def xor(a: Tensor, z: Tensor, seed: int) -> Tensor:
         key = torch.randint(2, (len(z), 2), generator=torch.Generator().manual_seed(seed))

@@ -42,6 +42,17 @@ def test_a_tie_is_not_beaten_and_not_worse() -> None:
     assert one.not_beaten == ("motion_magnitude",)
 
 
+def test_a_lead_within_its_interval_counts_neither_way() -> None:
+    """Gaps of 1 in 22 clips and -1 in 18: 0.1 on average, with a standard error of 0.16."""
+    gaps = torch.tensor([1.0] * 22 + [-1.0] * 18).double()
+    values = rows(constant=-0.1, centre_prior=-0.1, motion_magnitude=-0.1)
+    values["random"]["energy"] -= gaps
+    values["native_blurred"]["energy"] += gaps
+    verdict = judge(values, "native")["energy"]
+    # The others are behind by 0.1 in every clip.
+    assert verdict.not_beaten == ("random",) and not verdict.worse_than_blurred
+
+
 def test_undefined_values_give_no_verdict() -> None:
     values = rows(native=0.2)
     for row in values.values():

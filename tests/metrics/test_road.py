@@ -60,6 +60,23 @@ def test_batches_change_nothing_and_passes_are_counted() -> None:
     assert torch.allclose(torch.cat(seen), large[6:12], atol=1e-5)
 
 
+def test_what_is_imputed_is_noisy() -> None:
+    """A grey clip stays grey where tubes are left; the others get noise, by default of 0.01."""
+    x, heat = torch.full((1, 3, 4, 16, 16), 0.5), torch.zeros(1, 4, 16, 16)
+    heat[:, :2] = 1
+    seen: list[Tensor] = []
+
+    def model(batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return white(batch)
+
+    road(model, x, heat, torch.tensor([0]), fractions=(0.5,), tube=TUBE)
+    most, least = torch.cat(seen)
+    assert torch.equal(most[:, 2:], x[0, :, 2:]) and torch.equal(least[:, :2], x[0, :, :2])
+    for noise in (most[:, :2], least[:, 2:]):  # 1536 draws: a standard error of 2 %
+        assert float(noise.std()) == pytest.approx(0.01, rel=0.05)
+
+
 def test_errors() -> None:
     with pytest.raises(WhyactError, match=r"fractions between 0 and 1, got \[0.5, 1.0\]"):
         road(white, clip(), clip()[:, 0], torch.tensor([0]), fractions=(0.5, 1.0))

@@ -83,6 +83,8 @@ def test_randomisation_goes_from_the_output_down_and_leaves_the_model_as_it_was(
     assert value.shape == (1, 2)
     assert float(value[0, 0]) == 1  # the last layer's weights do not make the map
     assert abs(float(value[0, 1])) < 0.4
+    last = parameter_randomisation(lambda: model.last.weight.detach().abs()[None, None], stages)
+    assert float(last[0, 0]) == float(last[0, 1]) < 1  # redrawn at first, and it stays so
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     with redrawn(stages[1]):
         shuffled = model.first.weight.detach().clone()

@@ -11,6 +11,7 @@ from whyact.metrics.bootstrap import draws_of_means, draws_of_measures
 from whyact.metrics.seeds import (
     Resamples,
     contrast,
+    log_odds,
     resample_detections,
     resample_map,
     resample_values,
@@ -85,6 +86,16 @@ def test_the_draws_are_those_of_the_measures():
     assert (
         draws_of_means(torch.ones(2, 3, dtype=torch.float64), draws=5).tolist() == [[1.0] * 5] * 2
     )
+
+
+def test_log_odds_are_of_the_clips_and_of_every_draw():
+    """Of 10 clips none, half and all are odds of 0.5 to 10.5, 5.5 to 5.5 and 10.5 to 0.5."""
+    shares = torch.tensor([[0.0, 0.5, 1.0], [1.0, 1.0, 0.5]], dtype=torch.float64)
+    found = log_odds(Resamples((0, 1), shares[:, 1], shares, 10))
+    most = math.log(21)
+    expected = torch.tensor([[-most, 0, most], [most, most, 0]], dtype=torch.float64)
+    torch.testing.assert_close(found.values, expected[:, 1])
+    torch.testing.assert_close(found.draws, expected)
 
 
 def test_several_labels_are_scored_by_their_precision():

@@ -31,6 +31,8 @@ def test_a_map_that_moves_along_is_stable() -> None:
     still = heat[:, :1].expand(-1, 3, -1, -1)
     assert float(temporal_stability(still, flow)) < 0.5
     assert float(temporal_stability(still, 0 * flow)) == pytest.approx(1)  # the trap: static
+    entering = heat.roll(-2, 3)  # at the border first; what comes after it was not in the frame
+    assert float(temporal_stability(entering, flow)) == pytest.approx(1)
 
 
 def test_constant_empty_and_broken_maps() -> None:

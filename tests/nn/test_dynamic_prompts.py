@@ -83,6 +83,16 @@ def test_a_region_hears_the_prompt_that_fits_it() -> None:
     torch.testing.assert_close(fusion, strength * torch.eye(8)[:2], atol=1e-5, rtol=0)
 
 
+def test_a_region_counts_by_what_its_code_has_in_common_with_what_it_hears() -> None:
+    """Products with the prompt over the root of the width of 8 are 1, 0 and -2."""
+    module, axes = made(inject=["regions"]), torch.eye(8)
+    codes = torch.stack([axes[0], axes[1], -2 * axes[0]])[None, None]
+    with torch.no_grad():
+        module.guides["regions"].weight.copy_(axes)
+        found = module.guide(codes, 8**0.5 * axes[None, None, :1]).regions[0, 0]
+    torch.testing.assert_close(found, 0.5 * torch.tensor([1.0, 0.0, -2.0]).tanh())
+
+
 @pytest.mark.parametrize("bound", [0.0, 0.25])
 def test_guides_are_bounded(bound: float) -> None:
     module = made(max_strength=bound)

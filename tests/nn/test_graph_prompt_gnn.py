@@ -81,6 +81,17 @@ def test_a_missing_spatial_edge_carries_nothing():
     assert delta[0, 0, 0].abs().max() == 0 and delta[0, 0, 1].abs().max() > 0
 
 
+def test_spatial_gates_have_a_mean_prior_of_one_over_the_real_nodes():
+    """At scores of 0 the gates of a row a are ``n a / (1 + n)``, with n real nodes."""
+    graph = GraphPromptGnn(code_width=8, layers=1, window=1)
+    torch.nn.init.zeros_(graph.rounds[0].spatial.receiver.weight)
+    nodes, prompts, share = torch.randn(1, 1, 3, 8), torch.zeros(1, 1, 0, 8), torch.ones(1, 1, 3)
+    adjacency = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])
+    for count, mask in ((3, None), (2, torch.tensor([[[True, True, False]]]))):
+        gates = graph(nodes, prompts, adjacency[None, None], share, mask=mask).edge_gates["spatial"]
+        torch.testing.assert_close(gates[0, 0], count / (1 + count) * adjacency)
+
+
 def test_a_region_is_heard_as_far_as_it_is_action():
     """Two regions alike in direction: what the second says falls with its share, down to nothing.
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from whyact.nn.contracts import Scores
-from whyact.nn.head import AdditiveHead
+from whyact.nn.contracts import Regions, Scores
+from whyact.nn.head import AdditiveHead, NuisanceHead
 from whyact.types import WhyactError
 
 
@@ -71,3 +71,22 @@ def test_a_region_outside_the_part_that_is_read_changes_nothing_whatever_it_hold
     assert bool((said[:, :, :2] != 0).all()) and not said[:, :, 2].any()
     nothing = head.weigh(torch.ones(1, 2, 3, 4), torch.full((1, 2, 3), 1e4), torch.zeros(1, 2, 3))
     assert not nothing.any()
+
+
+def test_the_scene_is_read_from_the_nuisance_code_by_mass_and_by_frame():
+    """4 and 8 on a quarter and the rest of the cells are 7, 6 and 12 on halves are 9: 8 a frame."""
+    code = torch.tensor([[4.0, 8.0], [6.0, 12.0]]).view(1, 2, 2, 1)
+    regions = Regions(
+        assignment=torch.zeros(1, 2, 2, 4),
+        action_code=100 * code,
+        nuisance_code=code,
+        action_gate=torch.full((1, 2, 2), 0.5),
+        adjacency=torch.zeros(1, 2, 2, 2),
+        position=torch.zeros(1, 2, 2, 2),
+        mass=torch.tensor([[[0.25, 0.75], [0.5, 0.5]]]),
+    )
+    head = NuisanceHead(code_width=1, scenes=2)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0], [-2.0]]))
+        head.bias.copy_(torch.tensor([0.5, 0.0]))
+    assert head(regions).tolist() == [[8.5, -16.0]]

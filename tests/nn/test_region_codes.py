@@ -141,6 +141,22 @@ def test_a_still_clip_gives_moving_dynamics_gradients_that_are_finite() -> None:
     assert tokens.grad is not None and tokens.grad.isfinite().all()
 
 
+@pytest.mark.parametrize(("kind", "changes"), [("frame", 8.0), ("region", 0.0)])
+def test_dynamics_are_of_the_frame_or_of_the_region(kind: str, changes: float) -> None:
+    """Normalised, both cells stay as they are, (1, -1) and (-1, 1); their mean goes over to the
+    second, as its cell grows. That is 2 down and 2 up, 1 off the middle, each times the gain of 4.
+    """
+    codes = RegionCodes(token_width=2, inputs=6, code_width=6, motion=kind, gate=False)
+    torch.nn.init.zeros_(codes.action.weight)
+    torch.nn.init.zeros_(codes.action.bias)
+    torch.nn.init.eye_(codes.motion.weight)
+    tokens = torch.tensor([[[300.0, 0.0], [0.0, 100.0]], [[300.0, 0.0], [0.0, 500.0]]])[None]
+    action, _, _ = codes(torch.zeros(1, 2, 2, 6), torch.eye(2).expand(1, 2, 2, 2), tokens)
+    distance = [changes / 2] * 2  # rises, falls, distances of the two features
+    expected = torch.tensor([[0, 0, 0, 0, *distance], [0, changes, changes, 0, *distance]])
+    torch.testing.assert_close(action[0], expected[:, None].expand(2, 2, 6))
+
+
 @pytest.mark.parametrize("kind", DYNAMICS)
 def test_evidence_adds_up_with_all_dynamics(kind: str) -> None:
     config = ModelConfig()

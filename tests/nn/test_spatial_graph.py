@@ -128,16 +128,64 @@ def test_compact_regions_of_equal_cells_are_the_blocks_around_their_homes():
     assert torch.allclose(found.position[0, 0].sign(), graph.homes.sign())
 
 
-def test_two_actors_that_look_alike_are_two_compact_regions_and_the_scene_is_in_others():
-    graph = LearnedSpatialGraph(token_width=2, code_width=2, regions=4, compact=2)
+def by_hand(queries, **settings):
+    """Cells of two features are what their tokens are, wherever they lie; queries stay as given."""
+    graph = LearnedSpatialGraph(token_width=2, code_width=2, **settings)
     with torch.no_grad():
         graph.place.weight.zero_()
         graph.place.bias.zero_()
         graph.refine[1].weight.zero_()
         graph.refine[1].bias.zero_()
-        graph.queries.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))  # actor, scene
+        graph.queries.copy_(torch.tensor(queries))
         graph.embed.weight.copy_(torch.eye(2))
         graph.embed.bias.zero_()
+    return graph
+
+
+def test_the_temperature_divides_what_cells_and_queries_have_in_common():
+    graph = by_hand([[1.0, -1.0], [-1.0, 1.0]], regions=2, temperature=2.0)
+    torch.nn.init.zeros_(graph.log_scale)
+    share = graph(torch.tensor([1.0, 0.0]).view(1, 1, 1, 2), (1, 1)).assignment
+    # Normalised, the token is (1, -1): its cosines are 1 and -1, half of them 1 apart.
+    torch.testing.assert_close(share[0, 0, 0, 0], torch.tensor(1.0).sigmoid())
+
+
+def test_queries_are_refined_by_what_they_gathered_in_all_frames():
+    """The faint cell of frame 0 is nearer to the second query at first, 0.8 to 0.6.
+
+    By (7, 6) of frame 1 the first query becomes (8, 6), of whose direction it has 0.96.
+    """
+    graph = by_hand([[1.0, 0.0], [0.0, 1.0]], regions=2, temperature=0.01)
+    graph.norm, graph.refine = torch.nn.Identity(), torch.nn.Identity()
+    tokens = torch.tensor([[0.06, 0.08], [7.0, 6.0]]).view(1, 2, 1, 2)
+    assert graph(tokens, (1, 1)).assignment.argmax(2).flatten().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("fusion", "expected"),
+    [("addition", [[36.0, 0.0], [0.0, 72.0]]), ("attention", [[21.0, 30.0], [15.0, 42.0]])],
+)
+def test_codes_read_regions_and_the_mean_of_their_cells_with_what_fusion_adds(fusion, expected):
+    """Cells 2 and 4 are a region of 3, 6 another. Both count twice, as regions and as their cells.
+
+    To these come 10 times each one's own region, or where all keys are alike their mean (1.5, 3).
+    """
+    graph = by_hand(
+        [[1.0, 0.0], [0.0, 1.0]], regions=2, layers=0, fusion=fusion, gate=False, temperature=0.01
+    )
+    graph.norm, graph.codes.norm = torch.nn.Identity(), torch.nn.Identity()
+    with torch.no_grad():
+        graph.fuse_value.weight.copy_(10 * torch.eye(2))
+        graph.codes.action.weight.copy_(torch.eye(2))
+        graph.codes.action.bias.zero_()
+        if fusion == "attention":
+            graph.fuse_key.weight.zero_()
+    tokens = torch.tensor([[2.0, 0.0], [4.0, 0.0], [0.0, 6.0]]).view(1, 1, 3, 2)
+    torch.testing.assert_close(graph(tokens, (1, 3)).action_code[0, 0], torch.tensor(expected))
+
+
+def test_two_actors_that_look_alike_are_two_compact_regions_and_the_scene_is_in_others():
+    graph = by_hand([[1.0, -1.0], [-1.0, 1.0]], regions=4, compact=2)  # actor, scene
     tokens = torch.tensor([0.0, 1.0]).expand(1, 1, 8, 2).clone()
     tokens[0, 0, [1, 6]] = torch.tensor([1.0, 0.0])  # two alike, one near each home
     share = graph(tokens, (1, 8)).assignment[0, 0]

@@ -91,6 +91,11 @@ def test_frames_without_foreground_do_not_count() -> None:
     foreground = left_half(frames=2)
     foreground[:, 1] = 0
     assert share_of(two_cells(0.3, frames=2), foreground) == pytest.approx(0.3)
+    foreground[:, 1, 0, 4:6] = 1  # 2 / 16 of the right cell: just a quarter of what counts fully
+    assert share_of(two_cells(0.3, frames=2), foreground) == pytest.approx(0.3)
+    foreground[:, 1, 0, 6] = 1  # 3 / 16
+    expected = (0.3 + 0.7 * 3 / 8) / 2
+    assert share_of(two_cells(0.3, frames=2), foreground) == pytest.approx(expected)
 
 
 def test_clips_without_foreground_are_left_out() -> None:

@@ -40,6 +40,13 @@ def test_flicker_by_hand_and_free_of_scale() -> None:
     assert flicker(100 * code).item() == pytest.approx(2, rel=1e-4)
 
 
+def test_flicker_is_of_the_mean_over_real_regions() -> None:
+    """Means are 0, 2 and 2: changes 4 and 0 over twice the variance of 8 / 9."""
+    code = torch.tensor([[0.0, 0.0], [2.0, 9.0], [1.0, 3.0]]).view(1, 3, 2, 1)
+    real = torch.tensor([[[True, True], [True, False], [True, True]]])
+    assert flicker(code, real).item() == pytest.approx(9 / 8)
+
+
 def test_flicker_of_noise_is_one() -> None:
     noise = torch.randn(200, 8, 1, 4, generator=torch.Generator().manual_seed(0))
     assert flicker(noise).item() == pytest.approx(1, abs=0.05)

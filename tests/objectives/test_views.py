@@ -148,9 +148,9 @@ def test_pause_loss_is_of_the_still_steps_alone() -> None:
 
 
 def test_mixed_view_blends_a_frame_of_another_clip() -> None:
-    batch = toy_batch(4)
+    batch = replace(toy_batch(4), label=torch.tensor([0, 0, 0, 1]))
     view = BackgroundMix(share=1.0, alpha=1e6).views(batch, seeded())["mixed"]
-    assert (view.rows != view.background).all()
+    assert (batch.label[view.rows] != batch.label[view.background]).all()
     assert torch.equal(view.batch.label, batch.label[view.rows])
     assert view.batch.nuisance.tolist() == [-1] * 4
     for clip, row, other in zip(view.batch.video, view.rows, view.background, strict=True):
@@ -187,6 +187,16 @@ def test_pasted_view_shows_the_actor_before_the_other_background(mask: str) -> N
         core = torch.nn.functional.max_pool2d((~actor).float(), 3, 1, 1) == 0
         assert torch.allclose(clip[:, core], torch.ones(()), atol=1e-5)
         assert torch.allclose(clip[:, ~edge], torch.tensor(flat), atol=0.02)
+
+
+@pytest.mark.parametrize("mask", ["motion", "true", "regions"])
+def test_backgrounds_that_are_known_are_for_the_mask_of_the_motion(mask: str) -> None:
+    """Others remove the actor: a corner that none is near then shows the clip of the background."""
+    batch = masked_batch()
+    known = replace(batch, background=torch.zeros_like(batch.video))
+    view = ForegroundPaste(share=1.0, mask=mask).views(known, seeded())["pasted"]
+    corner, flat = view.batch.video[..., 0, 0], batch.video[view.background][..., 0, 0]
+    assert torch.equal(corner, torch.zeros_like(flat) if mask == "motion" else flat)
 
 
 def test_regions_add_what_stands_still_and_drop_what_is_not_looked_at() -> None:

@@ -29,6 +29,8 @@ CLASSES = ToyClips.classes
 def write(folder, config=None, step=1):
     config = config or toy_config()
     model = build_model(config.model, classes=3, scenes=2, seed=config.seed)
+    for weight in model.nuisance_head.parameters():  # it starts at zero, like any other
+        torch.nn.init.uniform_(weight, 0.1, 1.0, generator=torch.Generator().manual_seed(1))
     save_checkpoint(
         folder, weights=model.state_dict(), config=config, classes=CLASSES, scenes=("x", "y"),
         state={"step": step, "tensor": torch.arange(3)},

@@ -99,6 +99,11 @@ def markdown(found: Mapping[str, Mapping[str, Estimate]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def _hits(found: Scores) -> Scores:
+    """What a record needs of the clips."""
+    return {split: {k: one[k] for k in ("fingerprint", "top1")} for split, one in found.items()}
+
+
 def main() -> None:
     """Read or score the runs, write the record, print the table."""
     parser = argparse.ArgumentParser(
@@ -118,7 +123,9 @@ def main() -> None:
         {
             "data_seed": args.data_seed,
             "summary": {n: {k: asdict(e) for k, e in one.items()} for n, one in found.items()},
-            "clips": runs,
+            "clips": {
+                name: {r: _hits(one) for r, one in each.items()} for name, each in runs.items()
+            },
             **environment(torch.device("cpu"), []),
         },
     )

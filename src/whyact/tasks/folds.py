@@ -64,14 +64,10 @@ def fold_configs(config: Config) -> Iterator[Config]:
 
 
 def fold_runs(run: str | Path) -> list[Path]:
-    """The runs of all folds below a run's folder, in their order; empty for a single run.
-
-    A fold has checkpoints, or the record of its training, which may outlive them.
-    """
+    """The runs of all folds below a run's folder, in their order; empty for a single run."""
     found = [
         p for p in Path(run).glob("fold_*")
-        if p.name.removeprefix("fold_").isdecimal()
-        and ((p / "checkpoints").is_dir() or (p / "record.json").is_file())
+        if p.name.removeprefix("fold_").isdecimal() and (p / "checkpoints").is_dir()
     ]  # fmt: skip
     return sorted(found, key=lambda p: int(p.name.removeprefix("fold_")))
 

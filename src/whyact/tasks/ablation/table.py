@@ -26,7 +26,6 @@ from whyact.tasks.ablation.scores import (
     recorded_scores,
 )
 from whyact.tasks.ablation.worker import COSTS, EXPLAINED, LEAKS, SCORED
-from whyact.tasks.folds import fold_runs
 
 ORDERED = [ACTIONS.index(action) for pair in ORDER_PAIRS for action in pair]
 """Actions of Backdrop that only the order of their frames tells from another."""
@@ -256,5 +255,7 @@ def _costs(
 
 
 def _training_records(run: Path) -> list[dict[str, Any]]:
-    """Of a run, or of all its folds."""
-    return [json.loads((r / "record.json").read_text("utf-8")) for r in fold_runs(run) or [run]]
+    """Of a run, or of all its folds; they may outlive the weights."""
+    own = run / "record.json"
+    files = [own] if own.is_file() else sorted(run.glob("fold_*/record.json"))
+    return [json.loads(file.read_text("utf-8")) for file in files]

@@ -1,16 +1,18 @@
 """What nuisances cost: accuracy by split and drops from ``iid`` of several models, with intervals.
 
     python ablation.py --grid configs/ablation_headline.yaml --output runs/headline --workers 2
-    python benchmarks/drops.py {full,plain}=runs/headline/{full,plain}/seed_{0,1,2} \
-        --output docs/results/headline/drops.json
+    python benchmarks/drops.py full=runs/headline/full/seed_{0,1,2} \
+        plain=runs/headline/plain/seed_{0,1,2} --output docs/results/headline/drops.json
     … --data-seed 14 --output docs/results/headline/newly_generated.json
 
-(Give each as NAME=RUN.) Reads what the ablation kept of every clip. With ``--data-seed`` the same
-splits are generated anew with that seed, and every run is scored on them by `whyact.evaluate`,
-whose records go to ``<run>/data_seed_<seed>``: do the numbers hold on clips that no one has seen?
+Reads what the ablation kept of every clip. With ``--data-seed`` the same splits are generated anew
+with that seed, and every run is scored on them by `whyact.evaluate`, whose records go to
+``<run>/data_seed_<seed>``: do the numbers hold on clips that no one has seen?
 
 Means over the runs of a name with 95 % intervals over runs and clips; the clips of two splits are
-paired by their place, those of two names too. Prints Markdown and writes every clip's hits.
+paired by their place, those of two names too, and their runs in the order that they are given in.
+``mean drop, half`` sets the first name's mean drop against half of another's. Prints Markdown and
+writes every clip's hits.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from whyact.tasks.evaluate import evaluate
 from whyact.training.checkpoint import find_checkpoint, read_metadata
 from whyact.training.record import environment, write_json
 
+MEAN = "mean drop"
 NUISANCES = ("camera", "light", "clothing", "occluded", "tempo")
 Scores = dict[str, dict[str, Any]]
 """By split what `whyact.tasks.ablation.scores.score_run` has of every clip."""
@@ -54,7 +57,7 @@ def measures(splits: Sequence[str]) -> dict[str, dict[str, float]]:
     lost = [name for name in NUISANCES if name in splits]
     made |= {f"drop, {name}": {"iid": 1.0, name: -1.0} for name in lost}
     if lost:
-        made["mean drop"] = {"iid": 1.0} | dict.fromkeys(lost, -1.0 / len(lost))
+        made[MEAN] = {"iid": 1.0} | dict.fromkeys(lost, -1.0 / len(lost))
     return made
 
 
@@ -82,11 +85,16 @@ def summary(runs: Mapping[str, Sequence[Scores]]) -> dict[str, dict[str, Estimat
         }
 
     made = {name: estimate((1.0, name)) for name in found}
-    return made | {f"{first} − {o}": estimate((1.0, first), (-1.0, o)) for o in others}
+    for other in others:
+        gaps = estimate((1.0, first), (-1.0, other))
+        if MEAN in asked:
+            gaps[f"{MEAN}, half"] = estimate((1.0, first), (-0.5, other))[MEAN]
+        made[f"{first} − {other}"] = gaps
+    return made
 
 
-def _cell(found: Estimate) -> str:
-    if found.mean is None or found.low is None or found.high is None:
+def _cell(found: Estimate | None) -> str:
+    if found is None or found.mean is None or found.low is None or found.high is None:
         return ""
     return f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
@@ -94,8 +102,8 @@ def _cell(found: Estimate) -> str:
 def markdown(found: Mapping[str, Mapping[str, Estimate]]) -> str:
     """A row for each measure, a column for each name, in % and points."""
     rows = [["", *found], ["---"] * (len(found) + 1)]
-    for measure in next(iter(found.values())):
-        rows.append([measure, *(_cell(columns[measure]) for columns in found.values())])
+    for measure in dict.fromkeys(m for columns in found.values() for m in columns):
+        rows.append([measure, *(_cell(columns.get(measure)) for columns in found.values())])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

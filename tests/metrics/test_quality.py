@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from whyact.metrics.infidelity import infidelity, perturb
 from whyact.metrics.quality import (
     CONTROLS,
     METRICS,
+    Judge,
     composite,
     insertion_minus_deletion,
     judge,
@@ -73,3 +75,19 @@ def test_the_score_reads_both_fills() -> None:
     made = composite(values, random)
     assert float(made["justification"]) == pytest.approx(0.3)
     assert float(made["score"]) == pytest.approx((0.4 + 0.3 + 0.3) / 3)
+
+
+def test_infidelity_is_of_random_parts_or_not_measured() -> None:
+    clips = torch.rand(2, 3, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    targets, heat = torch.tensor([0, 1]), clips.mean(1)
+
+    def logits(x: Tensor) -> Tensor:
+        left, right = x.chunk(2, -1)
+        return torch.stack([left.mean((1, 2, 3, 4)), right.mean((1, 2, 3, 4))], 1)
+
+    asked = {"logits": logits, "clips": clips, "targets": targets, "steps": 2, "fractions": ()}
+    found = Judge(**asked, parts=4)(heat)["infidelity"]
+    assert torch.equal(found, infidelity(heat, perturb(logits, clips, targets, count=4)))
+    assert bool(found.gt(0).all()) and bool(
+        Judge(**asked, parts=0)(heat)["infidelity"].isnan().all()
+    )

@@ -120,6 +120,23 @@ def test_without_a_config_a_grid_stands_on_its_own(tmp_path, monkeypatch):
     assert seen[0].training.epochs == 7
 
 
+def test_a_part_without_parameters_has_the_size_of_the_whole(tmp_path, monkeypatch):
+    """Another weight of a loss changes no size, so that variant stands for itself at matched size."""
+    config = tiny_config(write_folder(tmp_path / "clips"), tmp_path)
+    parts = "\n  loss: {objectives.cross_entropy: 2.0}\n  DPM: {model.dynamic_prompts.type: none}"
+    grid = write_grid(tmp_path, f"factors:{parts}\nmatched: true\nseeds: [0]\n")
+    seen: list[Any] = []
+
+    def spy(*given: Any) -> None:
+        seen.append(given[-1])
+        raise WhyactError("as far as this test goes")
+
+    monkeypatch.setattr(module, "tabulate", spy)
+    with pytest.raises(WhyactError, match="as far as this test goes"):
+        ablate(config, grid=grid, output=tmp_path / "out", table_only=True)
+    assert seen == [["DPM"]]  # of loss+DPM, loss, DPM and none
+
+
 def test_some_variants_now_and_the_others_later(tmp_path, ran, monkeypatch):
     clips, out = write_folder(tmp_path / "clips", clips=2), tmp_path / "out"
     config = tiny_config(clips, out)

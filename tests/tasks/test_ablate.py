@@ -121,7 +121,7 @@ def test_without_a_config_a_grid_stands_on_its_own(tmp_path, monkeypatch):
 
 
 def test_a_part_without_parameters_has_the_size_of_the_whole(tmp_path, monkeypatch):
-    """Another weight of a loss changes no size, so that variant stands for itself at matched size."""
+    """Another weight of a loss changes no size: that variant stands for itself at matched size."""
     config = tiny_config(write_folder(tmp_path / "clips"), tmp_path)
     parts = "\n  loss: {objectives.cross_entropy: 2.0}\n  DPM: {model.dynamic_prompts.type: none}"
     grid = write_grid(tmp_path, f"factors:{parts}\nmatched: true\nseeds: [0]\n")
